@@ -1,0 +1,248 @@
+//! `nearshelf.toml`: what a shop's data look like, and how its towers are trained.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::DataError;
+
+/// A whole `nearshelf.toml`. Unknown keys are errors: a misspelt knob must not be ignored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// A short name for reports and releases.
+    pub name: String,
+    /// The events: one row per view, cart or purchase.
+    pub events: EventsConfig,
+    /// The catalogue: one row per item.
+    pub catalogue: CatalogueConfig,
+    /// Demographics, where the shop has them: one row per user.
+    pub users: Option<UsersConfig>,
+    /// Limits of the preparation.
+    #[serde(default)]
+    pub prepare: PrepareConfig,
+    /// Where time is cut into training and test.
+    pub split: SplitConfig,
+    /// Shapes of the towers.
+    #[serde(default)]
+    pub model: ModelConfig,
+    /// How the towers are trained.
+    #[serde(default)]
+    pub train: TrainConfig,
+    /// How the candidates are indexed.
+    #[serde(default)]
+    pub index: IndexConfig,
+    /// The folder that relative paths start from: the one that holds the file.
+    #[serde(skip)]
+    pub base: PathBuf,
+}
+
+/// How a column of times is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeFormat {
+    /// ISO 8601 text (`2017-01-01 11:53:26`, with or without `T`), or a typed timestamp column.
+    #[default]
+    Iso,
+    /// Seconds since 1970-01-01.
+    Seconds,
+    /// Milliseconds since 1970-01-01.
+    Milliseconds,
+}
+
+/// The events of a shop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsConfig {
+    /// `.csv`, `.csv.gz` or `.parquet`; relative to the configuration file.
+    pub path: PathBuf,
+    /// How `columns.time` is written. Times are the shop's local time.
+    #[serde(default)]
+    pub time_format: TimeFormat,
+    /// An SQL condition over the source's columns; rows for which it is not true are left out and counted, not rejected.
+    #[serde(rename = "where")]
+    pub condition: Option<String>,
+    /// The type of every event where there is no `columns.type`.
+    #[serde(default = "default_event_type")]
+    pub default_type: String,
+    /// Which column holds what.
+    pub columns: EventColumns,
+}
+
+fn default_event_type() -> String {
+    "purchase".to_owned()
+}
+
+/// Names of the source's columns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventColumns {
+    /// Who: any text or number.
+    pub user: String,
+    /// What: an id of the catalogue.
+    pub item: String,
+    /// When, as `time_format` says.
+    pub time: String,
+    /// `view`, `cart`, `purchase`, ...
+    #[serde(rename = "type")]
+    pub event_type: Option<String>,
+    /// A unique id; the second row with the same one is rejected.
+    pub id: Option<String>,
+    /// What was bought together.
+    pub basket: Option<String>,
+    /// How many; must be above 0 where present.
+    pub quantity: Option<String>,
+    /// Price of one piece; must not be negative or NaN.
+    pub price: Option<String>,
+    /// A store, region or country.
+    pub location: Option<String>,
+}
+
+/// What happens to a second row with the same item id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Duplicates {
+    /// It is rejected.
+    #[default]
+    Reject,
+    /// The last row wins: for a catalogue that is read off the events.
+    Last,
+}
+
+/// The catalogue of a shop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogueConfig {
+    /// `.csv`, `.csv.gz` or `.parquet`; may be the file of the events.
+    pub path: PathBuf,
+    /// As in [`EventsConfig::condition`].
+    #[serde(rename = "where")]
+    pub condition: Option<String>,
+    /// What happens to a second row with the same item id.
+    #[serde(default)]
+    pub duplicates: Duplicates,
+    /// Items with fewer training events are neither trained nor published. 1 and up; higher gives a smaller index.
+    #[serde(default = "default_min_events")]
+    pub min_events: u32,
+    /// Which column holds what.
+    pub columns: CatalogueColumns,
+}
+
+fn default_min_events() -> u32 {
+    1
+}
+
+/// Names of the catalogue's columns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogueColumns {
+    /// The id that events use.
+    pub item: String,
+    /// Columns that make up the name, joined with a blank.
+    pub title: Vec<String>,
+    /// The category path, the widest first.
+    #[serde(default)]
+    pub category: Vec<String>,
+    /// Maker or brand.
+    pub brand: Option<String>,
+    /// Price; without it the median price of the item's training events is taken.
+    pub price: Option<String>,
+}
+
+/// Demographics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UsersConfig {
+    /// `.csv`, `.csv.gz` or `.parquet`.
+    pub path: PathBuf,
+    /// The column of the user id.
+    pub user: String,
+    /// Categorical columns; missing values are trained as such.
+    pub attributes: Vec<String>,
+}
+
+/// Limits of the preparation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PrepareConfig {
+    /// More than this share of rejected rows of one source stops the run, 0 to 1.
+    pub max_reject_share: f64,
+    /// Memory of the preparation in MiB; it spills to disk beyond.
+    pub memory_mib: usize,
+}
+
+impl Default for PrepareConfig {
+    fn default() -> Self {
+        Self { max_reject_share: 0.01, memory_mib: 1024 }
+    }
+}
+
+/// Where time is cut.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitConfig {
+    /// Events at or after this local time are the test, e.g. `2011-10-01`.
+    pub test_from: String,
+}
+
+/// Shapes of the towers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// Length of query and candidate embeddings, a multiple of 8 up to 512.
+    pub dim: usize,
+    /// How many of the latest events enter the query tower.
+    pub history: usize,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self { dim: 64, history: 10 }
+    }
+}
+
+/// How the towers are trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Every random choice follows from it.
+    pub seed: u64,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self { seed: 1 }
+    }
+}
+
+/// How the candidates are indexed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IndexConfig {
+    /// Links per node above layer 0; layer 0 keeps twice as many. Up: recall and bytes. 4 to 32.
+    pub m: usize,
+    /// Width of the search while building. Up: recall and build time.
+    pub ef_construction: usize,
+    /// Default width of a search, written into the shard. Up: recall and time.
+    pub ef_search: usize,
+}
+
+impl Default for IndexConfig {
+    fn default() -> Self {
+        Self { m: 16, ef_construction: 200, ef_search: 160 }
+    }
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] if it cannot be read, [`DataError::Config`] if it is not what this type describes.
+    pub fn read(path: &Path) -> Result<Self, DataError> {
+        let text = std::fs::read_to_string(path).map_err(|source| DataError::Io { path: path.into(), source })?;
+        let mut config: Self = toml::from_str(&text)
+            .map_err(|source| DataError::Config { path: path.into(), source: Box::new(source) })?;
+        config.base = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(config)
+    }
+}

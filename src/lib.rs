@@ -1,0 +1,8 @@
+//! Product recommendations computed where the shopper is.
+#![deny(unsafe_code)]
+
+#[cfg(feature = "origin")]
+pub mod data;
+pub mod digest;
+
+pub use digest::Digest;
