@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
@@ -59,7 +60,8 @@ pub struct EventsConfig {
     /// How `columns.time` is written. Times are the shop's local time.
     #[serde(default)]
     pub time_format: TimeFormat,
-    /// An SQL condition over the source's columns; rows for which it is not true are left out and counted, not rejected.
+    /// An SQL condition over the source's columns; rows for which it is not true are left out and counted, not rejected. Events of
+    /// items that [`CatalogueConfig::condition`] leaves out need no condition of their own: they are left out with their item.
     #[serde(rename = "where")]
     pub condition: Option<String>,
     /// The type of every event where there is no `columns.type`.
@@ -74,6 +76,10 @@ fn default_event_type() -> String {
 }
 
 /// Names of the source's columns.
+///
+/// An entry here, in [`CatalogueColumns`] and in [`UsersConfig`] is the name of a column, spelt as in the file, or else an SQL
+/// expression over columns: `price = "sales_value / quantity"`. Names with blanks are quoted inside an expression. Functions are
+/// spelt in lower case. In CSV every column is text; a value that a cast or comparison cannot convert counts as missing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventColumns {
@@ -157,7 +163,7 @@ pub struct UsersConfig {
     pub path: PathBuf,
     /// The column of the user id.
     pub user: String,
-    /// Categorical columns; missing values are trained as such.
+    /// Categorical columns; missing values are trained as such. None may be called `user`.
     pub attributes: Vec<String>,
 }
 
@@ -233,6 +239,23 @@ impl Default for IndexConfig {
     }
 }
 
+/// Below, plans fail for want of a sort buffer.
+const MIN_MEMORY_MIB: usize = 64;
+const MAX_MEMORY_MIB: usize = 1 << 24;
+
+impl SplitConfig {
+    /// [`Self::test_from`] in milliseconds since 1970-01-01, local time.
+    ///
+    /// # Errors
+    /// [`DataError::ConfigValue`] if it is not a date or a time.
+    pub fn test_from_ms(&self) -> Result<i64, DataError> {
+        string_to_timestamp_nanos(&self.test_from).map(|nanos| nanos.div_euclid(1_000_000)).map_err(|_| {
+            let (key, found) = ("split.test_from", format!("'{}'", self.test_from));
+            DataError::ConfigValue { key, found, expected: "a date or time such as 2017-12-04 or 2017-12-04T12:00:00" }
+        })
+    }
+}
+
 impl Config {
     /// Reads and checks a configuration file.
     ///
@@ -244,5 +267,50 @@ impl Config {
             .map_err(|source| DataError::Config { path: path.into(), source: Box::new(source) })?;
         config.base = path.parent().unwrap_or(Path::new("")).to_owned();
         Ok(config)
+    }
+
+    /// A path of the configuration, from the working directory.
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.base.join(path)
+    }
+
+    /// Takes all source files, by their names, from another folder than the configured ones.
+    pub fn use_folder(&mut self, folder: &Path) {
+        let users = self.users.as_mut().map(|users| &mut users.path);
+        for path in [&mut self.events.path, &mut self.catalogue.path].into_iter().chain(users) {
+            *path = folder.join(path.file_name().unwrap_or_default());
+        }
+        // An absolute base makes a relative `folder` mean what it means to the caller.
+        self.base = std::env::current_dir().unwrap_or_default();
+    }
+
+    /// Checks the ranges that preparation depends on.
+    pub(super) fn check(&self) -> Result<(), DataError> {
+        let share = self.prepare.max_reject_share;
+        if !(0.0..=1.0).contains(&share) {
+            let (key, found) = ("prepare.max_reject_share", share.to_string());
+            return Err(DataError::ConfigValue { key, found, expected: "a share from 0 to 1" });
+        }
+        let mib = self.prepare.memory_mib;
+        if !(MIN_MEMORY_MIB..=MAX_MEMORY_MIB).contains(&mib) {
+            let (key, found) = ("prepare.memory_mib", mib.to_string());
+            return Err(DataError::ConfigValue { key, found, expected: "a number of MiB from 64 to 16777216" });
+        }
+        if self.catalogue.min_events == 0 {
+            let (key, found) = ("catalogue.min_events", "0".to_owned());
+            return Err(DataError::ConfigValue { key, found, expected: "1 or more" });
+        }
+        let attributes = self.users.as_ref().map_or(&[][..], |users| &users.attributes);
+        for (position, name) in attributes.iter().enumerate() {
+            if name == "user" || attributes[..position].contains(name) {
+                let (key, found) = ("users.attributes", name.clone());
+                return Err(DataError::ConfigValue {
+                    key,
+                    found,
+                    expected: "names that differ, and none of them 'user'",
+                });
+            }
+        }
+        self.split.test_from_ms().map(|_| ())
     }
 }

@@ -1,7 +1,22 @@
 //! Events and catalogue in, typed and validated tables out.
+//!
+//! [`prepare`] turns a shop's files, as [`Config`] describes them, into a folder of Parquet tables; [`Dataset::read`] takes them into
+//! memory. Rows that fail a check end up in `rejects.csv` with line and reason; [`PrepareSummary`] counts every row once. A broken
+//! file or configuration is a [`DataError`], and leaves prepared tables as they were.
+mod checks;
+mod columns;
 pub mod config;
 pub mod dataset;
 mod error;
+mod folder;
+mod prepare;
+mod read;
+mod sink;
+mod source;
+pub mod summary;
+
 pub use config::Config;
 pub use dataset::{Dataset, Event, Item, User};
 pub use error::DataError;
+pub use prepare::prepare;
+pub use summary::PrepareSummary;
