@@ -53,7 +53,7 @@ pub struct TimeSplit {
     pub candidates: Vec<u32>,
     /// Users who bought in the window and had no training event.
     pub cold_users: usize,
-    /// Items that users with a history bought in the window and that had no training event.
+    /// Items that were bought in the window, by whomever, and had no training event.
     pub cold_items: usize,
     /// The cases of [`Mode::Repeats`].
     cases: Vec<Case>,
@@ -71,25 +71,25 @@ impl TimeSplit {
         for user in 0..history.rows() {
             history.row(user).0.iter().for_each(|&item| trained[item as usize] = true);
         }
-        let mut cold = vec![false; dataset.items.len()];
+        let mut bought_once = vec![false; dataset.items.len()];
         let (mut cases, mut cold_users) = (Vec::new(), 0);
         for user in 0..window.rows() {
             let (bought, _) = window.row(user);
             if bought.is_empty() {
                 continue;
             }
+            bought.iter().for_each(|&item| bought_once[item as usize] = true);
             if history.row(user).0.is_empty() {
                 cold_users += 1;
                 continue;
             }
-            let (targets, unknown): (Vec<u32>, Vec<u32>) = bought.iter().partition(|&&item| trained[item as usize]);
-            unknown.into_iter().for_each(|item| cold[item as usize] = true);
+            let targets: Vec<u32> = bought.iter().copied().filter(|&item| trained[item as usize]).collect();
             if !targets.is_empty() {
                 cases.push(Case { user: user as u32, targets });
             }
         }
         let candidates = (0..dataset.items.len() as u32).filter(|&item| trained[item as usize]).collect();
-        let cold_items = cold.into_iter().filter(|&cold| cold).count();
+        let cold_items = bought_once.iter().zip(&trained).filter(|&(&bought, &trained)| bought && !trained).count();
         Self { history, candidates, cold_users, cold_items, cases }
     }
 

@@ -40,11 +40,11 @@ impl Default for AlsParams {
     fn default() -> Self {
         Self {
             factors: 64,
-            alpha: 1.0,
-            regularization: 1.0,
+            alpha: 5.0,
+            regularization: 10.0,
             frequency_exponent: 0.0,
             iterations: 15,
-            weighting: Weighting::Log,
+            weighting: Weighting::Binary,
             seed: 1,
         }
     }

@@ -7,24 +7,25 @@ use crate::evaluate::{Interactions, Scorer};
 pub const POPULARITY_WINDOW_MS: i64 = 30 * 24 * 3600 * 1000;
 
 /// The most bought items of the last 30 days before the split, the same for everybody: a candidate's score is its number
-/// of events in that window.
+/// of users in that window.
 #[derive(Debug, Clone)]
 pub struct Popularity {
     counts: Vec<f32>,
 }
 
 impl Popularity {
-    /// Counts the events of the last [`POPULARITY_WINDOW_MS`] before the split.
+    /// Counts the users of the last [`POPULARITY_WINDOW_MS`] before the split.
     pub fn fit(dataset: &Dataset) -> Self {
         let mut counts = vec![0.0; dataset.items.len()];
         let window = dataset.test_from_ms - POPULARITY_WINDOW_MS..dataset.test_from_ms;
-        for event in dataset.events.iter().filter(|event| window.contains(&event.time_ms)) {
-            counts[event.item as usize] += 1.0;
+        let recent = Interactions::of(dataset, |event| window.contains(&event.time_ms));
+        for user in 0..recent.rows() {
+            recent.row(user).0.iter().for_each(|&item| counts[item as usize] += 1.0);
         }
         Self { counts }
     }
 
-    /// Events per item in the window.
+    /// Users per item in the window.
     pub fn counts(&self) -> &[f32] {
         &self.counts
     }
