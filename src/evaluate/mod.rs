@@ -11,6 +11,8 @@ mod baselines;
 mod interactions;
 mod protocol;
 mod report;
+#[cfg(test)]
+mod testing;
 mod tune;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -219,4 +221,66 @@ fn progress(what: &str, len: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
     let bar = ProgressBar::new(len as u64).with_message(what.to_owned());
     style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::dataset;
+    use super::*;
+
+    struct Fixed(Vec<f32>);
+
+    impl Scorer for Fixed {
+        fn name(&self) -> &str {
+            "fixed"
+        }
+
+        fn score(&self, _user: u32, scores: &mut [f32]) {
+            scores.copy_from_slice(&self.0);
+        }
+    }
+
+    /// Two users; item 3 is no candidate.
+    fn small() -> Dataset {
+        let events = [(0, 0, 1, 0), (0, 1, 1, 0), (0, 1, 9, 0), (0, 2, 9, 0), (1, 2, 1, 0), (1, 2, 9, 0), (1, 3, 9, 0)];
+        dataset(&events, 5)
+    }
+
+    #[test]
+    fn gives_the_figures_of_a_case_computed_by_hand() {
+        let report = evaluate(&small(), &[&Fixed(vec![0.5, 0.2, 0.2, 0.9])]).unwrap();
+        assert_eq!((report.candidates, report.cold_users, report.cold_items), (3, 0, 1));
+        // Lists: 0, 1, 2 for both; user 0 wants 1 and 2, user 1 wants 2.
+        let repeats = report.row("fixed", Mode::Repeats).unwrap();
+        let log = |value: f64| value.log2();
+        let ndcg = ((1.0 / log(3.0) + 0.5) / (1.0 + 1.0 / log(3.0)) + 0.5) / 2.0;
+        assert!((repeats.ndcg_at_20 - ndcg).abs() < 1e-12, "{} {ndcg}", repeats.ndcg_at_20);
+        assert!((repeats.recall_at_20 - 1.0).abs() < 1e-12 && repeats.users == 2);
+        assert!((repeats.coverage_at_20 - 1.0).abs() < 1e-12 && repeats.gini_at_20.abs() < 1e-12);
+        // Only user 0 has a new target, item 2, and only item 2 is new.
+        let new_only = report.row("fixed", Mode::NewOnly).unwrap();
+        assert!((new_only.ndcg_at_20 - 1.0).abs() < 1e-12 && new_only.users == 1);
+        assert!((new_only.coverage_at_20 - 1.0 / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_item_that_a_scorer_leaves_out_is_not_recommended() {
+        let report = evaluate(&small(), &[&Fixed(vec![1.0, f32::NEG_INFINITY, f32::NEG_INFINITY, 2.0])]).unwrap();
+        assert!(report.rows.iter().all(|row| row.recall_at_100 == 0.0 && row.ndcg_at_20 == 0.0));
+    }
+
+    #[test]
+    fn equal_scores_are_ordered_by_index() {
+        let candidates: Vec<u32> = (0..300).filter(|item| item % 3 != 0).collect();
+        let scores: Vec<f32> = (0..300).map(|item| if item % 2 == 0 { 0.0 } else { -0.0 }).collect();
+        assert_eq!(top(&scores, &candidates, 4, &mut Vec::new()), [1, 2, 4, 5]);
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_an_error() {
+        let nan = evaluate(&small(), &[&Fixed(vec![0.0, 0.0, f32::NAN, 0.0])]).unwrap_err();
+        assert_eq!(nan, EvaluateError::NotANumber { scorer: "fixed".to_owned(), user: 0, item: 2 });
+        let late = dataset(&[(0, 0, 9, 0)], 5);
+        assert_eq!(evaluate(&late, &[]).unwrap_err(), EvaluateError::NoCases { cold_users: 1 });
+    }
 }

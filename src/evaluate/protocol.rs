@@ -112,3 +112,50 @@ impl TimeSplit {
         case.targets.iter().copied().filter(|item| known.binary_search(item).is_err()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::testing::dataset;
+
+    const TEST: i64 = 100;
+
+    #[test]
+    fn keeps_known_users_and_items_and_counts_the_rest() {
+        let purchases = [
+            (0, 0, 1, 0),
+            (0, 1, 99, 0),
+            (0, 1, TEST, 0),
+            (0, 2, 150, 0),
+            (0, 2, 160, 0),
+            (1, 2, 50, 0),
+            (1, 2, 120, 0),
+            (2, 0, 110, 0),
+            (2, 3, 111, 0),
+            (3, 0, 5, 0),
+            (3, 3, 130, 0),
+        ];
+        let split = TimeSplit::of(&dataset(&purchases, TEST));
+        assert_eq!(split.candidates, [0, 1, 2]);
+        assert_eq!((split.cold_users, split.cold_items), (1, 1));
+        let case = |user, targets: &[u32]| Case { user, targets: targets.to_vec() };
+        assert_eq!(split.cases(Mode::Repeats), [case(0, &[1, 2]), case(1, &[2])]);
+        assert_eq!(split.cases(Mode::NewOnly), [case(0, &[2])]);
+    }
+
+    #[test]
+    fn views_are_history_but_no_targets() {
+        let events = [(0, 0, 1, 1), (0, 1, 2, 1), (0, 0, TEST, 0), (0, 1, TEST, 1)];
+        let split = TimeSplit::of(&dataset(&events, TEST));
+        assert_eq!(split.cases(Mode::Repeats), [Case { user: 0, targets: vec![0] }]);
+        assert_eq!(split.history.row(0).0, [0, 1]);
+        assert!(split.cases(Mode::NewOnly).is_empty());
+    }
+
+    #[test]
+    fn without_a_purchase_type_every_event_is_a_target() {
+        let mut data = dataset(&[(0, 0, 1, 1), (0, 1, 2, 1), (0, 1, TEST, 1)], TEST);
+        data.event_types = vec!["play".to_owned(), "like".to_owned()];
+        assert_eq!(TimeSplit::of(&data).cases(Mode::Repeats), [Case { user: 0, targets: vec![1] }]);
+    }
+}

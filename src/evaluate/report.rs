@@ -136,3 +136,45 @@ impl fmt::Display for Report {
         write!(f, "{}", self.note())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let row = |mode, scorer: &str, recall_at_20| Row {
+            scorer: scorer.to_owned(),
+            mode,
+            recall_at_20,
+            ndcg_at_20: 0.25,
+            recall_at_100: 1.0,
+            coverage_at_20: 0.0,
+            gini_at_20: 0.5,
+            users: 12,
+        };
+        let rows = vec![row(Mode::NewOnly, "ItemKNN", 0.123_456), row(Mode::Repeats, "popularity", 0.5)];
+        Report { test_from_ms: 7, candidates: 40, cold_users: 3, cold_items: 2, rows }
+    }
+
+    #[test]
+    fn writes_an_aligned_table() {
+        let markdown = "\
+| mode     | scorer     |   R@20 | NDCG@20 |  R@100 | coverage@20 |   Gini |  n |
+| -------- | ---------- | -----: | ------: | -----: | ----------: | -----: | -: |
+| new only | ItemKNN    | 0.1235 |  0.2500 | 1.0000 |      0.0000 | 0.5000 | 12 |
+| repeats  | popularity | 0.5000 |  0.2500 | 1.0000 |      0.0000 | 0.5000 | 12 |
+
+40 candidates. Left out: 3 users and 2 items of the test window without training events.
+";
+        assert_eq!(report().to_markdown(), markdown);
+        let plain = report().to_string();
+        assert_eq!(plain.lines().nth(1), Some("new only  ItemKNN     0.1235   0.2500  1.0000       0.0000  0.5000  12"));
+    }
+
+    #[test]
+    fn json_gives_the_same_report_back() {
+        let json = report().to_json();
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report());
+        assert!(json.contains("\"mode\": \"new_only\""), "{json}");
+    }
+}

@@ -66,3 +66,41 @@ pub fn tune<P, S: Scorer>(
     trials.sort_by(|a, b| b.value().total_cmp(&a.value()));
     Ok(trials)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::testing::dataset;
+
+    #[test]
+    fn validation_never_sees_the_test() {
+        let test = 2 * VALIDATION_WINDOW_MS;
+        let early = test - VALIDATION_WINDOW_MS;
+        let data = dataset(&[(0, 0, early - 1, 0), (0, 1, early, 0), (1, 0, 5, 0), (1, 2, test, 0)], test);
+        let validation = validation_split(&data);
+        assert_eq!(validation.test_from_ms, early);
+        assert!(validation.events.iter().all(|event| event.time_ms < test));
+        assert_eq!(validation.events_of(1).len(), 1);
+        assert_eq!(validation.items.iter().map(|item| item.events).collect::<Vec<_>>(), [2, 0, 0]);
+    }
+
+    struct Constant(f32);
+
+    impl Scorer for Constant {
+        fn name(&self) -> &str {
+            "constant"
+        }
+
+        fn score(&self, _user: u32, scores: &mut [f32]) {
+            scores[1] = self.0;
+        }
+    }
+
+    #[test]
+    fn the_best_knob_comes_first() {
+        let data = dataset(&[(0, 0, 1, 0), (1, 1, 1, 0), (0, 1, 5, 0)], 5);
+        let trials = tune(&data, [f32::NEG_INFINITY, 1.0], |_, &knob| Constant(knob)).unwrap();
+        assert_eq!(trials.iter().map(|trial| trial.params).collect::<Vec<_>>(), [1.0, f32::NEG_INFINITY]);
+        assert!((trials[0].value() - 1.0).abs() < 1e-12);
+    }
+}

@@ -166,3 +166,89 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     }
     sums.iter().sum::<f32>() + rest
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::testing::planted;
+
+    /// What is minimised, by its definition, over all pairs in f64.
+    fn objective(weights: &Interactions, model: &Als, params: &AlsParams) -> f64 {
+        let dim = params.factors;
+        let vector = |side: &[f32], row: usize| -> Vec<f64> {
+            side[row * dim..(row + 1) * dim].iter().map(|&value| value.into()).collect()
+        };
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let pull = |matrix: &Interactions, side: &[f32]| -> f64 {
+            (0..matrix.rows())
+                .map(|row| {
+                    let pairs = matrix.row(row).0.len() as f32;
+                    let strength = params.regularization * pairs.powf(params.frequency_exponent);
+                    f64::from(strength) * dot(&vector(side, row), &vector(side, row))
+                })
+                .sum()
+        };
+        let mut sum = pull(weights, &model.users) + pull(&weights.transpose(), &model.items);
+        for user in 0..weights.rows() {
+            let (columns, strengths) = weights.row(user);
+            for item in 0..weights.columns() {
+                let strength = columns.binary_search(&(item as u32)).map_or(0.0, |place| f64::from(strengths[place]));
+                let preference = f64::from(u8::from(strength > 0.0));
+                let error = preference - dot(&vector(&model.users, user), &vector(&model.items, item));
+                sum += (1.0 + f64::from(params.alpha) * strength) * error * error;
+            }
+        }
+        sum
+    }
+
+    #[test]
+    fn no_half_step_raises_the_objective() {
+        let history = Interactions::of_training(&planted(3, 8, 10));
+        for (weighting, frequency_exponent) in [(Weighting::Binary, 0.0), (Weighting::Count, 0.0), (Weighting::Log, 1.0)] {
+            let params =
+                AlsParams { factors: 5, regularization: 0.5, frequency_exponent, weighting, ..AlsParams::default() };
+            let weights = params.weighting.apply(&history);
+            let by_item = weights.transpose();
+            let mut model = Als::start(weights.rows(), weights.columns(), &params);
+            let mut before = objective(&weights, &model, &params);
+            let start = before;
+            for step in 0..12 {
+                if step % 2 == 0 {
+                    half_step(&weights, &model.items, &mut model.users, &params);
+                } else {
+                    half_step(&by_item, &model.users, &mut model.items, &params);
+                }
+                let after = objective(&weights, &model, &params);
+                assert!(after <= before * (1.0 + 1e-5), "{weighting:?}, half step {step}: {before} to {after}");
+                before = after;
+            }
+            assert!(before < 0.5 * start, "{weighting:?}: {start} to {before}");
+        }
+    }
+
+    #[test]
+    fn finds_the_missing_items_of_planted_groups() {
+        let history = Interactions::of_training(&planted(4, 12, 10));
+        let model = Als::fit(&history, &AlsParams { factors: 4, regularization: 0.1, ..AlsParams::default() });
+        let mut scores = vec![0.0; history.columns()];
+        for user in 0..history.rows() {
+            model.score(user as u32, &mut scores);
+            let group = user / 12;
+            let inside = &scores[group * 10..(group + 1) * 10];
+            let outside = scores.iter().enumerate().filter(|(item, _)| item / 10 != group).map(|(_, &score)| score);
+            let (worst, best) = (inside.iter().copied().fold(f32::MAX, f32::min), outside.fold(f32::MIN, f32::max));
+            assert!(worst > best + 0.3, "user {user}: {worst} inside, {best} outside");
+        }
+    }
+
+    #[test]
+    fn threads_do_not_change_a_bit() {
+        let history = Interactions::of_training(&planted(9, 70, 20));
+        let fit = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let params = AlsParams { factors: 12, iterations: 3, ..AlsParams::default() };
+            pool.install(|| Als::fit(&history, &params).items)
+        };
+        assert_eq!(fit(1), fit(3));
+    }
+}

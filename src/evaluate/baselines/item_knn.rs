@@ -26,7 +26,7 @@ pub struct ItemKnnParams {
 
 impl Default for ItemKnnParams {
     fn default() -> Self {
-        Self { neighbours: 100, shrinkage: 10.0, weighting: Weighting::Binary }
+        Self { neighbours: 20, shrinkage: 10.0, weighting: Weighting::Binary }
     }
 }
 
@@ -111,5 +111,61 @@ impl Scorer for ItemKnn {
                 scores[neighbour as usize] += weight * similarity;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::testing::planted;
+
+    /// Scores by the formula of the module's documentation over dense matrices in f64.
+    fn naive(history: &Interactions, params: &ItemKnnParams, user: usize) -> Vec<f64> {
+        let weights = params.weighting.apply(history);
+        let items = history.columns();
+        let mut dense = vec![vec![0.0_f64; items]; history.rows()];
+        for (user, row) in dense.iter_mut().enumerate() {
+            let (columns, values) = weights.row(user);
+            columns.iter().zip(values).for_each(|(&item, &weight)| row[item as usize] = weight.into());
+        }
+        let dot = |i: usize, j: usize| dense.iter().map(|row| row[i] * row[j]).sum::<f64>();
+        let mut scores = vec![0.0; items];
+        for i in (0..items).filter(|&i| dense[user][i] > 0.0) {
+            let similarity = |j: usize| dot(i, j) / ((dot(i, i) * dot(j, j)).sqrt() + f64::from(params.shrinkage));
+            let mut row: Vec<(usize, f64)> = (0..items).map(|j| (j, similarity(j))).filter(|s| s.1 > 0.0).collect();
+            row.sort_by(|a, b| b.1.total_cmp(&a.1));
+            row.iter().take(params.neighbours).for_each(|&(j, s)| scores[j] += dense[user][i] * s);
+        }
+        scores
+    }
+
+    #[test]
+    fn agrees_with_the_formula_over_dense_matrices() {
+        let mut data = planted(2, 7, 9);
+        // Bridges between the groups, of different strengths, so that no two similarities are equal by symmetry.
+        for (place, event) in data.events.iter_mut().enumerate() {
+            if place % 11 == 3 {
+                event.item = (event.item + 5) % 18;
+            }
+        }
+        let history = Interactions::of_training(&data);
+        for weighting in [Weighting::Binary, Weighting::Log, Weighting::Count, Weighting::Bm25] {
+            let params = ItemKnnParams { neighbours: 18, shrinkage: 1.5, weighting };
+            let model = ItemKnn::fit(&history, &params);
+            let mut scores = vec![0.0; history.columns()];
+            for user in 0..history.rows() {
+                model.score(user as u32, &mut scores);
+                for (score, wanted) in scores.iter().zip(naive(&history, &params, user)) {
+                    assert!((f64::from(*score) - wanted).abs() < 1e-4 * wanted.max(1.0), "{weighting:?} {score} {wanted}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn keeps_the_most_similar_and_breaks_ties_by_index() {
+        let mut similar = vec![(4, 0.5), (2, 0.7), (9, 0.5), (1, 0.1), (3, 0.5)];
+        keep_best(&mut similar, 3);
+        assert_eq!(similar, [(2, 0.7), (3, 0.5), (4, 0.5)]);
     }
 }

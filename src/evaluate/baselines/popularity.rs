@@ -83,3 +83,30 @@ impl Scorer for OwnCounts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::testing::dataset;
+
+    #[test]
+    fn counts_users_of_the_window_and_puts_own_items_first() {
+        let test = 2 * POPULARITY_WINDOW_MS;
+        let events = [
+            (0, 0, POPULARITY_WINDOW_MS - 1, 0),
+            (0, 3, POPULARITY_WINDOW_MS, 0),
+            (0, 3, test - 1, 0),
+            (1, 1, test - 1, 0),
+            (1, 3, test - 1, 0),
+            (1, 2, test, 0),
+        ];
+        let data = dataset(&events, test);
+        let popularity = Popularity::fit(&data);
+        assert_eq!(popularity.counts(), [0.0, 1.0, 0.0, 2.0]);
+        let mut scores = [0.0; 4];
+        OwnCounts::fit(&data, &Interactions::of_training(&data)).score(0, &mut scores);
+        let mut order = [0, 1, 2, 3];
+        order.sort_by(|&a: &usize, &b| scores[b].total_cmp(&scores[a]));
+        assert_eq!(order, [3, 0, 1, 2]);
+    }
+}
