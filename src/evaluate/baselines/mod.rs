@@ -1,0 +1,39 @@
+//! The methods that a recommender has to beat, each tuned to be a real opponent.
+
+mod als;
+mod item_knn;
+mod popularity;
+mod solve;
+mod weighting;
+
+use serde::{Deserialize, Serialize};
+
+pub use als::{Als, AlsParams};
+pub use item_knn::{ItemKnn, ItemKnnParams};
+pub use popularity::{OwnCounts, POPULARITY_WINDOW_MS, Popularity};
+pub use weighting::Weighting;
+
+use super::{Interactions, Scorer};
+use crate::data::Dataset;
+
+/// Knobs of the baselines that have some.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BaselineParams {
+    /// Item neighbours.
+    pub item_knn: ItemKnnParams,
+    /// Matrix factorisation.
+    pub als: AlsParams,
+}
+
+/// Fits all baselines to the training events of `dataset`, in the order of reports: popularity, own counts, item neighbours,
+/// matrix factorisation.
+pub fn baselines(dataset: &Dataset, params: &BaselineParams) -> Vec<Box<dyn Scorer>> {
+    let history = Interactions::of_training(dataset);
+    vec![
+        Box::new(Popularity::fit(dataset)),
+        Box::new(OwnCounts::fit(dataset, &history)),
+        Box::new(ItemKnn::fit(&history, &params.item_knn)),
+        Box::new(Als::fit(&history, &params.als)),
+    ]
+}

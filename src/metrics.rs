@@ -1,0 +1,166 @@
+//! Quality of recommendation lists: one definition each, for every part of the project.
+//!
+//! Two questions share the word recall, so the functions say which one they answer:
+//!
+//! - [`search_recall_at_k`]: how much of the *exact* nearest neighbours an approximate search found;
+//! - [`heldout_recall_at_k`]: how much of what a user really did *afterwards* (the targets) was recommended.
+//!
+//! A list is best first and holds no id twice; targets are distinct, in any order. All results lie in 0 to 1, larger is
+//! better except for [`gini`]. `k` is at least 1. A list shorter than `k` counts as if the rest were misses.
+
+/// What the hits of a held-out recall are divided by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecallNorm {
+    /// `min(k, targets)`: a perfect list reaches 1 however many targets there are. The time-split protocol uses it for R@20,
+    /// where many users have more than 20 targets.
+    Achievable,
+    /// `targets`: the share of all that the user did. The time-split protocol uses it for R@100.
+    Targets,
+}
+
+/// Targets among the first `k` of `recommended`.
+fn hits_at_k(recommended: &[u32], targets: &[u32], k: usize) -> usize {
+    let head = &recommended[..k.min(recommended.len())];
+    targets.iter().filter(|target| head.contains(target)).count()
+}
+
+/// Recall against held-out events: hits among the first `k`, divided as `norm` says. 0 without targets.
+pub fn heldout_recall_at_k(recommended: &[u32], targets: &[u32], k: usize, norm: RecallNorm) -> f64 {
+    let whole = match norm {
+        RecallNorm::Achievable => k.min(targets.len()),
+        RecallNorm::Targets => targets.len(),
+    };
+    ratio(hits_at_k(recommended, targets, k), whole)
+}
+
+/// Recall against exact search: the share of the first `k` of `exact` that is among the first `k` of `found`.
+///
+/// Where the index holds fewer than `k` items, `exact` is shorter than `k` and the whole of it is asked for; 1 if it is empty.
+pub fn search_recall_at_k(found: &[u32], exact: &[u32], k: usize) -> f64 {
+    let wanted = &exact[..k.min(exact.len())];
+    if wanted.is_empty() { 1.0 } else { ratio(hits_at_k(found, wanted, k), wanted.len()) }
+}
+
+/// HR@k against held-out events: 1 if any of the first `k` is a target, else 0; the average over users is the hit rate.
+pub fn hit_rate_at_k(recommended: &[u32], targets: &[u32], k: usize) -> f64 {
+    f64::from(u8::from(hits_at_k(recommended, targets, k) > 0))
+}
+
+/// NDCG@k against held-out events, binary gains (Järvelin and Kekäläinen 2002): a hit at 0-based rank `r` gains
+/// `1 / log2(r + 2)`; the sum is divided by that of the ideal list, which has `min(k, targets)` hits at its top.
+/// 0 without targets.
+pub fn ndcg_at_k(recommended: &[u32], targets: &[u32], k: usize) -> f64 {
+    let gain = |rank: usize| 1.0 / (rank as f64 + 2.0).log2();
+    let ideal: f64 = (0..k.min(targets.len())).map(gain).sum();
+    let found: f64 =
+        recommended.iter().take(k).enumerate().filter(|(_, item)| targets.contains(item)).map(|(rank, _)| gain(rank)).sum();
+    if ideal > 0.0 { found / ideal } else { 0.0 }
+}
+
+/// Catalogue coverage: the share of the candidates that stands in at least one list.
+///
+/// `frequencies` holds, for every candidate, the number of lists it stands in; the lists' length makes it coverage@k.
+pub fn coverage(frequencies: &[u64]) -> f64 {
+    ratio(frequencies.iter().filter(|&&count| count > 0).count(), frequencies.len())
+}
+
+/// Gini coefficient of the recommendation frequencies: 0 if all candidates are recommended equally often, towards 1 if few
+/// take everything. Candidates that are never recommended count. 0 if nothing is recommended.
+///
+/// With the frequencies ascending and `i` from 1 to `n`: `sum((2 i - n - 1) f_i) / (n sum(f_i))`.
+pub fn gini(frequencies: &[u64]) -> f64 {
+    let mut ascending = frequencies.to_vec();
+    ascending.sort_unstable();
+    let n = ascending.len() as f64;
+    let total: f64 = ascending.iter().map(|&count| count as f64).sum();
+    if total == 0.0 {
+        return 0.0;
+    }
+    let weighted: f64 =
+        ascending.iter().enumerate().map(|(i, &count)| (2.0 * (i as f64 + 1.0) - n - 1.0) * count as f64).sum();
+    weighted / (n * total)
+}
+
+fn ratio(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn close(a: f64, b: f64) -> bool {
+        (a - b).abs() < 1e-12
+    }
+
+    #[test]
+    fn agree_with_cases_computed_by_hand() {
+        let list = [7, 3, 9, 1];
+        let targets = [1, 2, 3];
+        assert!(close(heldout_recall_at_k(&list, &targets, 2, RecallNorm::Achievable), 1.0 / 2.0));
+        assert!(close(heldout_recall_at_k(&list, &targets, 2, RecallNorm::Targets), 1.0 / 3.0));
+        assert!(close(heldout_recall_at_k(&list, &targets, 4, RecallNorm::Achievable), 2.0 / 3.0));
+        assert!(close(hit_rate_at_k(&list, &targets, 1), 0.0));
+        assert!(close(hit_rate_at_k(&list, &targets, 2), 1.0));
+        // Hits at ranks 2 and 4; the ideal has ranks 1 to 3: 1/log2(3) + 1/log2(5) over 1 + 1/log2(3) + 1/2.
+        assert!(close(ndcg_at_k(&list, &targets, 4), (0.630_929_753_571_457_4 + 0.430_676_558_073_393_1) / 2.130_929_753_571_457_4));
+        assert!(close(search_recall_at_k(&[5, 6, 8], &[6, 7, 8], 2), 1.0 / 2.0));
+        assert!(close(search_recall_at_k(&[5], &[5], 10), 1.0));
+        assert!(close(coverage(&[0, 2, 0, 1]), 0.5));
+        // Two of four take all, equally: (1 * 3 + 3 * 3) / (4 * 6) with frequencies 0, 0, 3, 3.
+        assert!(close(gini(&[3, 0, 3, 0]), 0.5));
+        assert!(close(gini(&[4, 4, 4]), 0.0));
+        assert!(close(gini(&[0, 0]), 0.0));
+    }
+
+    #[test]
+    fn nothing_to_find_is_zero_against_events_and_one_against_search() {
+        assert!(close(heldout_recall_at_k(&[1], &[], 5, RecallNorm::Achievable), 0.0));
+        assert!(close(ndcg_at_k(&[1], &[], 5), 0.0));
+        assert!(close(search_recall_at_k(&[], &[], 5), 1.0));
+        assert!(close(coverage(&[]), 0.0));
+    }
+
+    /// The mean absolute difference of all pairs over twice the mean: the definition that [`gini`] is a faster form of.
+    fn gini_of_pairs(frequencies: &[u64]) -> f64 {
+        let n = frequencies.len() as f64;
+        let mean = frequencies.iter().sum::<u64>() as f64 / n;
+        let difference: u64 = frequencies.iter().flat_map(|a| frequencies.iter().map(move |b| a.abs_diff(*b))).sum();
+        if mean == 0.0 { 0.0 } else { difference as f64 / (n * n) / (2.0 * mean) }
+    }
+
+    proptest! {
+        #[test]
+        fn agree_with_their_definitions_over_sets(
+            list in Just((0..40u32).collect::<Vec<_>>()).prop_shuffle(),
+            length in 0..40usize,
+            targets in prop::collection::btree_set(0..40u32, 1..40),
+            k in 1..45usize,
+        ) {
+            let list = &list[..length];
+            let head: BTreeSet<u32> = list.iter().copied().take(k).collect();
+            let hits = head.intersection(&targets).count() as f64;
+            let targets: Vec<u32> = targets.into_iter().collect();
+            let achievable = heldout_recall_at_k(list, &targets, k, RecallNorm::Achievable);
+            prop_assert!(close(achievable, hits / k.min(targets.len()) as f64));
+            prop_assert!(close(heldout_recall_at_k(list, &targets, k, RecallNorm::Targets), hits / targets.len() as f64));
+            prop_assert!(close(hit_rate_at_k(list, &targets, k), hits.min(1.0)));
+            let ndcg = ndcg_at_k(list, &targets, k);
+            prop_assert!((0.0..=1.0 + 1e-12).contains(&ndcg) && (ndcg > 0.0) == (hits > 0.0));
+            prop_assert!(close(ndcg_at_k(&targets, &targets, k), 1.0));
+            // No arrangement of the same hits beats the one with all of them at the top.
+            let mut best: Vec<u32> = list.iter().copied().take(k).collect();
+            best.sort_by_key(|item| !targets.contains(item));
+            prop_assert!(ndcg <= ndcg_at_k(&best, &targets, k) + 1e-12);
+        }
+
+        #[test]
+        fn gini_is_the_mean_difference_of_pairs(frequencies in prop::collection::vec(0..1000u64, 1..30)) {
+            prop_assert!((gini(&frequencies) - gini_of_pairs(&frequencies)).abs() < 1e-9);
+        }
+    }
+}
