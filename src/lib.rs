@@ -4,5 +4,6 @@
 #[cfg(feature = "origin")]
 pub mod data;
 pub mod digest;
+pub mod kernels;
 
 pub use digest::Digest;
