@@ -4,6 +4,7 @@
 #[cfg(feature = "origin")]
 pub mod data;
 pub mod digest;
+pub mod index;
 pub mod kernels;
 
 pub use digest::Digest;
