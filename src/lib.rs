@@ -6,5 +6,6 @@ pub mod data;
 pub mod digest;
 pub mod index;
 pub mod kernels;
+pub mod shard;
 
 pub use digest::Digest;

@@ -18,7 +18,9 @@ pub enum IndexError {
         found: f32,
     },
     /// The embeddings are not a matrix of the stated width.
-    #[error("embeddings: found {found} values, expected a multiple of dim = {dim}; check the export of the candidate tower")]
+    #[error(
+        "embeddings: found {found} values, expected a multiple of dim = {dim}; check the export of the candidate tower"
+    )]
     Shape {
         /// How many values there are.
         found: usize,

@@ -3,17 +3,17 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::{CodesView, Hit, Key, QueryCode};
+use super::{CodesView, Hit, Key, NodeId, QueryCode};
 use crate::kernels;
 
 /// Rows that are scored at a time: their products stay in the first cache.
 const BLOCK: usize = 256;
 
-/// The `k` best rows of `codes` for `query`, the best first, ties by node.
+/// The `k` best rows of `codes` for `query` that pass `filter`, the best first, ties by node.
 ///
 /// # Panics
 /// If the query has another number of dimensions.
-pub fn top_k(codes: &CodesView<'_>, query: &QueryCode, k: usize) -> Vec<Hit> {
+pub fn top_k(codes: &CodesView<'_>, query: &QueryCode, k: usize, filter: Option<&dyn Fn(NodeId) -> bool>) -> Vec<Hit> {
     assert_eq!(query.code().len(), codes.dim(), "the query has another number of dimensions");
     let mut best = Best::new(k);
     let mut dots = [0; BLOCK];
@@ -22,7 +22,10 @@ pub fn top_k(codes: &CodesView<'_>, query: &QueryCode, k: usize) -> Vec<Hit> {
         let dots = &mut dots[..scales.len()];
         kernels::scan_i16_i8(query.code(), rows, dots);
         for (i, (&dot, scale)) in dots.iter().zip(scales).enumerate() {
-            best.offer(Key::new(dot as f32 * scale, (block * BLOCK + i) as u32));
+            let key = Key::new(dot as f32 * scale, (block * BLOCK + i) as u32);
+            if best.wants(key) && filter.is_none_or(|filter| filter(NodeId(key.node()))) {
+                best.offer(key);
+            }
         }
     }
     best.into_hits(query.scale())
@@ -51,6 +54,10 @@ struct Best {
 impl Best {
     fn new(k: usize) -> Self {
         Self { k, keys: BinaryHeap::new() }
+    }
+
+    fn wants(&self, key: Key) -> bool {
+        self.keys.len() < self.k || self.keys.peek().is_some_and(|worst| worst.0 < key)
     }
 
     fn offer(&mut self, key: Key) {
@@ -92,7 +99,7 @@ mod tests {
                 .collect();
             keys.sort_by(|a, b| b.cmp(a));
             let expected: Vec<Hit> = keys.iter().take(k).map(|key| key.hit(code.scale())).collect();
-            prop_assert_eq!(top_k(&codes.view(), &code, k), expected);
+            prop_assert_eq!(top_k(&codes.view(), &code, k, None), expected);
 
             let exact = top_k_f32(&vectors, 5, &query, k);
             prop_assert_eq!(exact.len(), k.min(rows.len()));

@@ -164,6 +164,22 @@ impl Graph {
         Ok(Self { m, entry_point, base, upper, layer_sizes })
     }
 
+    /// Copies a graph whose nodes have at most `m` links above layer 0.
+    pub(crate) fn from_view(m: usize, view: &GraphView<'_>) -> Self {
+        let copy = |adjacency: &Adjacency<'_>| {
+            let mut lists = Lists::default();
+            let mut list = Vec::new();
+            for i in 0..adjacency.ends.len() {
+                list.clear();
+                adjacency.for_each(i, |link| list.push(link));
+                lists.push(&list);
+            }
+            lists
+        };
+        let (base, upper) = (copy(&view.base), copy(&view.upper));
+        Self { m, entry_point: view.entry_point, base, upper, layer_sizes: view.layer_sizes.to_vec() }
+    }
+
     /// The graph, as searches read it.
     pub fn view(&self) -> GraphView<'_> {
         GraphView::new(self.entry_point, self.base.view(), self.upper.view(), &self.layer_sizes)

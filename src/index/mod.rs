@@ -23,7 +23,7 @@ mod prune;
 pub use build::{BuildParams, Built, build};
 pub use codes::{Codes, CodesView, QueryCode};
 pub use error::IndexError;
-pub use graph::{Adjacency, Graph, GraphView, Links};
+pub use graph::{Adjacency, Graph, GraphView, Links, MAX_LAYERS, MAX_M};
 pub use search::{Scratch, search};
 
 /// A row of one index: it means nothing in any other.

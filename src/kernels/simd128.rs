@@ -14,8 +14,9 @@ pub(super) fn dot_i16_i8(query: &[i16], code: &[i8]) -> i32 {
     for (q, c) in query.iter().zip(code) {
         let (q_low, q_high) = q.split_at(8);
         // SAFETY: `c` is 16 readable bytes, and each half of `q` eight readable i16; the loads need no alignment.
-        let (c, q_low, q_high) =
-            unsafe { (v128_load(c.as_ptr().cast()), v128_load(q_low.as_ptr().cast()), v128_load(q_high.as_ptr().cast())) };
+        let (c, q_low, q_high) = unsafe {
+            (v128_load(c.as_ptr().cast()), v128_load(q_low.as_ptr().cast()), v128_load(q_high.as_ptr().cast()))
+        };
         low = i32x4_add(low, i32x4_dot_i16x8(q_low, i16x8_extend_low_i8x16(c)));
         high = i32x4_add(high, i32x4_dot_i16x8(q_high, i16x8_extend_high_i8x16(c)));
     }
