@@ -4,5 +4,8 @@
 #[cfg(feature = "origin")]
 pub mod data;
 pub mod digest;
+pub mod index;
+pub mod kernels;
+pub mod shard;
 
 pub use digest::Digest;

@@ -1,0 +1,113 @@
+//! Candidate embeddings become int8 codes and a graph, and a query embedding becomes its best candidates.
+//!
+//! [`Codes`] hold one vector per node, [`Graph`] the links between nodes: a hierarchical navigable small world graph (Malkov
+//! and Yashunin, "Efficient and robust approximate nearest neighbor search using hierarchical navigable small world
+//! graphs", 2016). [`search()`] walks it; [`exact`] scans everything and is the oracle that recall is measured against. With
+//! the feature `origin`, `build` makes both from embeddings.
+//!
+//! Scores are inner products: larger is better. Vectors may have any norm. Equal inputs give equal results on every
+//! machine: the integer products are exact, and ties are broken by node.
+
+mod codes;
+mod error;
+pub mod exact;
+mod graph;
+mod search;
+
+#[cfg(feature = "origin")]
+mod build;
+#[cfg(feature = "origin")]
+mod prune;
+
+#[cfg(feature = "origin")]
+pub use build::{BuildParams, Built, build};
+pub use codes::{Codes, CodesView, QueryCode};
+pub use error::IndexError;
+pub use graph::{Adjacency, Graph, GraphView, Links, MAX_LAYERS, MAX_M};
+pub use search::{Scratch, search};
+
+/// A row of one index: it means nothing in any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+impl NodeId {
+    /// The row as an index into the columns of its index.
+    pub const fn row(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// An inner product: larger is better. Ordered by [`f32::total_cmp`].
+#[derive(Debug, Clone, Copy)]
+pub struct Score(pub f32);
+
+impl PartialEq for Score {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Score {}
+
+impl PartialOrd for Score {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Score {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+/// One result of a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit {
+    /// Which candidate.
+    pub node: NodeId,
+    /// Its inner product with the query.
+    pub score: Score,
+}
+
+/// A node and its score in one integer that orders as results do: by score, then, among equals, the smaller node first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(u64);
+
+impl Key {
+    fn new(score: f32, node: u32) -> Self {
+        let bits = score.to_bits();
+        // The order of `total_cmp` as an unsigned integer: negative numbers have all bits flipped, others the sign.
+        let ordered = bits ^ ((((bits as i32) >> 31) as u32) | 0x8000_0000);
+        Self((u64::from(ordered) << 32) | u64::from(!node))
+    }
+
+    fn node(self) -> u32 {
+        !(self.0 as u32)
+    }
+
+    fn score(self) -> f32 {
+        let ordered = (self.0 >> 32) as u32;
+        f32::from_bits(ordered ^ ((((!ordered as i32) >> 31) as u32) | 0x8000_0000))
+    }
+
+    fn hit(self, query_scale: f32) -> Hit {
+        Hit { node: NodeId(self.node()), score: Score(self.score() * query_scale) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn keys_order_as_scores_and_then_nodes(a in any::<(f32, u32)>(), b in any::<(f32, u32)>()) {
+            let key = |(score, node): (f32, u32)| Key::new(score, node);
+            prop_assert_eq!(key(a).cmp(&key(b)), a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
+            prop_assert_eq!((key(a).score().to_bits(), key(a).node()), (a.0.to_bits(), a.1));
+        }
+    }
+}

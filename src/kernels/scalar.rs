@@ -1,0 +1,59 @@
+//! The kernels without SIMD: what every other form is compared with.
+
+use super::LANES;
+
+/// Adds the lanes of an `f32` sum in the one fixed order.
+pub fn reduce(lanes: [f32; LANES]) -> f32 {
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
+}
+
+/// Adds the products of fewer than [`LANES`] last elements to their lanes.
+pub(super) fn add_tail(lanes: &mut [f32; LANES], a: &[f32], b: &[f32]) {
+    for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+        *lane += a * b;
+    }
+}
+
+/// See [`super::dot_i16_i8`].
+pub fn dot_i16_i8(query: &[i16], code: &[i8]) -> i32 {
+    query.iter().zip(code).fold(0i32, |sum, (&q, &c)| sum.wrapping_add(i32::from(q) * i32::from(c)))
+}
+
+/// See [`super::gather_i16_i8`].
+pub fn gather_i16_i8(query: &[i16], codes: &[i8], rows: &[u32], out: &mut Vec<i32>) {
+    out.extend(rows.iter().map(|&row| dot_i16_i8(query, self::row(codes, row, query.len()))));
+}
+
+/// See [`super::scan_i16_i8`].
+pub fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
+    for (row, out) in out.iter_mut().enumerate() {
+        *out = dot_i16_i8(query, &codes[row * query.len()..][..query.len()]);
+    }
+}
+
+/// See [`super::dot_f32`].
+pub fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
+    let (a_chunks, a_tail) = a.as_chunks::<LANES>();
+    let (b_chunks, b_tail) = b.as_chunks::<LANES>();
+    let mut lanes = [0.0; LANES];
+    for (a, b) in a_chunks.iter().zip(b_chunks) {
+        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += a * b;
+        }
+    }
+    add_tail(&mut lanes, a_tail, b_tail);
+    reduce(lanes)
+}
+
+/// See [`super::gemv_f32`].
+pub fn gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]) {
+    for (row, out) in out.iter_mut().enumerate() {
+        *out = dot_f32(&matrix[row * x.len()..][..x.len()], x);
+    }
+}
+
+/// Row `row` of a row-major matrix with `dim` columns.
+pub(super) fn row(codes: &[i8], row: u32, dim: usize) -> &[i8] {
+    &codes[row as usize * dim..][..dim]
+}

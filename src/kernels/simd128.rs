@@ -1,0 +1,94 @@
+//! WebAssembly simd128. A module built with it runs only where simd128 exists, so there is nothing to detect.
+
+use std::arch::wasm32::{
+    f32x4_add, f32x4_mul, f32x4_splat, i16x8_extend_high_i8x16, i16x8_extend_low_i8x16, i32x4_add, i32x4_dot_i16x8,
+    i32x4_extract_lane, i32x4_splat, v128, v128_load, v128_store,
+};
+
+use super::{LANES, scalar};
+
+pub(super) fn dot_i16_i8(query: &[i16], code: &[i8]) -> i32 {
+    let (query, query_tail) = query.as_chunks::<16>();
+    let (code, code_tail) = code.as_chunks::<16>();
+    let (mut low, mut high) = (i32x4_splat(0), i32x4_splat(0));
+    for (q, c) in query.iter().zip(code) {
+        let (q_low, q_high) = q.split_at(8);
+        // SAFETY: `c` is 16 readable bytes, and each half of `q` eight readable i16; the loads need no alignment.
+        let (c, q_low, q_high) = unsafe {
+            (v128_load(c.as_ptr().cast()), v128_load(q_low.as_ptr().cast()), v128_load(q_high.as_ptr().cast()))
+        };
+        low = i32x4_add(low, i32x4_dot_i16x8(q_low, i16x8_extend_low_i8x16(c)));
+        high = i32x4_add(high, i32x4_dot_i16x8(q_high, i16x8_extend_high_i8x16(c)));
+    }
+    let sum = i32x4_add(low, high);
+    i32x4_extract_lane::<0>(sum)
+        .wrapping_add(i32x4_extract_lane::<1>(sum))
+        .wrapping_add(i32x4_extract_lane::<2>(sum))
+        .wrapping_add(i32x4_extract_lane::<3>(sum))
+        .wrapping_add(scalar::dot_i16_i8(query_tail, code_tail))
+}
+
+pub(super) fn gather_i16_i8(query: &[i16], codes: &[i8], rows: &[u32], out: &mut Vec<i32>) {
+    for &row in rows {
+        out.push(dot_i16_i8(query, scalar::row(codes, row, query.len())));
+    }
+}
+
+pub(super) fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
+    for (row, out) in out.iter_mut().enumerate() {
+        *out = dot_i16_i8(query, &codes[row * query.len()..][..query.len()]);
+    }
+}
+
+/// Eight neighbouring elements as two registers.
+fn load(chunk: &[f32; LANES]) -> [v128; 2] {
+    let (low, high) = chunk.split_at(4);
+    // SAFETY: each half is four readable f32; the loads need no alignment.
+    unsafe { [v128_load(low.as_ptr().cast()), v128_load(high.as_ptr().cast())] }
+}
+
+/// The dot products of `R` rows with `x`: independent sums hide the latency of the addition.
+fn dots<const R: usize>(rows: [&[f32]; R], x: &[f32]) -> [f32; R] {
+    let (x, x_tail) = x.as_chunks::<LANES>();
+    let rows = rows.map(|row| row.as_chunks::<LANES>());
+    let mut sums = [[f32x4_splat(0.0); 2]; R];
+    for (i, x) in x.iter().enumerate() {
+        let [x_low, x_high] = load(x);
+        for ([low, high], (row, _)) in sums.iter_mut().zip(&rows) {
+            let [row_low, row_high] = load(&row[i]);
+            *low = f32x4_add(*low, f32x4_mul(row_low, x_low));
+            *high = f32x4_add(*high, f32x4_mul(row_high, x_high));
+        }
+    }
+    let mut out = [0.0; R];
+    for (out, ([low, high], (_, tail))) in out.iter_mut().zip(sums.into_iter().zip(rows)) {
+        let mut lanes = [0.0f32; LANES];
+        let (first, second) = lanes.split_at_mut(4);
+        // SAFETY: each half is four writable f32; the stores need no alignment.
+        unsafe {
+            v128_store(first.as_mut_ptr().cast(), low);
+            v128_store(second.as_mut_ptr().cast(), high);
+        }
+        scalar::add_tail(&mut lanes, tail, x_tail);
+        *out = scalar::reduce(lanes);
+    }
+    out
+}
+
+pub(super) fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
+    dots([a], b)[0]
+}
+
+pub(super) fn gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]) {
+    let cols = x.len();
+    let row = |r: usize| &matrix[r * cols..][..cols];
+    let (fours, rest) = out.as_chunks_mut::<4>();
+    let first_of_rest = fours.len() * 4;
+    for (block, out) in fours.iter_mut().enumerate() {
+        let r = block * 4;
+        *out = dots([row(r), row(r + 1), row(r + 2), row(r + 3)], x);
+    }
+    for (r, out) in rest.iter_mut().enumerate() {
+        *out = dot_f32(row(first_of_rest + r), x);
+    }
+}

@@ -1,0 +1,118 @@
+//! AVX2 where the processor has it, the scalar form elsewhere.
+
+use std::arch::x86_64::{
+    __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_shuffle_epi32, _mm256_add_epi32, _mm256_add_ps,
+    _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_extracti128_si256, _mm256_loadu_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_mul_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_storeu_ps,
+};
+
+use super::{LANES, scalar};
+
+/// Defines the run-time choice between the AVX2 form in [`avx2`] and the scalar twin. The standard library caches the
+/// answer of the processor.
+macro_rules! choose {
+    ($($name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)?;)*) => {$(
+        pub(super) fn $name($($arg: $type),*) $(-> $out)? {
+            if std::arch::is_x86_feature_detected!("avx2") {
+                // SAFETY: the function's one requirement is AVX2, which has just been detected.
+                unsafe { avx2::$name($($arg),*) }
+            } else {
+                scalar::$name($($arg),*)
+            }
+        }
+    )*};
+}
+
+choose! {
+    dot_i16_i8(query: &[i16], code: &[i8]) -> i32;
+    gather_i16_i8(query: &[i16], codes: &[i8], rows: &[u32], out: &mut Vec<i32>);
+    scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]);
+    dot_f32(a: &[f32], b: &[f32]) -> f32;
+    gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]);
+}
+
+mod avx2 {
+    use super::*;
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn dot_i16_i8(query: &[i16], code: &[i8]) -> i32 {
+        let (query, query_tail) = query.as_chunks::<16>();
+        let (code, code_tail) = code.as_chunks::<16>();
+        let mut sum = _mm256_setzero_si256();
+        for (q, c) in query.iter().zip(code) {
+            // SAFETY: `q` is an array of 32 readable bytes; the load needs no alignment.
+            let q = unsafe { _mm256_loadu_si256(q.as_ptr().cast()) };
+            // SAFETY: `c` is an array of 16 readable bytes; the load needs no alignment.
+            let c = _mm256_cvtepi8_epi16(unsafe { _mm_loadu_si128(c.as_ptr().cast()) });
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(q, c));
+        }
+        add_lanes(sum).wrapping_add(scalar::dot_i16_i8(query_tail, code_tail))
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn add_lanes(sum: __m256i) -> i32 {
+        let four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
+        let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b00_00_11_10>(four));
+        _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b00_00_00_01>(two)))
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn gather_i16_i8(query: &[i16], codes: &[i8], rows: &[u32], out: &mut Vec<i32>) {
+        for &row in rows {
+            out.push(dot_i16_i8(query, scalar::row(codes, row, query.len())));
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
+        for (row, out) in out.iter_mut().enumerate() {
+            *out = dot_i16_i8(query, &codes[row * query.len()..][..query.len()]);
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
+        dots([a], b)[0]
+    }
+
+    /// The dot products of `R` rows with `x`: independent sums hide the latency of the addition.
+    #[target_feature(enable = "avx2")]
+    fn dots<const R: usize>(rows: [&[f32]; R], x: &[f32]) -> [f32; R] {
+        let (x, x_tail) = x.as_chunks::<LANES>();
+        let rows = rows.map(|row| row.as_chunks::<LANES>());
+        let mut sums = [_mm256_setzero_ps(); R];
+        for (i, x) in x.iter().enumerate() {
+            // SAFETY: `x` is an array of eight readable f32; the load needs no alignment.
+            let x = unsafe { _mm256_loadu_ps(x.as_ptr()) };
+            for (sum, (row, _)) in sums.iter_mut().zip(&rows) {
+                // SAFETY: the indexed element is an array of eight readable f32; the load needs no alignment.
+                let row = unsafe { _mm256_loadu_ps(row[i].as_ptr()) };
+                *sum = _mm256_add_ps(*sum, _mm256_mul_ps(row, x));
+            }
+        }
+        let mut out = [0.0; R];
+        for (out, (sum, (_, tail))) in out.iter_mut().zip(sums.into_iter().zip(rows)) {
+            let mut lanes = [0.0; LANES];
+            // SAFETY: `lanes` is an array of eight writable f32; the store needs no alignment.
+            unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sum) };
+            scalar::add_tail(&mut lanes, tail, x_tail);
+            *out = scalar::reduce(lanes);
+        }
+        out
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]) {
+        let cols = x.len();
+        let row = |r: usize| &matrix[r * cols..][..cols];
+        let (fours, rest) = out.as_chunks_mut::<4>();
+        let first_of_rest = fours.len() * 4;
+        for (block, out) in fours.iter_mut().enumerate() {
+            let r = block * 4;
+            *out = dots([row(r), row(r + 1), row(r + 2), row(r + 3)], x);
+        }
+        for (r, out) in rest.iter_mut().enumerate() {
+            *out = dot_f32(row(first_of_rest + r), x);
+        }
+    }
+}

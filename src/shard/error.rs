@@ -1,0 +1,118 @@
+//! What can be wrong with a shard.
+
+use super::format::{FORMAT_VERSION, OLDEST_READABLE};
+use crate::Digest;
+
+/// An error of the shard stage.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShardError {
+    /// The bytes do not start as a shard does.
+    #[error(
+        "shard at byte 0: found {found:02x?}, expected the magic \"NSSH\"; this is not a shard, check the URL or the path"
+    )]
+    Magic {
+        /// The first bytes, four of them unless the file is shorter.
+        found: Vec<u8>,
+    },
+    /// The format is older or newer than this build reads.
+    #[error(
+        "shard format {found}, this build reads {OLDEST_READABLE}..={FORMAT_VERSION}; {}",
+        if *found > FORMAT_VERSION { "update the package" } else { "build the release again" }
+    )]
+    Version {
+        /// The format of the shard.
+        found: u16,
+    },
+    /// The shard needs something that this build does not know.
+    #[error("shard at byte 6: found unknown reader flags {found:#06x}, expected only {known:#06x}; update the package")]
+    Flags {
+        /// The flags of the shard.
+        found: u16,
+        /// The flags that this build knows.
+        known: u16,
+    },
+    /// Bytes are missing.
+    #[error("shard truncated in {what}: need {need} bytes, have {have}; download it again")]
+    Truncated {
+        /// The section that is cut.
+        what: &'static str,
+        /// Bytes up to the end of that section.
+        need: u64,
+        /// Bytes there are.
+        have: u64,
+    },
+    /// Bytes follow the end.
+    #[error("shard has {have} bytes, expected {need}: {} more than its header says; download it again", have - need)]
+    Trailing {
+        /// Bytes that the header states.
+        need: u64,
+        /// Bytes there are.
+        have: u64,
+    },
+    /// A field holds what it must not.
+    #[error(
+        "shard: {what} is {found}, expected {low}..={high}; the file is damaged, download it again or build it again"
+    )]
+    Field {
+        /// Which field.
+        what: &'static str,
+        /// Its value.
+        found: u64,
+        /// The smallest allowed value.
+        low: u64,
+        /// The largest allowed value.
+        high: u64,
+    },
+    /// A scale is NaN, infinite or negative.
+    #[error("shard: the scale of node {node} is {found}, expected a finite number >= 0; build the release again")]
+    Scale {
+        /// Which node.
+        node: u32,
+        /// Its scale.
+        found: f32,
+    },
+    /// An id is not UTF-8.
+    #[error("shard: the id of node {node} is not UTF-8; build the release again")]
+    IdText {
+        /// Which node.
+        node: u32,
+    },
+    /// Two nodes have one id.
+    #[error(
+        "shard: nodes {first} and {second} have the same id {id:?}, expected one node per id; remove the duplicate item"
+    )]
+    DuplicateId {
+        /// The id.
+        id: String,
+        /// One of the nodes.
+        first: u32,
+        /// The other.
+        second: u32,
+    },
+    /// The content does not have the digest that was stored with it.
+    #[error("shard digest: found {found}, expected {expected}; the file is damaged, download it again")]
+    Digest {
+        /// The digest of the content.
+        found: Digest,
+        /// The digest at the end of the file.
+        expected: Digest,
+    },
+    /// The content cannot be written as a shard.
+    #[error("shard: {what} has {found} entries, expected {expected}; pass one per candidate")]
+    Content {
+        /// Which part.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length that the other parts have.
+        expected: usize,
+    },
+}
+
+impl ShardError {
+    /// Checks that `found` lies in `low..=high`.
+    pub(super) fn check(what: &'static str, found: u64, low: u64, high: u64) -> Result<(), Self> {
+        if (low..=high).contains(&found) { Ok(()) } else { Err(Self::Field { what, found, low, high }) }
+    }
+}

@@ -1,0 +1,21 @@
+//! One shard: the candidates of a release, or a part of them, in one immutable file.
+//!
+//! [`ShardContent`] is what a shard says; [`ShardContent::write`] turns it into bytes. [`Shard::open`] reads the header of
+//! such bytes and refuses what this build cannot read; [`Shard::verify`] checks everything else. Only a
+//! [`Shard<Verified>`](Verified) can be searched. The bytes are laid out in [`format`](self::format).
+//!
+//! Vectors of two towers never mix: a shard carries the digest of the towers that made its vectors.
+
+mod error;
+pub mod format;
+mod ids;
+mod read;
+mod write;
+
+pub use error::ShardError;
+pub use format::Header;
+pub use read::{Shard, Unverified, Verified};
+pub use write::ShardContent;
+
+#[cfg(test)]
+mod tests;

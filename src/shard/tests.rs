@@ -1,0 +1,1 @@
+//! Shards from outside: round trips and damage.
