@@ -98,6 +98,17 @@ pub enum ShardError {
         /// The digest at the end of the file.
         expected: Digest,
     },
+    /// The vectors were made by other towers.
+    #[error(
+        "shard: made by towers {found}, expected towers {expected}; vectors of two trainings do not mix: build the release \
+         again from one training"
+    )]
+    Towers {
+        /// The towers of the shard.
+        found: Digest,
+        /// The towers of the release.
+        expected: Digest,
+    },
     /// The content cannot be written as a shard.
     #[error("shard: {what} has {found} entries, expected {expected}; pass one per candidate")]
     Content {
@@ -111,6 +122,24 @@ pub enum ShardError {
 }
 
 impl ShardError {
+    /// The kind of error: a name that stays the same when its text changes.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Magic { .. } => "shard/magic",
+            Self::Version { .. } => "shard/version",
+            Self::Flags { .. } => "shard/flags",
+            Self::Truncated { .. } => "shard/truncated",
+            Self::Trailing { .. } => "shard/trailing",
+            Self::Field { .. } => "shard/field",
+            Self::Scale { .. } => "shard/scale",
+            Self::IdText { .. } => "shard/id-text",
+            Self::DuplicateId { .. } => "shard/duplicate-id",
+            Self::Digest { .. } => "shard/digest",
+            Self::Towers { .. } => "shard/towers",
+            Self::Content { .. } => "shard/content",
+        }
+    }
+
     /// Checks that `found` lies in `low..=high`.
     pub(super) fn check(what: &'static str, found: u64, low: u64, high: u64) -> Result<(), Self> {
         if (low..=high).contains(&found) { Ok(()) } else { Err(Self::Field { what, found, low, high }) }

@@ -18,4 +18,6 @@ pub use read::{Shard, Unverified, Verified};
 pub use write::ShardContent;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

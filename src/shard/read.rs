@@ -41,6 +41,15 @@ impl<State> Shard<State> {
         self.header.towers
     }
 
+    /// Checks that the vectors are of these towers.
+    ///
+    /// # Errors
+    /// [`ShardError::Towers`] if they are not.
+    pub fn check_towers(&self, expected: Digest) -> Result<(), ShardError> {
+        let found = self.towers();
+        if found == expected { Ok(()) } else { Err(ShardError::Towers { found, expected }) }
+    }
+
     /// Candidates.
     pub fn len(&self) -> usize {
         self.header.count as usize
