@@ -141,7 +141,7 @@ impl ShardError {
     }
 
     /// Checks that `found` lies in `low..=high`.
-    pub(super) fn check(what: &'static str, found: u64, low: u64, high: u64) -> Result<(), Self> {
+    pub(crate) fn check(what: &'static str, found: u64, low: u64, high: u64) -> Result<(), Self> {
         if (low..=high).contains(&found) { Ok(()) } else { Err(Self::Field { what, found, low, high }) }
     }
 }

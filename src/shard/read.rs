@@ -219,6 +219,11 @@ impl Shard<Verified> {
         std::str::from_utf8(self.id_bytes(node.0)).unwrap_or_default()
     }
 
+    /// The ids, by node.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        (0..self.header.count).map(|node| self.id(NodeId(node)))
+    }
+
     /// The node with this id.
     pub fn node_of(&self, id: &str) -> Option<NodeId> {
         self.state.ids.find(id, |node| self.id(NodeId(node))).ok().map(NodeId)
@@ -296,7 +301,7 @@ impl Shard<Verified> {
         ShardContent {
             towers: self.towers(),
             ef_search: self.header.ef_search as usize,
-            ids: (0..self.header.count).map(|node| self.id(NodeId(node)).to_owned()).collect(),
+            ids: self.ids().map(str::to_owned).collect(),
             codes: Codes::from_parts(self.dim(), codes.codes().to_vec(), codes.scales().to_vec()),
             graph: self.graph().map(|graph| Graph::from_view(self.header.m.into(), &graph)),
         }

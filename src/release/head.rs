@@ -1,0 +1,95 @@
+//! The head: the one file of a release that changes.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::manifest::{check_format, check_requires};
+use super::{FORMAT_VERSION, ObjectKind, ObjectRef, ReleaseError};
+
+/// Most bytes of a head.
+pub const HEAD_LIMIT: usize = 2048;
+/// The largest version: every JSON reader holds it exactly.
+pub const MAX_VERSION: u64 = (1 << 53) - 1;
+
+const WHAT: &str = "head";
+
+/// The content of `head.json`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// Goes up with every change.
+    pub version: u64,
+    /// The manifest of this version.
+    pub manifest: ObjectRef,
+    /// The signatures as they stand in the file. This build does not check them.
+    pub signatures: Vec<Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    signed: Signed,
+    signatures: Vec<Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Signed {
+    format: u16,
+    version: u64,
+    manifest: ObjectRef,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    requires: Vec<String>,
+}
+
+/// What says whether the rest can be read.
+#[derive(Deserialize)]
+struct Probe {
+    signed: super::manifest::Probe,
+}
+
+impl Head {
+    /// Reads a head.
+    ///
+    /// # Errors
+    /// If the bytes are more than [`HEAD_LIMIT`], not JSON, of a format or with a requirement that this build does not know,
+    /// or break a rule of the [format](super).
+    pub fn parse(bytes: &[u8]) -> Result<Self, ReleaseError> {
+        if bytes.len() > HEAD_LIMIT {
+            return Err(ReleaseError::TooLarge { what: WHAT, found: bytes.len() as u64, limit: HEAD_LIMIT as u64 });
+        }
+        let json = |error| ReleaseError::json(WHAT, &error);
+        let probe: Probe = serde_json::from_slice(bytes).map_err(json)?;
+        check_format(WHAT, probe.signed.format)?;
+        let File { signed, signatures } = serde_json::from_slice(bytes).map_err(json)?;
+        check_requires(WHAT, &signed.requires)?;
+        let head = Self { version: signed.version, manifest: signed.manifest, signatures };
+        head.check()?;
+        Ok(head)
+    }
+
+    /// The bytes of the head: the same head gives the same bytes.
+    ///
+    /// # Errors
+    /// If the head breaks a rule of the [format](super).
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ReleaseError> {
+        self.check()?;
+        let signed =
+            Signed { format: FORMAT_VERSION, version: self.version, manifest: self.manifest, requires: Vec::new() };
+        let file = File { signed, signatures: self.signatures.clone() };
+        let bytes = serde_json::to_vec(&file).map_err(|error| ReleaseError::json(WHAT, &error))?;
+        if bytes.len() > HEAD_LIMIT {
+            return Err(ReleaseError::TooLarge { what: WHAT, found: bytes.len() as u64, limit: HEAD_LIMIT as u64 });
+        }
+        Ok(bytes)
+    }
+
+    fn check(&self) -> Result<(), ReleaseError> {
+        if !(1..=MAX_VERSION).contains(&self.version) {
+            return Err(ReleaseError::Field {
+                what: WHAT,
+                field: "version",
+                found: self.version.to_string(),
+                expected: format!("1..={MAX_VERSION}"),
+            });
+        }
+        self.manifest.check_limit(ObjectKind::Manifest)
+    }
+}

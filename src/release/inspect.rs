@@ -1,0 +1,115 @@
+//! Printing any file of a release.
+
+use std::fmt::Write;
+
+use super::{FORMAT_VERSION, Head, Manifest, ObjectRef, ReleaseError, card_ids};
+use crate::shard::format::Section;
+use crate::shard::{Shard, Unverified, format};
+use crate::towers::{self, QueryTower};
+
+/// What a file of a release is and what its header says, one line per field, and whether the rest of it is whole.
+///
+/// # Errors
+/// [`ReleaseError::Unknown`] for a file that is no part of a release, or what is wrong with its header.
+pub fn inspect(bytes: &[u8]) -> Result<String, ReleaseError> {
+    let mut out = Fields(String::new());
+    out.put("file", format_args!("{} bytes, SHA-256 {}", bytes.len(), ObjectRef::of(bytes).digest));
+    if bytes.starts_with(&format::MAGIC) {
+        shard(&mut out, Shard::open(bytes.to_vec())?);
+    } else if bytes.starts_with(&towers::MAGIC) {
+        tower(&mut out, &QueryTower::open(bytes)?);
+    } else {
+        json(&mut out, bytes)?;
+    }
+    Ok(out.0)
+}
+
+/// Aligned lines of a name and a value.
+struct Fields(String);
+
+impl Fields {
+    fn put(&mut self, name: &str, value: impl std::fmt::Display) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.0, "{name:<13}{value}");
+    }
+
+    fn object(&mut self, name: &str, object: &ObjectRef) {
+        self.put(name, format_args!("{}, {} bytes", object.digest, object.size));
+    }
+}
+
+fn shard(out: &mut Fields, shard: Shard<Unverified>) {
+    let header = shard.header().clone();
+    out.put("kind", format_args!("shard, format {}", format::FORMAT_VERSION));
+    out.put("candidates", header.count);
+    out.put("dim", header.dim);
+    out.put("towers", header.towers);
+    out.put("encoding", "int8 and one scale per vector, inner product");
+    out.put("ef_search", header.ef_search);
+    if header.has_graph() {
+        out.put("graph", format_args!("m {}, entry point {}", header.m, header.entry_point));
+        out.put("layers", format_args!("{} above layer 0, with {} nodes", header.upper_layers, header.upper_nodes));
+        out.put("links", format_args!("{} on layer 0, {} above", header.base_links, header.upper_links));
+    } else {
+        out.put("graph", "none: searches scan");
+    }
+    for section in Section::ALL {
+        out.put("section", format_args!("{:<13}{} bytes", section.name(), header.section_len(section)));
+    }
+    match shard.verify() {
+        Ok(_) => out.put("content", "whole"),
+        Err(error) => out.put("content", error),
+    }
+}
+
+fn tower(out: &mut Fields, tower: &QueryTower) {
+    let schema = tower.schema();
+    out.put("kind", format_args!("query tower, format {}", towers::FORMAT_VERSION));
+    out.put("towers", tower.towers());
+    out.put("dim", schema.dim);
+    out.put("history", format_args!("{} items, decay {}", schema.history.length, schema.history.decay));
+    out.put("categories", schema.categories.len());
+    out.put("program", format_args!("{} operations", tower.program().operations().len()));
+    out.put("content", "whole");
+}
+
+/// The names of the fields say which of the JSON files it is.
+fn json(out: &mut Fields, bytes: &[u8]) -> Result<(), ReleaseError> {
+    let unknown = || ReleaseError::Unknown { found: bytes[..bytes.len().min(8)].to_vec() };
+    let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|_| unknown())?;
+    if value.get("signed").is_some() {
+        let head = Head::parse(bytes)?;
+        out.put("kind", format_args!("head, format {FORMAT_VERSION}"));
+        out.put("version", head.version);
+        out.object("manifest", &head.manifest);
+        out.put("signatures", format_args!("{}, not checked by this build", head.signatures.len()));
+    } else if value.get("shards").is_some() {
+        manifest(out, &Manifest::parse(bytes)?);
+    } else if value.get("items").is_some() {
+        let ids = card_ids(bytes)?;
+        out.put("kind", format_args!("cards, format {FORMAT_VERSION}"));
+        out.put("items", ids.len());
+    } else {
+        return Err(unknown());
+    }
+    Ok(())
+}
+
+fn manifest(out: &mut Fields, manifest: &Manifest) {
+    out.put("kind", format_args!("manifest, format {}", manifest.format));
+    out.put("name", &manifest.name);
+    out.put("towers", manifest.towers);
+    out.put("dim", manifest.dim);
+    out.put("engine", &manifest.engine);
+    out.put("items", manifest.items);
+    out.put("ef_search", manifest.ef_search);
+    out.object("query tower", &manifest.query_tower);
+    for shard in &manifest.shards {
+        out.object("shard", &shard.object);
+        out.put("", format_args!("{} candidates, layout {}", shard.count, shard.layout));
+    }
+    match &manifest.cards {
+        Some(cards) => out.object("cards", cards),
+        None => out.put("cards", "none"),
+    }
+}

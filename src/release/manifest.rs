@@ -1,0 +1,229 @@
+//! The manifest: what a release consists of.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{FORMAT_VERSION, OLDEST_READABLE, ObjectKind, ObjectRef, ReleaseError, UNDERSTOOD};
+use crate::Digest;
+use crate::shard::format::{MAX_COUNT, MAX_DIM, MAX_EF_SEARCH};
+use crate::shard::{Shard, ShardError, Verified};
+use crate::towers::QueryTower;
+
+/// The engine that runs the query tower: a compact [`Program`](crate::towers::Program).
+pub const ENGINE: &str = "program";
+/// The layout of a shard that every query visits.
+pub const LAYOUT_SINGLE: &str = "single";
+/// Most bytes of a release's name.
+pub const MAX_NAME: usize = 200;
+/// Most shards of a release.
+pub const MAX_SHARDS: usize = 4096;
+
+const WHAT: &str = "manifest";
+
+/// The content of a manifest. Its fields are described in the [format](super).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The format.
+    pub format: u16,
+    /// What the shop calls the release.
+    pub name: String,
+    /// The towers that made all vectors.
+    pub towers: Digest,
+    /// Dimensions of the embeddings.
+    pub dim: usize,
+    /// What runs the query tower.
+    pub engine: String,
+    /// The query tower.
+    pub query_tower: ObjectRef,
+    /// The shards.
+    pub shards: Vec<ManifestShard>,
+    /// What a page shows of each candidate.
+    pub cards: Option<ObjectRef>,
+    /// Default width of a search.
+    pub ef_search: usize,
+    /// Candidates.
+    pub items: u64,
+    /// What a reader must understand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
+}
+
+/// A shard of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestShard {
+    /// The shard.
+    pub object: ObjectRef,
+    /// Its candidates.
+    pub count: u32,
+    /// Which queries visit it.
+    pub layout: String,
+}
+
+/// The place of an object in a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The query tower.
+    Tower,
+    /// The shard at this place of the list.
+    Shard(usize),
+    /// The cards.
+    Cards,
+}
+
+impl Part {
+    /// What stands at such a place.
+    pub const fn kind(self) -> ObjectKind {
+        match self {
+            Self::Tower => ObjectKind::Tower,
+            Self::Shard(_) => ObjectKind::Shard,
+            Self::Cards => ObjectKind::Cards,
+        }
+    }
+}
+
+/// What says whether the rest can be read.
+#[derive(Deserialize)]
+pub(super) struct Probe {
+    pub(super) format: u64,
+}
+
+pub(super) fn check_format(what: &'static str, found: u64) -> Result<(), ReleaseError> {
+    if (u64::from(OLDEST_READABLE)..=u64::from(FORMAT_VERSION)).contains(&found) {
+        Ok(())
+    } else {
+        Err(ReleaseError::Format { what, found })
+    }
+}
+
+pub(super) fn check_requires(what: &'static str, requires: &[String]) -> Result<(), ReleaseError> {
+    match requires.iter().find(|name| !UNDERSTOOD.contains(&name.as_str())) {
+        Some(name) => Err(ReleaseError::Requires { what, found: name.chars().take(80).collect() }),
+        None => Ok(()),
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// If the bytes are too many, not JSON, of a format or with a requirement that this build does not know, or break a rule
+    /// of the [format](super).
+    pub fn parse(bytes: &[u8]) -> Result<Self, ReleaseError> {
+        let limit = ObjectKind::Manifest.limit();
+        if bytes.len() as u64 > limit {
+            return Err(ReleaseError::TooLarge { what: WHAT, found: bytes.len() as u64, limit });
+        }
+        let json = |error| ReleaseError::json(WHAT, &error);
+        let Probe { format } = serde_json::from_slice(bytes).map_err(json)?;
+        check_format(WHAT, format)?;
+        let manifest: Self = serde_json::from_slice(bytes).map_err(json)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The bytes of the manifest: the same manifest gives the same bytes.
+    ///
+    /// # Errors
+    /// If the manifest breaks a rule of the [format](super).
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ReleaseError> {
+        self.check()?;
+        serde_json::to_vec(self).map_err(|error| ReleaseError::json(WHAT, &error))
+    }
+
+    fn check(&self) -> Result<(), ReleaseError> {
+        check_format(WHAT, self.format.into())?;
+        check_requires(WHAT, &self.requires)?;
+        check_range("length of name", self.name.len() as u64, 1, MAX_NAME as u64)?;
+        check_range("dim", self.dim as u64, 1, MAX_DIM as u64)?;
+        check_text("engine", &self.engine, ENGINE)?;
+        check_range("ef_search", self.ef_search as u64, 1, MAX_EF_SEARCH.into())?;
+        check_range("number of shards", self.shards.len() as u64, 1, MAX_SHARDS as u64)?;
+        for shard in &self.shards {
+            check_text("layout of a shard", &shard.layout, LAYOUT_SINGLE)?;
+            check_range("count of a shard", shard.count.into(), 0, MAX_COUNT.into())?;
+        }
+        let items = self.shards.iter().map(|shard| u64::from(shard.count)).sum();
+        check_range("items", self.items, items, items)?;
+        let mut seen = BTreeSet::new();
+        for (part, object) in self.parts() {
+            object.check_limit(part.kind())?;
+            if !seen.insert(object.digest) {
+                return Err(field("objects", object.digest.to_string() + " twice", "every object once"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The objects, in the order in which a client needs them.
+    pub fn parts(&self) -> impl Iterator<Item = (Part, ObjectRef)> + '_ {
+        let shards = self.shards.iter().enumerate().map(|(at, shard)| (Part::Shard(at), shard.object));
+        std::iter::once((Part::Tower, self.query_tower))
+            .chain(shards)
+            .chain(self.cards.map(|cards| (Part::Cards, cards)))
+    }
+
+    /// The place of the object with this digest.
+    pub fn part_of(&self, digest: Digest) -> Option<Part> {
+        self.parts().find(|(_, object)| object.digest == digest).map(|(part, _)| part)
+    }
+
+    /// Opens the query tower, and checks that it is the one that is named here and belongs to the release.
+    ///
+    /// # Errors
+    /// If it is not, or is damaged.
+    pub fn open_tower(&self, bytes: &[u8]) -> Result<QueryTower, ReleaseError> {
+        self.query_tower.check(ObjectKind::Tower, bytes)?;
+        let tower = QueryTower::open(bytes)?;
+        self.check_tower(&tower)?;
+        Ok(tower)
+    }
+
+    /// Opens the shard at place `at` of the list, and checks that it is the one that is named here and belongs to the release.
+    ///
+    /// # Errors
+    /// If it is not, or is damaged.
+    ///
+    /// # Panics
+    /// If there is no shard `at`.
+    pub fn open_shard(&self, at: usize, bytes: Vec<u8>) -> Result<Shard<Verified>, ReleaseError> {
+        self.shards[at].object.check(ObjectKind::Shard, &bytes)?;
+        let shard = Shard::open(bytes)?;
+        self.check_shard(at, &shard)?;
+        Ok(shard.verify_values()?)
+    }
+
+    /// Checks that a tower belongs to the release.
+    pub(crate) fn check_tower(&self, tower: &QueryTower) -> Result<(), ReleaseError> {
+        let (found, expected) = (tower.towers(), self.towers);
+        if found != expected {
+            return Err(ReleaseError::Towers { found, expected });
+        }
+        check_range("dim of the query tower", tower.schema().dim as u64, self.dim as u64, self.dim as u64)
+    }
+
+    /// Checks that a shard belongs to place `at` of the list.
+    pub(crate) fn check_shard<S>(&self, at: usize, shard: &Shard<S>) -> Result<(), ShardError> {
+        let (dim, count) = (self.dim as u64, u64::from(self.shards[at].count));
+        shard.check_towers(self.towers)?;
+        ShardError::check("dim", shard.dim() as u64, dim, dim)?;
+        ShardError::check("count", shard.len() as u64, count, count)
+    }
+}
+
+fn field(field: &'static str, found: String, expected: &str) -> ReleaseError {
+    ReleaseError::Field { what: WHAT, field, found, expected: expected.to_owned() }
+}
+
+fn check_range(name: &'static str, found: u64, low: u64, high: u64) -> Result<(), ReleaseError> {
+    let in_range = (low..=high).contains(&found);
+    if in_range { Ok(()) } else { Err(field(name, found.to_string(), &format!("{low}..={high}"))) }
+}
+
+fn check_text(name: &'static str, found: &str, expected: &str) -> Result<(), ReleaseError> {
+    if found == expected {
+        return Ok(());
+    }
+    let found: String = found.chars().take(80).collect();
+    Err(field(name, format!("{found:?}"), &format!("{expected:?}")))
+}

@@ -1,0 +1,93 @@
+//! A release: everything that a client needs, as files that any static host serves.
+//!
+//! ```text
+//! head.json           the one file that changes; names the manifest
+//! objects/<sha256>    everything else; named by its own digest, and so never changed
+//! ```
+//!
+//! A [`Head`] names a [`Manifest`], the manifest names one query tower, the shards and the cards. Every name is an
+//! [`ObjectRef`]: a digest and a size. A reader compares both, and the size with the [limit](ObjectKind::limit) of its
+//! kind, before it looks into the bytes. What belongs together is checked too: the query tower and all shards are of the
+//! towers and the dimensions that the manifest states.
+//!
+//! With the feature `origin`, `ReleaseWriter` writes a release and `verify` checks the whole of one; [`inspect`] prints any
+//! of its files.
+//!
+//! # `head.json`, format 1
+//! At most [`HEAD_LIMIT`] bytes.
+//!
+//! | field                    | rule                                                                              |
+//! |--------------------------|-----------------------------------------------------------------------------------|
+//! | `signed.format`          | [`OLDEST_READABLE`]`..=`[`FORMAT_VERSION`]                                        |
+//! | `signed.version`         | `1..=`[`MAX_VERSION`]; a client never goes back to a lower one                    |
+//! | `signed.manifest.digest` | SHA-256 of the manifest                                                           |
+//! | `signed.manifest.size`   | its length in bytes                                                               |
+//! | `signed.requires`        | names of what a reader must understand; absent if there are none                  |
+//! | `signatures`             | an array                                                                          |
+//!
+//! **Signatures are not checked by this build.** They are read and carried, and mean nothing yet: whoever can write to the
+//! host can publish a release. Digests only prove that the objects are those that the head names.
+//!
+//! # Manifest, format 1
+//!
+//! | field         | rule                                                                                         |
+//! |---------------|----------------------------------------------------------------------------------------------|
+//! | `format`      | [`OLDEST_READABLE`]`..=`[`FORMAT_VERSION`]                                                   |
+//! | `name`        | 1 to [`MAX_NAME`] bytes                                                                      |
+//! | `towers`      | digest of the towers; the same in the query tower and in every shard                         |
+//! | `dim`         | dimensions of the embeddings                                                                 |
+//! | `engine`      | [`ENGINE`]: the query tower is a compact program                                             |
+//! | `query_tower` | an object: `{"digest", "size"}`                                                              |
+//! | `shards`      | 1 to [`MAX_SHARDS`] of `{"object", "count", "layout"}`; `layout` is [`LAYOUT_SINGLE`]: every query visits it |
+//! | `cards`       | an object, or `null`; what a page shows of each candidate                                    |
+//! | `ef_search`   | default width of a search, `1..=`[`MAX_EF_SEARCH`](crate::shard::format::MAX_EF_SEARCH)       |
+//! | `items`       | sum of the shards' counts                                                                    |
+//! | `requires`    | names of what a reader must understand; absent if there are none                             |
+//!
+//! No object is named twice.
+//!
+//! Fields that a reader does not know are skipped, so that a later build can add what an earlier one may ignore. What it may
+//! not ignore is also named in `requires`, and a name there that a reader does not know is an error. A change that neither
+//! way can express raises the format.
+
+mod cards;
+mod error;
+mod head;
+mod inspect;
+mod loaded;
+mod manifest;
+mod object;
+
+#[cfg(feature = "origin")]
+mod verify;
+#[cfg(feature = "origin")]
+mod write;
+
+pub use cards::card_ids;
+pub use error::ReleaseError;
+pub use head::{HEAD_LIMIT, Head, MAX_VERSION};
+pub use inspect::inspect;
+pub use loaded::Release;
+pub use manifest::{ENGINE, LAYOUT_SINGLE, MAX_NAME, MAX_SHARDS, Manifest, ManifestShard, Part};
+pub use object::{ObjectKind, ObjectRef};
+#[cfg(feature = "origin")]
+pub use verify::{Report, open, verify};
+#[cfg(feature = "origin")]
+pub use write::{ReleaseContent, ReleaseWriter, Written};
+
+/// The format of head and manifest that this build writes.
+pub const FORMAT_VERSION: u16 = 1;
+/// The oldest format of head and manifest that this build reads.
+pub const OLDEST_READABLE: u16 = 1;
+/// The name of the file that holds the head.
+pub const HEAD_FILE: &str = "head.json";
+
+/// What a reader may be required to understand: nothing yet.
+const UNDERSTOOD: &[&str] = &[];
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+#[cfg(all(test, feature = "origin"))]
+mod tests_origin;

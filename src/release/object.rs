@@ -1,0 +1,99 @@
+//! The name of an object: its digest and its size.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::ReleaseError;
+use crate::Digest;
+
+/// What an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ObjectKind {
+    /// The list of the other objects.
+    Manifest,
+    /// The query tower.
+    Tower,
+    /// A shard.
+    Shard,
+    /// What a page shows of each candidate.
+    Cards,
+}
+
+impl ObjectKind {
+    /// The most bytes that an object of this kind may have: a bound on what a head or a manifest can make a reader fetch.
+    pub const fn limit(self) -> u64 {
+        match self {
+            Self::Manifest => 1 << 20,
+            Self::Tower => 1 << 26,
+            Self::Shard => 1 << 30,
+            Self::Cards => 1 << 28,
+        }
+    }
+
+    /// The kind in a sentence.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Manifest => "manifest",
+            Self::Tower => "query tower",
+            Self::Shard => "shard",
+            Self::Cards => "cards",
+        }
+    }
+}
+
+impl fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Names one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectRef {
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+}
+
+impl ObjectRef {
+    /// Names these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { digest: Digest::of(bytes), size: bytes.len() as u64 }
+    }
+
+    /// Where the object lies, from the folder of the release.
+    pub fn path(&self) -> String {
+        format!("objects/{}", self.digest)
+    }
+
+    /// Checks that an object of this kind may be so large, before anything is fetched or read.
+    ///
+    /// # Errors
+    /// [`ReleaseError::TooLarge`].
+    pub fn check_limit(&self, kind: ObjectKind) -> Result<(), ReleaseError> {
+        let limit = kind.limit();
+        if self.size > limit {
+            return Err(ReleaseError::TooLarge { what: kind.name(), found: self.size, limit });
+        }
+        Ok(())
+    }
+
+    /// Checks that these bytes are the object: first the size, then the digest.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Size`] or [`ReleaseError::Digest`].
+    pub fn check(&self, kind: ObjectKind, bytes: &[u8]) -> Result<(), ReleaseError> {
+        if bytes.len() as u64 != self.size {
+            let found = bytes.len() as u64;
+            return Err(ReleaseError::Size { kind, object: self.digest, found, expected: self.size });
+        }
+        let found = Digest::of(bytes);
+        if found != self.digest {
+            return Err(ReleaseError::Digest { kind, found, expected: self.digest });
+        }
+        Ok(())
+    }
+}

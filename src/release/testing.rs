@@ -1,0 +1,109 @@
+//! Small releases for tests, in memory.
+
+use std::collections::BTreeMap;
+
+use super::{
+    ENGINE, FORMAT_VERSION, Head, LAYOUT_SINGLE, Manifest, ManifestShard, ObjectKind, ObjectRef, Part, ReleaseError,
+};
+use crate::Digest;
+use crate::features::{FeatureSchema, HistorySchema};
+use crate::shard::Shard;
+use crate::shard::testing::content;
+use crate::towers::{InputKind, Op, Program, QueryTower, Unary};
+
+/// Dimensions of all test releases.
+pub(crate) const DIM: usize = 8;
+
+/// A query tower that negates the newest item of the history.
+pub(crate) fn tower(towers: Digest) -> Vec<u8> {
+    let history = HistorySchema { length: 1, decay: 1.0, count_power: 0.0 };
+    let schema = FeatureSchema { dim: DIM, history, categories: Vec::new() };
+    let inputs = vec![(InputKind::Float, DIM), (InputKind::Float, 1)];
+    let program = Program::new(inputs, Vec::new(), vec![Op::Unary { function: Unary::Neg, a: 0 }]).unwrap();
+    QueryTower::new(schema, program, towers).unwrap().write()
+}
+
+/// A shard of `count` candidates, another one for every seed.
+pub(crate) fn shard(seed: u64, count: usize) -> Vec<u8> {
+    let mut content = content(seed, count, DIM, 2);
+    content.ids.iter_mut().for_each(|id| *id = format!("{seed}-{id}"));
+    content.write().unwrap()
+}
+
+/// Cards of these ids.
+pub(crate) fn cards(ids: impl IntoIterator<Item = String>) -> Vec<u8> {
+    let items: Vec<_> = ids.into_iter().map(|id| serde_json::json!([id, "title", 0, 0, 199, 3])).collect();
+    serde_json::to_vec(&serde_json::json!({"format": 1, "brands": [], "categories": [[]], "items": items})).unwrap()
+}
+
+/// The files of a release.
+#[derive(Debug, Clone)]
+pub(crate) struct Files {
+    pub(crate) version: u64,
+    pub(crate) manifest: Manifest,
+    pub(crate) objects: BTreeMap<Digest, Vec<u8>>,
+}
+
+impl Files {
+    /// A release of these shards, and with cards if they should be.
+    pub(crate) fn new(version: u64, shards: &[Vec<u8>], with_cards: bool) -> Self {
+        let opened: Vec<_> = shards.iter().map(|bytes| Shard::open(bytes.clone()).unwrap().verify().unwrap()).collect();
+        let towers = opened[0].towers();
+        let cards = with_cards.then(|| cards(opened.iter().flat_map(Shard::ids).map(str::to_owned)));
+        let tower = tower(towers);
+        let entry = |bytes: &Vec<u8>, count| ManifestShard {
+            object: ObjectRef::of(bytes),
+            count,
+            layout: LAYOUT_SINGLE.to_owned(),
+        };
+        let manifest = Manifest {
+            format: FORMAT_VERSION,
+            name: "test".to_owned(),
+            towers,
+            dim: DIM,
+            engine: ENGINE.to_owned(),
+            query_tower: ObjectRef::of(&tower),
+            shards: shards.iter().zip(&opened).map(|(bytes, shard)| entry(bytes, shard.header().count)).collect(),
+            cards: cards.as_deref().map(ObjectRef::of),
+            ef_search: 32,
+            items: opened.iter().map(|shard| shard.len() as u64).sum(),
+            requires: Vec::new(),
+        };
+        let objects = shards.iter().cloned().chain([tower]).chain(cards).map(|bytes| (Digest::of(&bytes), bytes));
+        Self { version, manifest, objects: objects.collect() }
+    }
+
+    /// The manifest's bytes.
+    pub(crate) fn manifest_bytes(&self) -> Vec<u8> {
+        self.manifest.to_bytes().unwrap()
+    }
+
+    /// The head's bytes.
+    pub(crate) fn head(&self) -> Vec<u8> {
+        head(self.version, &self.manifest_bytes())
+    }
+
+    /// Any object, the manifest among them.
+    pub(crate) fn get(&self, digest: Digest) -> Vec<u8> {
+        let manifest = self.manifest_bytes();
+        if Digest::of(&manifest) == digest { manifest } else { self.objects[&digest].clone() }
+    }
+
+    /// The query tower and the shards, opened.
+    pub(crate) fn open(&self) -> Result<(), ReleaseError> {
+        for (part, object) in self.manifest.parts() {
+            let bytes = self.objects[&object.digest].clone();
+            match part {
+                Part::Tower => drop(self.manifest.open_tower(&bytes)?),
+                Part::Shard(at) => drop(self.manifest.open_shard(at, bytes)?),
+                Part::Cards => object.check(ObjectKind::Cards, &bytes)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A head that names this manifest.
+pub(crate) fn head(version: u64, manifest: &[u8]) -> Vec<u8> {
+    Head { version, manifest: ObjectRef::of(manifest), signatures: Vec::new() }.to_bytes().unwrap()
+}

@@ -1,0 +1,190 @@
+//! Heads, manifests and cards from outside.
+
+use serde_json::{Value, json};
+
+use super::testing::{DIM, Files, cards, shard, tower};
+use super::{
+    FORMAT_VERSION, HEAD_LIMIT, Head, MAX_VERSION, Manifest, ObjectKind, ObjectRef, ReleaseError, card_ids, inspect,
+};
+use crate::Digest;
+use crate::shard::ShardContent;
+use crate::shard::testing::content;
+
+fn files() -> Files {
+    Files::new(3, &[shard(1, 20), shard(2, 5)], true)
+}
+
+/// `bytes` as JSON, with one value replaced.
+fn with(bytes: &[u8], pointer: &str, value: Value) -> Vec<u8> {
+    let mut json: Value = serde_json::from_slice(bytes).unwrap();
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    match json.pointer_mut(parent).unwrap() {
+        Value::Object(object) => drop(object.insert(name.to_owned(), value)),
+        Value::Array(array) => array[name.parse::<usize>().unwrap()] = value,
+        _ => panic!("{pointer}"),
+    }
+    serde_json::to_vec(&json).unwrap()
+}
+
+#[test]
+fn a_head_has_the_form_that_is_described() {
+    let manifest = ObjectRef { digest: Digest::of(b"manifest"), size: 312 };
+    let head = Head { version: 7, manifest, signatures: Vec::new() };
+    let text = format!(
+        r#"{{"signed":{{"format":1,"version":7,"manifest":{{"digest":"{}","size":312}}}},"signatures":[]}}"#,
+        manifest.digest
+    );
+    assert_eq!(String::from_utf8(head.to_bytes().unwrap()).unwrap(), text);
+    assert_eq!(Head::parse(text.as_bytes()).unwrap(), head);
+
+    let signed = with(text.as_bytes(), "/signatures", json!([{"key": "k", "sig": "s"}]));
+    let signed = with(&signed, "/signed/later", json!(["unknown", "but", "not", "required"]));
+    assert_eq!(Head::parse(&signed).unwrap().signatures, [json!({"key": "k", "sig": "s"})]);
+}
+
+#[test]
+fn a_manifest_reads_what_it_wrote_and_skips_what_it_need_not_know() {
+    let manifest = files().manifest;
+    let bytes = manifest.to_bytes().unwrap();
+    assert_eq!(Manifest::parse(&bytes).unwrap(), manifest);
+    assert_eq!(Manifest::parse(&with(&bytes, "/later", json!(1))).unwrap(), manifest);
+    assert!(files().open().is_ok());
+}
+
+#[test]
+fn heads_and_manifests_that_break_a_rule_are_refused_by_kind() {
+    let (head, manifest) = (files().head(), files().manifest_bytes());
+    let (digest, long) = (json!(Digest::of(b"x")), "x".repeat(201));
+    let of_head = [
+        ("/signed/format", json!(FORMAT_VERSION + 1), "release/format"),
+        ("/signed/format", json!(0), "release/format"),
+        ("/signed/format", json!("1"), "release/json"),
+        ("/signed/requires", json!(["delta"]), "release/requires"),
+        ("/signed/version", json!(0), "release/field"),
+        ("/signed/version", json!(MAX_VERSION + 1), "release/field"),
+        ("/signed/version", json!(-1), "release/json"),
+        ("/signed/manifest", json!({"digest": digest, "size": (1 << 20) + 1}), "release/too-large"),
+        ("/signed/manifest", json!({"digest": "ab", "size": 1}), "release/json"),
+        ("/signatures", json!([long.repeat(10)]), "release/too-large"),
+    ];
+    for (at, value, code) in of_head {
+        let error = Head::parse(&with(&head, at, value)).unwrap_err();
+        assert_eq!(error.code(), code, "{at}: {error}");
+    }
+    let twice = files().manifest.query_tower;
+    let of_manifest = [
+        ("/format", json!(FORMAT_VERSION + 1), "release/format"),
+        ("/requires", json!(["centroids"]), "release/requires"),
+        ("/name", json!(""), "release/field"),
+        ("/name", json!(long), "release/field"),
+        ("/dim", json!(0), "release/field"),
+        ("/dim", json!(1_000_000), "release/field"),
+        ("/engine", json!("tract"), "release/field"),
+        ("/ef_search", json!(4097), "release/field"),
+        ("/items", json!(26), "release/field"),
+        ("/shards", json!([]), "release/field"),
+        ("/shards/0/layout", json!("clusters"), "release/field"),
+        ("/shards/0/count", json!(21), "release/field"),
+        ("/shards/0/object", json!({"digest": digest, "size": u64::MAX}), "release/too-large"),
+        ("/cards", json!({"digest": digest, "size": 1_u64 << 40}), "release/too-large"),
+        ("/cards", json!(twice), "release/field"),
+        ("/query_tower", json!(null), "release/json"),
+    ];
+    for (at, value, code) in of_manifest {
+        let error = Manifest::parse(&with(&manifest, at, value)).unwrap_err();
+        assert_eq!(error.code(), code, "{at}: {error}");
+    }
+    let error = Manifest::parse(&with(&manifest, "/format", json!(9))).unwrap_err();
+    assert_eq!(error.to_string(), "manifest: format 9, this build reads 1..=1; update the package");
+    assert_eq!(Manifest::parse(&vec![b' '; (1 << 20) + 1]).unwrap_err().code(), "release/too-large");
+    assert_eq!(Head::parse(&vec![b' '; HEAD_LIMIT + 1]).unwrap_err().code(), "release/too-large");
+    // Deeper than any stack should follow.
+    assert_eq!(Head::parse(&vec![b'['; HEAD_LIMIT]).unwrap_err().code(), "release/json");
+}
+
+#[test]
+fn every_cut_of_a_head_or_a_manifest_is_refused() {
+    let (head, manifest) = (files().head(), files().manifest_bytes());
+    for len in 0..head.len() {
+        assert_eq!(Head::parse(&head[..len]).unwrap_err().code(), "release/json", "{len}");
+    }
+    for len in 0..manifest.len() {
+        assert_eq!(Manifest::parse(&manifest[..len]).unwrap_err().code(), "release/json", "{len}");
+    }
+}
+
+#[test]
+fn parts_of_different_towers_sizes_or_counts_are_refused() {
+    let files = files();
+    let error = |manifest: Manifest, objects: &[Vec<u8>]| {
+        let objects = objects.iter().map(|bytes| (Digest::of(bytes), bytes.clone()));
+        let objects = files.objects.clone().into_iter().chain(objects).collect();
+        Files { version: 1, manifest, objects }.open().unwrap_err()
+    };
+    let good = &files.manifest;
+
+    let foreign = tower(Digest::of(b"others"));
+    let query_tower = ObjectRef::of(&foreign);
+    let found = error(Manifest { query_tower, ..good.clone() }, &[foreign]);
+    assert!(
+        matches!(found, ReleaseError::Towers { found, expected } if found == Digest::of(b"others") && expected == good.towers)
+    );
+
+    let shards = |content: &ShardContent| {
+        let bytes = content.write().unwrap();
+        let mut shards = good.shards.clone();
+        shards[1].object = ObjectRef::of(&bytes);
+        error(Manifest { shards, ..good.clone() }, &[bytes])
+    };
+    assert_eq!(shards(&ShardContent { towers: Digest::of(b"others"), ..content(9, 5, DIM, 2) }).code(), "shard/towers");
+    assert_eq!(shards(&content(9, 6, DIM, 2)).code(), "shard/field");
+    assert_eq!(shards(&content(9, 5, DIM + 1, 2)).code(), "shard/field");
+}
+
+#[test]
+fn an_object_is_checked_by_size_and_then_by_digest() {
+    let object = ObjectRef::of(b"object");
+    let size = object.check(ObjectKind::Cards, b"objects").unwrap_err();
+    assert!(matches!(size, ReleaseError::Size { found: 7, expected: 6, .. }), "{size}");
+    let digest = object.check(ObjectKind::Cards, b"Object").unwrap_err();
+    assert!(matches!(digest, ReleaseError::Digest { expected, .. } if expected == object.digest), "{digest}");
+    assert!(object.check(ObjectKind::Cards, b"object").is_ok());
+}
+
+#[test]
+fn cards_give_their_ids() {
+    let ids = ["a", "é", ""].map(str::to_owned);
+    assert_eq!(card_ids(&cards(ids.clone())).unwrap(), ids);
+    for (text, code) in [
+        (r#"{"format":1,"items":[[]]}"#, "release/json"),
+        (r#"{"format":1,"items":[[1]]}"#, "release/json"),
+        (r#"{"format":1,"items":[["a"],"b"]}"#, "release/json"),
+        (r#"{"format":2,"items":{}}"#, "release/format"),
+        ("", "release/json"),
+    ] {
+        assert_eq!(card_ids(text.as_bytes()).unwrap_err().code(), code, "{text}");
+    }
+}
+
+#[test]
+fn every_file_of_a_release_can_be_inspected() {
+    let files = files();
+    let shard = files.get(files.manifest.shards[0].object.digest);
+    let tower = files.get(files.manifest.query_tower.digest);
+    for (bytes, kind) in [
+        (files.head(), "head, format 1"),
+        (files.manifest_bytes(), "manifest, format 1"),
+        (cards(["a".to_owned()]), "cards, format 1"),
+        (shard.clone(), "shard, format 1"),
+        (tower, "query tower, format 1"),
+    ] {
+        let text = inspect(&bytes).unwrap();
+        assert!(text.contains(&format!("kind         {kind}\n")), "{text}");
+    }
+    let mut damaged = shard.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    assert!(inspect(&damaged).unwrap().contains("content      shard digest: found"));
+    assert_eq!(inspect(&shard[..100]).unwrap_err().code(), "shard/truncated");
+    assert_eq!(inspect(b"{}").unwrap_err().code(), "release/unknown");
+    assert_eq!(inspect(b"\x89PNG").unwrap_err().code(), "release/unknown");
+}

@@ -1,0 +1,139 @@
+//! Releases on a disk.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::testing::{DIM, cards, shard, tower};
+use super::{HEAD_FILE, ReleaseContent, ReleaseError, ReleaseWriter, Written, verify};
+use crate::Digest;
+use crate::shard::ShardContent;
+use crate::shard::testing::content;
+
+fn good() -> ReleaseContent {
+    let ids = (0..20).map(|i| format!("1-item-{i}")).chain((0..5).map(|i| format!("2-item-{i}")));
+    ReleaseContent {
+        name: "test".to_owned(),
+        query_tower: tower(Digest::of(b"towers")),
+        shards: vec![shard(1, 20), shard(2, 5)],
+        cards: Some(cards(ids)),
+    }
+}
+
+/// Every file below `dir`.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path.clone(), fs::read(path).unwrap());
+        }
+    }
+    found
+}
+
+fn write(dir: &Path, content: &ReleaseContent) -> Result<Written, ReleaseError> {
+    ReleaseWriter::new(dir).write(content)
+}
+
+#[test]
+fn the_version_goes_up_with_a_change_and_only_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = write(dir.path(), &good()).unwrap();
+    assert_eq!((first.version, first.changed, first.objects), (1, true, 5));
+    let before = files(dir.path());
+    let again = write(dir.path(), &good()).unwrap();
+    assert_eq!((again.version, again.changed, again.objects), (1, false, 0));
+    assert_eq!(files(dir.path()), before);
+
+    let other = ReleaseContent { name: "renamed".to_owned(), ..good() };
+    let renamed = write(dir.path(), &other).unwrap();
+    assert_eq!((renamed.version, renamed.changed, renamed.objects), (2, true, 1));
+    let report = verify(dir.path()).unwrap();
+    assert_eq!((report.version, report.items, report.shards, report.objects), (2, 25, 2, 5));
+    assert_eq!(report.manifest, renamed.manifest);
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    write(elsewhere.path(), &good()).unwrap();
+    let names = |files: BTreeMap<PathBuf, Vec<u8>>, dir: &Path| -> Vec<(PathBuf, Vec<u8>)> {
+        files.into_iter().map(|(path, bytes)| (path.strip_prefix(dir).unwrap().to_owned(), bytes)).collect()
+    };
+    assert_eq!(names(files(elsewhere.path()), elsewhere.path()), names(before, dir.path()));
+}
+
+#[test]
+fn content_that_is_broken_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &good()).unwrap();
+    let before = files(dir.path());
+    let foreign = ShardContent { towers: Digest::of(b"others"), ..content(3, 5, DIM, 2) };
+    let cut = |bytes: &[u8]| bytes[..bytes.len() - 1].to_vec();
+    let with_shard = |bytes: Vec<u8>| ReleaseContent { shards: vec![bytes], ..good() };
+    for (content, code) in [
+        (with_shard(cut(&shard(1, 20))), "shard/truncated"),
+        (with_shard(foreign.write().unwrap()), "shard/towers"),
+        (with_shard(content(3, 5, DIM + 8, 2).write().unwrap()), "shard/field"),
+        (ReleaseContent { shards: Vec::new(), ..good() }, "release/cards"),
+        (ReleaseContent { shards: Vec::new(), cards: None, ..good() }, "release/field"),
+        (ReleaseContent { shards: vec![shard(1, 20), shard(1, 20)], cards: None, ..good() }, "release/field"),
+        (ReleaseContent { query_tower: cut(&tower(Digest::of(b"towers"))), ..good() }, "towers/truncated"),
+        (ReleaseContent { cards: Some(cards((0..20).map(|i| format!("1-item-{i}")))), ..good() }, "release/cards"),
+        (ReleaseContent { cards: Some(b"[]".to_vec()), ..good() }, "release/json"),
+        (ReleaseContent { name: String::new(), ..good() }, "release/field"),
+    ] {
+        let error = write(dir.path(), &content).unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert_eq!(files(dir.path()), before, "{error}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_or_a_lost_version_keeps_the_head() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &good()).unwrap();
+    let head = dir.path().join(HEAD_FILE);
+    let kept = fs::read(&head).unwrap();
+    // A folder stands where the new shard should.
+    let new = ReleaseContent { shards: vec![shard(3, 4)], cards: None, ..good() };
+    fs::create_dir_all(dir.path().join(super::ObjectRef::of(&new.shards[0]).path()).join("x")).unwrap();
+    let error = write(dir.path(), &new).unwrap_err();
+    assert!(matches!(error, ReleaseError::Io { .. }), "{error}");
+    assert_eq!(fs::read(&head).unwrap(), kept);
+    assert!(verify(dir.path()).is_ok());
+
+    fs::write(&head, &kept[..20]).unwrap();
+    let error = write(dir.path(), &good()).unwrap_err();
+    assert_eq!(error.code(), "release/old-head", "{error}");
+    assert_eq!(fs::read(&head).unwrap(), kept[..20]);
+}
+
+#[test]
+fn damage_anywhere_is_found_and_an_object_is_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &good()).unwrap();
+    for (path, bytes) in files(dir.path()) {
+        let mut flipped = bytes.clone();
+        flipped[bytes.len() / 2] ^= 1;
+        for (damage, codes) in [
+            (&flipped[..], ["release/digest", "release/json"]),
+            (&bytes[..bytes.len() - 1], ["release/size", "release/json"]),
+            (&[&bytes[..], b"x"].concat()[..], ["release/size", "release/json"]),
+        ] {
+            fs::write(&path, damage).unwrap();
+            let error = verify(dir.path()).unwrap_err();
+            // A head whose manifest has another name leads to no file.
+            assert!(codes.contains(&error.code()) || path.ends_with(HEAD_FILE), "{}: {error}", path.display());
+        }
+        fs::remove_file(&path).unwrap();
+        assert_eq!(verify(dir.path()).unwrap_err().code(), "release/io");
+        if path.ends_with(HEAD_FILE) {
+            fs::write(&path, &bytes).unwrap();
+        } else {
+            fs::write(&path, &flipped).unwrap();
+            assert_eq!(write(dir.path(), &good()).unwrap().objects, 1);
+        }
+        assert!(verify(dir.path()).is_ok(), "{}", path.display());
+    }
+}

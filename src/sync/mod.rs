@@ -1,0 +1,34 @@
+//! From what a host publishes to a release in memory, without a file, a clock or a network: the caller fetches.
+//!
+//! [`plan`](plan()) says what is missing, a pure function of what is wanted and what is held. [`ReleaseSync`] keeps both: it
+//! is given a head, says what to fetch, is given those objects in any order, and serves the release once it is whole.
+//!
+//! - A release is served whole or not at all: a new one replaces the old one when its tower and all its shards have been
+//!   accepted. Objects that both name are not fetched again.
+//! - Whatever fails changes nothing: the old release serves on, and the object stays on the list.
+//! - A head of a lower version than one that was accepted is refused, so that an old release cannot come back.
+//! - Cards are on the list, after everything else, until they are accepted; the release does not wait for them.
+//!
+//! ```
+//! # fn fetch(path: &str) -> Vec<u8> { Vec::new() }
+//! # fn run(head: &[u8]) -> Result<(), nearshelf::sync::SyncError> {
+//! let mut sync = nearshelf::sync::ReleaseSync::default();
+//! let mut missing = sync.set_head(head)?;
+//! while let Some(next) = missing.first() {
+//!     missing = sync.accept(next.digest, fetch(&next.path))?;
+//! }
+//! assert!(sync.ready().is_some());
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod plan;
+mod state;
+
+pub use error::SyncError;
+pub use plan::{Fetch, plan};
+pub use state::{Next, ReleaseSync, Serving, Status};
+
+#[cfg(test)]
+mod tests;

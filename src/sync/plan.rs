@@ -1,0 +1,38 @@
+//! What to fetch.
+
+use serde::Serialize;
+
+use crate::Digest;
+use crate::release::{Manifest, ObjectKind, ObjectRef};
+
+/// One object to fetch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fetch {
+    /// Where it lies, from the folder of the release.
+    pub path: String,
+    /// Its digest, under which it is handed over.
+    pub digest: Digest,
+    /// Its length in bytes; reading more is a waste.
+    pub size: u64,
+    /// What it is.
+    pub kind: ObjectKind,
+}
+
+impl Fetch {
+    fn new(object: ObjectRef, kind: ObjectKind) -> Self {
+        Self { path: object.path(), digest: object.digest, size: object.size, kind }
+    }
+}
+
+/// What is missing of a release, what is needed first at the front: the manifest, while it is not held; then the query
+/// tower, the shards in the manifest's order, and the cards.
+pub fn plan(head: &ObjectRef, manifest: Option<&Manifest>, held: impl Fn(&Digest) -> bool) -> Vec<Fetch> {
+    match manifest {
+        None => vec![Fetch::new(*head, ObjectKind::Manifest)],
+        Some(manifest) => manifest
+            .parts()
+            .filter(|(_, object)| !held(&object.digest))
+            .map(|(part, object)| Fetch::new(object, part.kind()))
+            .collect(),
+    }
+}

@@ -1,0 +1,269 @@
+//! The release that is served, and the one that is on its way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{Fetch, SyncError, plan};
+use crate::Digest;
+use crate::release::{Head, Manifest, ObjectKind, ObjectRef, Part, Release, ReleaseError};
+use crate::shard::{Shard, Verified};
+use crate::towers::QueryTower;
+
+/// Brings a release together from a head and the objects that it names. Copies share them.
+#[derive(Debug, Clone, Default)]
+pub struct ReleaseSync {
+    /// The highest head that was accepted.
+    trusted: Option<(u64, ObjectRef)>,
+    serving: Option<Release>,
+    next: Option<Arriving>,
+    /// The objects of `serving` and `next` that are held, checked.
+    pub(super) held: BTreeMap<Digest, Held>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    size: u64,
+    object: Object,
+}
+
+/// A release that is not whole yet.
+#[derive(Debug, Clone)]
+struct Arriving {
+    version: u64,
+    object: ObjectRef,
+    manifest: Option<Arc<Manifest>>,
+}
+
+#[derive(Debug, Clone)]
+enum Object {
+    Tower(Arc<QueryTower>),
+    Shard(Arc<Shard<Verified>>),
+    /// Cards are for the page: that they came is all that is kept.
+    Cards,
+}
+
+impl Object {
+    fn kind(&self) -> ObjectKind {
+        match self {
+            Self::Tower(_) => ObjectKind::Tower,
+            Self::Shard(_) => ObjectKind::Shard,
+            Self::Cards => ObjectKind::Cards,
+        }
+    }
+}
+
+/// What is served, and what is on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The release that answers queries.
+    pub serving: Option<Serving>,
+    /// The release that will.
+    pub next: Option<Next>,
+}
+
+/// The release that answers queries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Serving {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u64,
+    /// The digest of the towers.
+    pub towers: Digest,
+    /// Candidates.
+    pub items: u64,
+    /// Dimensions of the embeddings.
+    pub dim: usize,
+    /// Shards.
+    pub shards: usize,
+    /// Bytes of the query tower and the shards.
+    pub bytes: u64,
+}
+
+/// A release that is not whole yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Next {
+    /// Its version.
+    pub version: u64,
+    /// Files that are missing. While the manifest is, it is the only one known.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl ReleaseSync {
+    /// Takes a head, and says what to fetch for it: nothing if its release is served already.
+    ///
+    /// # Errors
+    /// If the head is damaged or of another format, or its version goes back. Then nothing has changed.
+    pub fn set_head(&mut self, bytes: &[u8]) -> Result<Vec<Fetch>, SyncError> {
+        let Head { version, manifest, .. } = Head::parse(bytes)?;
+        if let Some((trusted, known)) = self.trusted {
+            if version < trusted {
+                return Err(SyncError::Rollback { found: version, trusted });
+            }
+            if version == trusted && manifest != known {
+                return Err(SyncError::Conflict { version, found: manifest.digest, trusted: known.digest });
+            }
+        }
+        self.trusted = Some((version, manifest));
+        match self.serving.take() {
+            Some(serving) if serving.digest() == manifest.digest => {
+                self.serving = Some(serving.with_version(version));
+                self.next = None;
+                self.forget_others();
+            }
+            serving => {
+                self.serving = serving;
+                let known = self.next.take().filter(|next| next.object == manifest).and_then(|next| next.manifest);
+                self.next = Some(Arriving { version, object: manifest, manifest: known });
+            }
+        }
+        Ok(self.missing())
+    }
+
+    /// Takes an object that was fetched, and says what is still missing. The release is served as soon as nothing but its
+    /// cards is.
+    ///
+    /// An object that is held already is skipped, so that two fetches of it do no harm.
+    ///
+    /// # Errors
+    /// [`SyncError::Unexpected`] for an object that is not missing, else what is wrong with the bytes: first their size and
+    /// digest are checked, then their content. Then nothing has changed.
+    pub fn accept(&mut self, digest: Digest, bytes: Vec<u8>) -> Result<Vec<Fetch>, SyncError> {
+        if !self.holds(digest) {
+            if let Some((manifest, part)) = self.place_of(digest) {
+                let size = bytes.len() as u64;
+                let object = open(&manifest, part, bytes)?;
+                self.held.insert(digest, Held { size, object });
+            } else if let Some(next) = self.next.as_mut().filter(|next| next.object.digest == digest) {
+                next.object.check(ObjectKind::Manifest, &bytes)?;
+                let manifest = Arc::new(Manifest::parse(&bytes)?);
+                check_held(&manifest, &self.held)?;
+                next.manifest = Some(manifest);
+                self.forget_others();
+            } else {
+                return Err(SyncError::Unexpected { found: digest });
+            }
+            self.swap_if_whole();
+        }
+        Ok(self.missing())
+    }
+
+    /// The release to answer queries with.
+    pub fn ready(&self) -> Option<&Release> {
+        self.serving.as_ref()
+    }
+
+    /// What is to be fetched, what is needed first at the front.
+    pub fn missing(&self) -> Vec<Fetch> {
+        let held = |digest: &Digest| self.held.contains_key(digest);
+        match (&self.next, &self.serving, &self.trusted) {
+            (Some(next), _, _) => plan(&next.object, next.manifest.as_deref(), held),
+            (None, Some(serving), Some((_, object))) => plan(object, Some(serving.manifest()), held),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What is served, and what is on its way.
+    pub fn status(&self) -> Status {
+        let serving = self.serving.as_ref().map(|release| {
+            let manifest = release.manifest();
+            let computed = manifest.parts().filter(|(part, _)| *part != Part::Cards);
+            Serving {
+                name: manifest.name.clone(),
+                version: release.version(),
+                towers: manifest.towers,
+                items: manifest.items,
+                dim: manifest.dim,
+                shards: manifest.shards.len(),
+                bytes: computed.map(|(_, object)| object.size).sum(),
+            }
+        });
+        let next = self.next.as_ref().map(|next| {
+            let missing = self.missing();
+            let bytes = missing.iter().map(|fetch| fetch.size).sum();
+            Next { version: next.version, files: missing.len(), bytes }
+        });
+        Status { serving, next }
+    }
+
+    fn holds(&self, digest: Digest) -> bool {
+        let manifest_held =
+            self.next.as_ref().is_some_and(|next| next.object.digest == digest && next.manifest.is_some());
+        let manifest_served = self.serving.as_ref().is_some_and(|release| release.digest() == digest);
+        self.held.contains_key(&digest) || manifest_held || manifest_served
+    }
+
+    fn manifests(&self) -> impl Iterator<Item = Arc<Manifest>> {
+        let next = self.next.as_ref().and_then(|next| next.manifest.clone());
+        next.into_iter().chain(self.serving.as_ref().map(Release::shared_manifest))
+    }
+
+    fn place_of(&self, digest: Digest) -> Option<(Arc<Manifest>, Part)> {
+        self.manifests().find_map(|manifest| manifest.part_of(digest).map(|part| (manifest, part)))
+    }
+
+    /// Drops what neither the served release nor the next one names.
+    fn forget_others(&mut self) {
+        let mut named = BTreeSet::new();
+        for manifest in self.manifests() {
+            named.extend(manifest.parts().map(|(_, object)| object.digest));
+        }
+        self.held.retain(|digest, _| named.contains(digest));
+    }
+
+    /// Serves the next release if its tower and all its shards are held.
+    fn swap_if_whole(&mut self) {
+        let Some(Arriving { version, object, manifest: Some(manifest) }) = &self.next else { return };
+        let held = |object: &ObjectRef| self.held.get(&object.digest).map(|held| &held.object);
+        let Some(Object::Tower(tower)) = held(&manifest.query_tower) else { return };
+        let shards = manifest.shards.iter().map(|shard| match held(&shard.object) {
+            Some(Object::Shard(shard)) => Some(Arc::clone(shard)),
+            _ => None,
+        });
+        let shards: Option<Vec<_>> = shards.collect();
+        let Some(shards) = shards else { return };
+        self.serving = Some(Release::new((*version, object.digest), Arc::clone(manifest), Arc::clone(tower), shards));
+        self.next = None;
+        self.forget_others();
+    }
+}
+
+/// Opens an object as what the manifest says it is.
+fn open(manifest: &Manifest, part: Part, bytes: Vec<u8>) -> Result<Object, SyncError> {
+    Ok(match part {
+        Part::Tower => Object::Tower(Arc::new(manifest.open_tower(&bytes)?)),
+        Part::Shard(at) => Object::Shard(Arc::new(manifest.open_shard(at, bytes)?)),
+        Part::Cards => {
+            if let Some(cards) = manifest.cards {
+                cards.check(ObjectKind::Cards, &bytes)?;
+            }
+            Object::Cards
+        }
+    })
+}
+
+/// Checks that the objects of `manifest` that are held already, from an earlier release, belong to this one too.
+fn check_held(manifest: &Manifest, held: &BTreeMap<Digest, Held>) -> Result<(), ReleaseError> {
+    for (part, named) in manifest.parts() {
+        let Some(Held { size, object }) = held.get(&named.digest) else { continue };
+        let kind = part.kind();
+        if *size != named.size {
+            return Err(ReleaseError::Size { kind, object: named.digest, found: *size, expected: named.size });
+        }
+        match (part, object) {
+            (Part::Cards, Object::Cards) => {}
+            (Part::Tower, Object::Tower(tower)) => manifest.check_tower(tower)?,
+            (Part::Shard(at), Object::Shard(shard)) => manifest.check_shard(at, shard)?,
+            (_, object) => {
+                let found = format!("{} named as {kind}", named.digest);
+                let expected = format!("{}, which it is", object.kind());
+                return Err(ReleaseError::Field { what: "manifest", field: "object", found, expected });
+            }
+        }
+    }
+    Ok(())
+}
