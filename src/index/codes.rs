@@ -13,7 +13,7 @@ const CODE_MAX: f32 = 127.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Codes {
     dim: usize,
-    codes: Vec<i8>,
+    rows: Vec<i8>,
     scales: Vec<f32>,
 }
 
@@ -34,7 +34,7 @@ impl Codes {
             codes.extend(row.iter().map(|x| (x * inverse).round() as i8));
             scales.push(scale);
         }
-        Ok(Self { dim, codes, scales })
+        Ok(Self { dim, rows: codes, scales })
     }
 
     /// Joins codes (row-major, `dim` columns) and their scales.
@@ -43,12 +43,12 @@ impl Codes {
     /// If there is not one scale per row, or `dim` is zero.
     pub fn from_parts(dim: usize, codes: Vec<i8>, scales: Vec<f32>) -> Self {
         assert!(dim > 0 && codes.len() == scales.len() * dim, "codes are not [scales, dim]");
-        Self { dim, codes, scales }
+        Self { dim, rows: codes, scales }
     }
 
     /// The codes, as searches read them.
     pub fn view(&self) -> CodesView<'_> {
-        CodesView { dim: self.dim, codes: &self.codes, scales: &self.scales }
+        CodesView { dim: self.dim, codes: &self.rows, scales: &self.scales }
     }
 
     /// Rows.

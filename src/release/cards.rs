@@ -1,7 +1,8 @@
 //! The cards of a release: what a page shows of each candidate.
 //!
 //! The page reads them; here only the ids are, to check that they are those of the shards. The file is JSON,
-//! `{"format": 1, "items": [[id, …], …], …}`: the first value of a row is an id, the rest is between the writer and the page.
+//! `{"format": 1, "items": [[id, …], …], …}`: the first value of a row is an id, the rest is between the writer and the
+//! page.
 
 use std::fmt;
 

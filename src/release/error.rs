@@ -99,8 +99,8 @@ pub enum ReleaseError {
     Tower(#[from] TowerError),
     /// The cards are not those of the candidates.
     #[error(
-        "cards: {missing} candidates have no card and {extra} cards no candidate, for example {example:?}, expected one card \
-         per candidate; write the cards from the items that were published"
+        "cards: {missing} candidates have no card and {extra} cards no candidate, for example {example:?}, expected one \
+         card per candidate; write the cards from the items that were published"
     )]
     Cards {
         /// Candidates without a card.

@@ -49,8 +49,8 @@ impl Head {
     /// Reads a head.
     ///
     /// # Errors
-    /// If the bytes are more than [`HEAD_LIMIT`], not JSON, of a format or with a requirement that this build does not know,
-    /// or break a rule of the [format](super).
+    /// If the bytes are more than [`HEAD_LIMIT`], not JSON, of a format or with a requirement that this build does not
+    /// know, or break a rule of the [format](super).
     pub fn parse(bytes: &[u8]) -> Result<Self, ReleaseError> {
         if bytes.len() > HEAD_LIMIT {
             return Err(ReleaseError::TooLarge { what: WHAT, found: bytes.len() as u64, limit: HEAD_LIMIT as u64 });

@@ -107,8 +107,8 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// If the bytes are too many, not JSON, of a format or with a requirement that this build does not know, or break a rule
-    /// of the [format](super).
+    /// If the bytes are too many, not JSON, of a format or with a requirement that this build does not know, or break a
+    /// rule of the [format](super).
     pub fn parse(bytes: &[u8]) -> Result<Self, ReleaseError> {
         let limit = ObjectKind::Manifest.limit();
         if bytes.len() as u64 > limit {
@@ -179,7 +179,8 @@ impl Manifest {
         Ok(tower)
     }
 
-    /// Opens the shard at place `at` of the list, and checks that it is the one that is named here and belongs to the release.
+    /// Opens the shard at place `at` of the list, and checks that it is the one that is named here and belongs to the
+    /// release.
     ///
     /// # Errors
     /// If it is not, or is damaged.

@@ -10,8 +10,8 @@
 //! kind, before it looks into the bytes. What belongs together is checked too: the query tower and all shards are of the
 //! towers and the dimensions that the manifest states.
 //!
-//! With the feature `origin`, `ReleaseWriter` writes a release and `verify` checks the whole of one; [`inspect`] prints any
-//! of its files.
+//! With the feature `origin`, `ReleaseWriter` writes a release and `verify` checks the whole of one; [`inspect()`] prints
+//! any of its files.
 //!
 //! # `head.json`, format 1
 //! At most [`HEAD_LIMIT`] bytes.
@@ -38,17 +38,17 @@
 //! | `dim`         | dimensions of the embeddings                                                                 |
 //! | `engine`      | [`ENGINE`]: the query tower is a compact program                                             |
 //! | `query_tower` | an object: `{"digest", "size"}`                                                              |
-//! | `shards`      | 1 to [`MAX_SHARDS`] of `{"object", "count", "layout"}`; `layout` is [`LAYOUT_SINGLE`]: every query visits it |
+//! | `shards`      | 1 to [`MAX_SHARDS`] of `{"object", "count", "layout"}`                                       |
 //! | `cards`       | an object, or `null`; what a page shows of each candidate                                    |
 //! | `ef_search`   | default width of a search, `1..=`[`MAX_EF_SEARCH`](crate::shard::format::MAX_EF_SEARCH)       |
 //! | `items`       | sum of the shards' counts                                                                    |
 //! | `requires`    | names of what a reader must understand; absent if there are none                             |
 //!
-//! No object is named twice.
+//! The layout of a shard is [`LAYOUT_SINGLE`]: every query visits it. No object is named twice.
 //!
-//! Fields that a reader does not know are skipped, so that a later build can add what an earlier one may ignore. What it may
-//! not ignore is also named in `requires`, and a name there that a reader does not know is an error. A change that neither
-//! way can express raises the format.
+//! Fields that a reader does not know are skipped, so that a later build can add what an earlier one may ignore. What it
+//! may not ignore is also named in `requires`, and a name there that a reader does not know is an error. A change that
+//! neither way can express raises the format.
 
 mod cards;
 mod error;

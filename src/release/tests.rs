@@ -126,9 +126,7 @@ fn parts_of_different_towers_sizes_or_counts_are_refused() {
     let foreign = tower(Digest::of(b"others"));
     let query_tower = ObjectRef::of(&foreign);
     let found = error(Manifest { query_tower, ..good.clone() }, &[foreign]);
-    assert!(
-        matches!(found, ReleaseError::Towers { found, expected } if found == Digest::of(b"others") && expected == good.towers)
-    );
+    assert!(matches!(found, ReleaseError::Towers { expected, .. } if expected == good.towers), "{found}");
 
     let shards = |content: &ShardContent| {
         let bytes = content.write().unwrap();

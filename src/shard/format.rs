@@ -2,39 +2,39 @@
 //!
 //! Integers are little-endian, `f32` is IEEE-754, nothing is padded.
 //!
-//! | offset | size | field          | rule                                                                  |
-//! |-------:|-----:|----------------|-----------------------------------------------------------------------|
-//! |      0 |    4 | magic          | `NSSH`                                                                |
-//! |      4 |    2 | format_version | [`OLDEST_READABLE`]`..=`[`FORMAT_VERSION`]                            |
-//! |      6 |    2 | reader_flags   | a set bit outside [`READER_FLAGS`] is an error                        |
-//! |      8 |    4 | dim            | `1..=`[`MAX_DIM`]                                                     |
-//! |     12 |    4 | count          | `0..=`[`MAX_COUNT`]                                                   |
-//! |     16 |    2 | m              | `0..=`[`MAX_M`]; 0: no graph, the shard is scanned                    |
-//! |     18 |    1 | metric         | 0: inner product                                                      |
-//! |     19 |    1 | encoding       | 0: int8 and one `f32` scale per vector                                |
-//! |     20 |    4 | entry_point    | a node of the highest layer, or `u32::MAX` without a graph            |
-//! |     24 |    4 | ef_search      | `1..=`[`MAX_EF_SEARCH`]: the default width of a search                |
-//! |     28 |    4 | upper_layers   | `0..=`[`MAX_LAYERS`]                                                  |
-//! |     32 |   32 | towers         | SHA-256 of the towers that made the vectors                           |
-//! |     64 |    4 | id_bytes       | length of the section `id_text`                                       |
-//! |     68 |    4 | base_links     | links on layer 0, at most `count * 2 * m`                             |
-//! |     72 |    4 | upper_nodes    | sum of `layer_sizes`                                                  |
-//! |     76 |    4 | upper_links    | links above layer 0, at most `upper_nodes * m`                        |
-//! |     80 |   16 | reserved       | zero                                                                  |
-//! |     96 |      | sections       | below, in this order                                                  |
-//! |      … |   32 | digest         | SHA-256 of all bytes before; then the file ends                       |
+//! | offset | size | field            | rule                                                                  |
+//! |-------:|-----:|------------------|-----------------------------------------------------------------------|
+//! |      0 |    4 | `magic`          | `NSSH`                                                                |
+//! |      4 |    2 | `format_version` | [`OLDEST_READABLE`]`..=`[`FORMAT_VERSION`]                            |
+//! |      6 |    2 | `reader_flags`   | a set bit outside [`READER_FLAGS`] is an error                        |
+//! |      8 |    4 | `dim`            | `1..=`[`MAX_DIM`]                                                     |
+//! |     12 |    4 | `count`          | `0..=`[`MAX_COUNT`]                                                   |
+//! |     16 |    2 | `m`              | `0..=`[`MAX_M`]; 0: no graph, the shard is scanned                    |
+//! |     18 |    1 | `metric`         | 0: inner product                                                      |
+//! |     19 |    1 | `encoding`       | 0: int8 and one `f32` scale per vector                                |
+//! |     20 |    4 | `entry_point`    | a node of the highest layer, or `u32::MAX` without a graph            |
+//! |     24 |    4 | `ef_search`      | `1..=`[`MAX_EF_SEARCH`]: the default width of a search                |
+//! |     28 |    4 | `upper_layers`   | `0..=`[`MAX_LAYERS`]                                                  |
+//! |     32 |   32 | `towers`         | SHA-256 of the towers that made the vectors                           |
+//! |     64 |    4 | `id_bytes`       | length of the section `id_text`                                       |
+//! |     68 |    4 | `base_links`     | links on layer 0, at most `count * 2 * m`                             |
+//! |     72 |    4 | `upper_nodes`    | sum of `layer_sizes`                                                  |
+//! |     76 |    4 | `upper_links`    | links above layer 0, at most `upper_nodes * m`                        |
+//! |     80 |   16 | `reserved`       | zero                                                                  |
+//! |     96 |      | `sections`       | below, in this order                                                  |
+//! |      … |   32 | `digest`         | SHA-256 of all bytes before; then the file ends                       |
 //!
-//! | section      | size                    | content                                                          |
-//! |--------------|-------------------------|------------------------------------------------------------------|
-//! | id_ends      | `4 * count`             | end of each id in `id_text`, never less than the one before       |
-//! | id_text      | `id_bytes`              | the ids, UTF-8, each one once, by node                           |
-//! | codes        | `count * dim`           | `i8`, row-major by node                                          |
-//! | scales       | `4 * count`             | `f32`, finite, >= 0; a component is `scale * code`               |
-//! | base_counts  | `count`, 0 if no graph  | `u8`: links of each node on layer 0, at most `2 * m`             |
-//! | base_links   | `width * base_links`    | the links, by node; each names a node                            |
-//! | layer_sizes  | `4 * upper_layers`      | `u32`: nodes of layer 1, 2, …: not 0, never more than below      |
-//! | upper_counts | `upper_nodes`           | `u8`: links of each node of layer 1, then layer 2, …, at most `m`|
-//! | upper_links  | `width * upper_links`   | the links, in that order; each names a node of its layer         |
+//! | section          | size                    | content                                                          |
+//! |------------------|-------------------------|------------------------------------------------------------------|
+//! | `id_ends`        | `4 * count`             | end of each id in `id_text`, never less than the one before       |
+//! | `id_text`        | `id_bytes`              | the ids, UTF-8, each one once, by node                           |
+//! | `codes`          | `count * dim`           | `i8`, row-major by node                                          |
+//! | `scales`         | `4 * count`             | `f32`, finite, >= 0; a component is `scale * code`               |
+//! | `base_counts`    | `count`, 0 if no graph  | `u8`: links of each node on layer 0, at most `2 * m`             |
+//! | `base_links`     | `width * base_links`    | the links, by node; each names a node                            |
+//! | `layer_sizes`    | `4 * upper_layers`      | `u32`: nodes of layer 1, 2, …: not 0, never more than below      |
+//! | `upper_counts`   | `upper_nodes`           | `u8`: links of each node of layer 1, then layer 2, …, at most `m`|
+//! | `upper_links`    | `width * upper_links`   | the links, in that order; each names a node of its layer         |
 //!
 //! `width` is 2 while `count <= 65536`, else 4. Layer `l >= 1` holds the nodes `0..layer_sizes[l - 1]`. Without a graph
 //! `upper_layers`, `base_links`, `upper_nodes` and `upper_links` are 0.

@@ -2,7 +2,7 @@
 //!
 //! [`ShardContent`] is what a shard says; [`ShardContent::write`] turns it into bytes. [`Shard::open`] reads the header of
 //! such bytes and refuses what this build cannot read; [`Shard::verify`] checks everything else. Only a
-//! [`Shard<Verified>`](Verified) can be searched. The bytes are laid out in [`format`](self::format).
+//! [`Shard<Verified>`](Verified) can be searched. The bytes are laid out in [`mod@format`].
 //!
 //! Vectors of two towers never mix: a shard carries the digest of the towers that made its vectors.
 

@@ -16,10 +16,16 @@ pub struct Unverified;
 #[derive(Debug)]
 pub struct Verified {
     scales: Vec<f32>,
-    base_ends: Vec<u32>,
-    upper_ends: Vec<u32>,
-    layer_sizes: Vec<u32>,
+    lists: ListEnds,
     ids: IdTable,
+}
+
+/// Where the lists of the graph end. All empty without a graph.
+#[derive(Debug, Default)]
+struct ListEnds {
+    base: Vec<u32>,
+    upper: Vec<u32>,
+    layer_sizes: Vec<u32>,
 }
 
 /// One shard, held as the bytes of its file.
@@ -117,9 +123,9 @@ impl Shard<Unverified> {
     /// trusted one, so that they are not digested twice.
     pub(crate) fn verify_values(self) -> Result<Shard<Verified>, ShardError> {
         let scales = self.check_scales()?;
-        let (base_ends, upper_ends, layer_sizes) = self.check_graph()?;
+        let lists = self.check_graph()?;
         let ids = self.check_ids()?;
-        let state = Verified { scales, base_ends, upper_ends, layer_sizes, ids };
+        let state = Verified { scales, lists, ids };
         Ok(Shard { bytes: self.bytes, header: self.header, state })
     }
 
@@ -150,11 +156,10 @@ impl Shard<Unverified> {
         })
     }
 
-    /// Checks counts and links, and gives the list ends of layer 0 and of the upper layers, and the sizes of the layers.
-    fn check_graph(&self) -> Result<(Vec<u32>, Vec<u32>, Vec<u32>), ShardError> {
+    fn check_graph(&self) -> Result<ListEnds, ShardError> {
         let header = &self.header;
         if !header.has_graph() {
-            return Ok((Vec::new(), Vec::new(), Vec::new()));
+            return Ok(ListEnds::default());
         }
         let m = u64::from(header.m);
         let layer_sizes: Vec<u32> = self.words(Section::LayerSizes).collect();
@@ -167,17 +172,17 @@ impl Shard<Unverified> {
         let sum: u64 = layer_sizes.iter().map(|&size| u64::from(size)).sum();
         ShardError::check("upper_nodes", header.upper_nodes.into(), sum, sum)?;
 
-        let base_ends = list_ends(self.section(Section::BaseCounts), 2 * m, header.base_links)?;
+        let base = list_ends(self.section(Section::BaseCounts), 2 * m, header.base_links)?;
         self.check_links(Section::BaseLinks, 0, header.base_links, header.count)?;
-        let upper_ends = list_ends(self.section(Section::UpperCounts), m, header.upper_links)?;
+        let upper = list_ends(self.section(Section::UpperCounts), m, header.upper_links)?;
         let (mut first_list, mut first_link) = (0, 0);
         for &size in &layer_sizes {
             first_list += size as usize;
-            let end = upper_ends[first_list - 1];
+            let end = upper[first_list - 1];
             self.check_links(Section::UpperLinks, first_link, end, size)?;
             first_link = end;
         }
-        Ok((base_ends, upper_ends, layer_sizes))
+        Ok(ListEnds { base, upper, layer_sizes })
     }
 
     /// Checks that the links `start..end` of a section name nodes below `limit`.
@@ -245,12 +250,13 @@ impl Shard<Verified> {
     /// The graph, if the shard holds one.
     pub fn graph(&self) -> Option<GraphView<'_>> {
         self.header.has_graph().then(|| {
+            let ends = &self.state.lists;
             let lists = |ends, section| Adjacency::new(ends, links(&self.header, self.section(section)));
             GraphView::new(
                 NodeId(self.header.entry_point),
-                lists(&self.state.base_ends, Section::BaseLinks),
-                lists(&self.state.upper_ends, Section::UpperLinks),
-                &self.state.layer_sizes,
+                lists(&ends.base, Section::BaseLinks),
+                lists(&ends.upper, Section::UpperLinks),
+                &ends.layer_sizes,
             )
         })
     }

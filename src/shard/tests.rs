@@ -82,7 +82,7 @@ proptest! {
     ) {
         // Ids of any text and of different lengths, one of them empty.
         let ids = (0..count).map(|node| text[..node].iter().collect()).collect();
-        let content = ShardContent { ids, ef_search, ..content(seed, count, dim, m) };
+        let content = ShardContent { ef_search, ids, ..content(seed, count, dim, m) };
         let bytes = content.write().unwrap();
         prop_assert_eq!(content.clone().write().unwrap(), bytes.clone());
         let shard = read(bytes.clone()).unwrap();

@@ -9,7 +9,7 @@ use crate::release::ReleaseError;
 pub enum SyncError {
     /// The head is older than one that was accepted before.
     #[error(
-        "head: version {found}, expected at least {trusted}, which was seen before; a cache serves an old head, ask for it again"
+        "head: version {found}, expected at least {trusted}, which was seen before; a cache serves an old head: ask again"
     )]
     Rollback {
         /// The version of the head.
@@ -19,8 +19,8 @@ pub enum SyncError {
     },
     /// Two heads of one version name different manifests.
     #[error(
-        "head: version {version} names the manifest {found}, expected {trusted} as before; publish the release again, with a \
-         new version"
+        "head: version {version} names the manifest {found}, expected {trusted} as before; publish the release again, \
+         with a new version"
     )]
     Conflict {
         /// The version of both.

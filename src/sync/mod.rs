@@ -1,7 +1,7 @@
 //! From what a host publishes to a release in memory, without a file, a clock or a network: the caller fetches.
 //!
-//! [`plan`](plan()) says what is missing, a pure function of what is wanted and what is held. [`ReleaseSync`] keeps both: it
-//! is given a head, says what to fetch, is given those objects in any order, and serves the release once it is whole.
+//! [`plan`](plan()) says what is missing, a pure function of what is wanted and what is held. [`ReleaseSync`] keeps both:
+//! it is given a head, says what to fetch, is given those objects in any order, and serves the release once it is whole.
 //!
 //! - A release is served whole or not at all: a new one replaces the old one when its tower and all its shards have been
 //!   accepted. Objects that both name are not fetched again.

@@ -84,8 +84,8 @@ proptest! {
         prop_assert_eq!(served(&sync).unwrap().1, Digest::of(&first.manifest_bytes()));
 
         let mut missing = sync.set_head(&second.head()).unwrap();
-        for turn in 0..arrived.min(missing.len().max(8)) {
-            let Some(next) = missing.get(order[turn] as usize % missing.len().max(1)).cloned() else { break };
+        for turn in order.iter().take(arrived) {
+            let Some(next) = missing.get(*turn as usize % missing.len().max(1)).cloned() else { break };
             missing = sync.accept(next.digest, second.get(next.digest)).unwrap();
         }
         let before = served(&sync).unwrap();
