@@ -17,6 +17,8 @@ mod search;
 #[cfg(feature = "origin")]
 mod build;
 #[cfg(feature = "origin")]
+mod measure;
+#[cfg(feature = "origin")]
 mod prune;
 
 #[cfg(feature = "origin")]
@@ -24,7 +26,9 @@ pub use build::{BuildParams, Built, build};
 pub use codes::{Codes, CodesView, QueryCode};
 pub use error::IndexError;
 pub use graph::{Adjacency, Graph, GraphView, Links, MAX_LAYERS, MAX_M};
-pub use search::{Scratch, search};
+#[cfg(feature = "origin")]
+pub use measure::{GraphRow, IndexReport, MeasureParams, Recall, measure};
+pub use search::{DEFAULT_EF_SEARCH, Scratch, search};
 
 /// A row of one index: it means nothing in any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +99,9 @@ impl Key {
         Hit { node: NodeId(self.node()), score: Score(self.score() * query_scale) }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests {

@@ -30,7 +30,7 @@ pub(super) fn select_neighbours(
 
 /// Adds or redirects links until every node can be reached from `entry`, without giving any node more than `cap` links.
 ///
-/// Links of a spanning tree are never redirected, so what is in reach stays in reach.
+/// Links of a spanning tree are never redirected, so what is in reach stays in reach. No list may hold a link twice.
 pub(super) fn connect(links: &mut [Vec<u32>], entry: u32, cap: usize, distance: impl Fn(u32, u32) -> f32) {
     let mut tree = Tree { reached: vec![false; links.len()], children: vec![Vec::new(); links.len()] };
     tree.reached[entry as usize] = true;
@@ -90,6 +90,8 @@ impl Tree {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -113,7 +115,8 @@ mod tests {
         ) {
             let count = lists.len() as u32;
             let mut links: Vec<Vec<u32>> = lists.iter().enumerate().map(|(node, list)| {
-                list.iter().map(|link| link % count).filter(|&link| link != node as u32).take(cap).collect()
+                let list: BTreeSet<u32> = list.iter().map(|link| link % count).filter(|&link| link != node as u32).collect();
+                list.into_iter().take(cap).collect()
             }).collect();
             connect(&mut links, 0, cap, on_a_line);
             let mut tree = Tree { reached: vec![false; links.len()], children: vec![Vec::new(); links.len()] };

@@ -2,30 +2,9 @@
 
 use super::ShardContent;
 use crate::Digest;
+use crate::index::testing::Random;
 use crate::index::{Codes, Graph, NodeId};
 use crate::kernels::dot_f32;
-
-/// `SplitMix64` (Steele, Lea and Flood, 2014): the portable tests have no other source of numbers.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform over -1 to 1, in steps that are exact in `f32`.
-    pub(crate) fn component(&mut self) -> f32 {
-        (self.next() >> 48) as f32 / 32768.0 - 1.0
-    }
-
-    pub(crate) fn vector(&mut self, len: usize) -> Vec<f32> {
-        (0..len).map(|_| self.component()).collect()
-    }
-}
 
 /// A shard of `count` candidates with ids of different lengths, `item-0` and on; with a graph if `m` is not 0.
 pub(crate) fn content(seed: u64, count: usize, dim: usize, m: usize) -> ShardContent {

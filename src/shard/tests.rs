@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::format::{FORMAT_VERSION, HEADER_LEN, NO_ENTRY_POINT, Section};
-use super::testing::{Random, content};
+use super::testing::content;
 use super::{Header, Shard, ShardContent, ShardError, Verified};
 use crate::Digest;
+use crate::index::testing::Random;
 use crate::index::{Hit, NodeId, QueryCode, Scratch, search};
 
 fn read(bytes: Vec<u8>) -> Result<Shard<Verified>, ShardError> {
