@@ -1,7 +1,8 @@
 // Writes a small made-up release that the fake engine beside this file reads, and the fake engine's package folder.
-import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildSync } from "esbuild";
 import { sha256 } from "./sha256.js";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -10,8 +11,7 @@ export const EMPTY_WASM = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 
 /** What the real build leaves in `wasm/`, made of the fake engine. */
 export function writeFakeEngine(folder) {
-  mkdirSync(folder, { recursive: true });
-  for (const file of ["nearshelf.js", "sha256.js"]) cpSync(join(here, file), join(folder, file));
+  buildSync({ entryPoints: [join(here, "nearshelf.js")], outfile: join(folder, "nearshelf.js"), bundle: true, format: "esm" });
   writeFileSync(join(folder, "nearshelf_bg.wasm"), EMPTY_WASM);
 }
 
