@@ -1,0 +1,60 @@
+/** The grocer's till names, in capitals and cut at 30 letters, as a shopper would read them. */
+
+const ABBREVIATIONS: Record<string, string> = {
+  frzn: "frozen", sft: "soft", drnk: "drink", drnks: "drinks", drnkng: "drinking", btl: "bottle", carb: "", car: "", incl: "", sngl: "single",
+  srv: "serve", ss: "single-serve", sgl: "single", sv: "serve", dnrs: "dinners", dsh: "dishes", veg: "vegetables", pnt: "peanut",
+  btr: "butter", brkfst: "breakfast", whlsm: "wholesome", bkd: "baked", fd: "food", sald: "salad", drsng: "dressings", sndwch: "sandwich",
+  sprd: "spreads", pwdr: "powder", crystl: "crystal", mx: "mixes", mxs: "mixes", mixs: "mixes", bn: "beans", refrgratd: "chilled", refrigerated: "chilled",
+  refrig: "chilled", jce: "juice", conc: "concentrate", cleang: "cleaning", hshld: "household", sherbts: "sherbets", pkld: "pickled",
+  tiss: "tissues", dnr: "dinner", bg: "bags", trsh: "trash", misc: "assorted", miscellaneous: "assorted", mlt: "multi", pk: "pack", prod: "products",
+  chix: "chicken", frd: "fried", pc: "piece", saus: "sausage", cnd: "canned", whl: "whole", fs: "french-style", crmd: "creamed", iws: "wrapped",
+  rts: "ready", grnd: "ground", brd: "bread", br: "bread", choc: "chocolate", chococlate: "chocolate", flvrd: "flavoured", flvr: "flavoured", crbntd: "carbonated",
+  mnerl: "mineral", mnral: "mineral", mnrl: "mineral", watr: "water", wat: "water", wate: "water", wtr: "water", mnr: "mineral", mnery: "mineral", mnerals: "mineral",
+  fem: "feminine", hygn: "hygiene", plstc: "plastic", pkg: "packed", prepck: "packed", prpck: "packed", veh: "", hbc: "care", fre: "fresh", frz: "frozen",
+  rw: "raw", wt: "weight", handke: "handkerchiefs", holders: "holders", speciliaty: "speciality", specilaty: "speciality", mustar: "mustard", snks: "snacks",
+  ckys: "cookies", crkr: "crackers", cndy: "candy", splyy: "supplies", sply: "supplies", supppplies: "supplies", supppies: "supplies", suppplies: "supplies",
+  sweetners: "sweeteners", disposible: "disposable", beeralemalt: "beer, ale & malt", liquors: "liquors", mg: "", ctlrytblclthsttthpksst: "cutlery",
+  ctlrytblclthstthpksst: "cutlery", saucesalsapicantee: "salsa", saucessalsapicantee: "salsa", saltice: "salt", syrp: "syrup", lozng: "lozenges", drp: "drops",
+  xpctrnt: "", wra: "wraps", minera: "mineral", gen: "general", containr: "containers", carbonat: "carbonated", n: "and", mlk: "milk", sals: "salsa", sal: "salad", dps: "dips",
+  nat: "natural", org: "organic", prem: "premium", stk: "stick", may: "mayonnaise", chick: "chicken", et: "", cookies: "cookies", cata: "catalogue",
+};
+const PROPER = new Map(
+  ["Italian", "French", "Mexican", "Hispanic", "Christmas", "Easter", "Halloween", "Valentine", "Gala", "Fuji", "Granny Smith", "English", "BBQ", "TV", "Roma", "Kosher", "Angus", "Navel"]
+    .map((word) => [word.toLowerCase(), word]),
+);
+/** Prefixes that say the department again. */
+const PREFIX = /^(?:SW GDS|PREP FD|SAL|DOMESTIC|FLORAL|CHIX|MEAT|CHEESE)\s*[:-]\s*(?=\S)/;
+const UNIT = "(?:FL OZ|OZ|LBS?|CT|GAL?|ML|LT?|DZ|PT|QT|PK|PACK|SQ ?FT|LOADS?|FT|IN|GR?|PC|YD|ROLLS?|SHEETS?|EA)";
+const SIZE = new RegExp(String.raw`\s+(?:\(\d+\)\s*)?(?:[A-Z]\s+)?((?:[\d./-]*\d\s*(?:${UNIT}\s*[/X]\s*)?)+[\d./]*\s*${UNIT}\.?|PT|QT|GAL|CTN)$`);
+
+/** Splits the package size off a title. */
+export function splitSize(title: string): { name: string; size: string } {
+  const found = SIZE.exec(title);
+  if (found?.[1] === undefined) return { name: title, size: "" };
+  return { name: title.slice(0, found.index), size: found[1].toLowerCase().replace(/\s+/g, " ").replace(/\bl\b/g, "L").replace(/\bml\b/g, "mL") };
+}
+
+/** Sentence case without brackets, codes and abbreviations. */
+export function readable(capitals: string): string {
+  const plain = capitals.replace(PREFIX, "").replace(/\([^)]*\)?/g, " ").replace(/\/[A-Z]$/, "")
+    .replace(/\bW\//g, "WITH ").replace(/\s*&\s*/g, " & ").replace(/[.]+(?=\s|$)/g, "").replace(/:\s*/g, ": ").replace(/\b\d+\/\d+(?: & ?\d+)?PK\b/g, "");
+  const words = plain.toLowerCase().replace(/[a-z]+/g, (word) => ABBREVIATIONS[word] ?? PROPER.get(word) ?? word);
+  const tidy = words.replace(/\s+/g, " ").replace(/\s+([,:/])/g, "$1").replace(/^[\s\-&/,:]+|[\s\-&/,:]+$/g, "");
+  return tidy === "" ? capitals : tidy[0]!.toUpperCase() + tidy.slice(1);
+}
+
+/** Names that say nothing without their shelf: "Premium" of what? */
+const QUALIFIERS = new Set([
+  "premium", "super premium", "traditional", "economy", "mainstream", "enhanced", "primal", "lean", "blends", "fresh", "value", "regular garden", "garden plus",
+  "poultry", "smoked/cooked", "assorted", "choice", "select", "natural", "patties", "links", "premium pints", "super premium pints", "better for you",
+  "premium - meat", "premium - beef", "economy - meat", "links - raw", "patties - raw", "rolls - pork", "variety pack", "specialty", "organic", "angus", "thin", "flavoured",
+  "regular", "mixed", "other", "all other", "bulk", "family size", "dry", "liquid", "deluxe", "light", "bagged", "fillets", "breaded", "steaks", "kids", "adult", "bone-in", "boneless",
+]);
+
+/** A product's name; a bare qualifier takes the name of its shelf with it. */
+export function productName(title: string, shelf: string | undefined): string {
+  const name = readable(title).replace(/ all$/, "");
+  if (shelf === undefined || !QUALIFIERS.has(name.toLowerCase())) return name;
+  const noun = (readable(shelf).split(/[/,&-]/)[0] ?? "").trim().toLowerCase();
+  return noun === "" || name.toLowerCase().includes(noun) ? name : `${name.replace(/ - /g, " ")} ${noun}`;
+}
