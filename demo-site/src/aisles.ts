@@ -36,7 +36,7 @@ const BY_SLUG = new Map(AISLES.map((entry) => [entry.slug, entry]));
 /** The first rule that matches "DEPARTMENT/CATEGORY" places a product. */
 const RULES: readonly [RegExp, string][] = [
   [/BABY|DIAPER|INFANT/, "baby"],
-  [/\bDOG|\bCAT |\bPET\b|BIRD SEED/, "pets"],
+  [/DOG FOOD|\bCAT |\bPET\b|BIRD SEED/, "pets"],
   [/^FLORAL|GARDEN|INSECTICIDE/, "flowers-garden"],
   [/^NUTRITION/, "natural"],
   [/^COSMETICS|ORAL HYG|HAIR CARE|SOAP|COLD AND FLU|FEMININE|DEODORANT|ANALGESIC|SHAVING|FIRST AID|HAND\/BODY|SINUS|ANTACID|LAXATIVE|VITAMIN|EYE AND EAR|DIETARY|FAMILY PLANNING|PERSONAL CARE/, "health-beauty"],

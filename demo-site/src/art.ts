@@ -1,5 +1,5 @@
 import type { Product } from "./catalogue.js";
-import { symbols } from "./dom.js";
+import { h, symbols } from "./dom.js";
 import { LABELS, MARKS, SYMBOLS } from "./symbols.js";
 
 /**
@@ -10,8 +10,8 @@ import { LABELS, MARKS, SYMBOLS } from "./symbols.js";
 /** The first rule that matches "CATEGORY|TITLE" chooses the shape, and a hue where nature has one. */
 const SHAPES: readonly [RegExp, string, number?][] = [
   [/FLORAL|ROSE|FLOWER|GARDEN CENTER|BOUQUET/, "flower"], [/DIAPER|TRAINING PANTS/, "nappy"], [/BABY.*(?:JUICE|FORMULA)|INFANT FORMULA/, "babybottle"], [/BABY FOOD/, "jar"], [/BABY/, "babybottle"],
-  [/(?:CAT|DOG) FOOD.*(?:CAN|MOIST)|CANNED (?:CAT|DOG)/, "tin"], [/LITTER|DRY (?:CAT|DOG)|BIRD SEED/, "sack"], [/\bDOG|\bCAT |\bPET\b/, "paw"],
-  [/BANANA/, "banana", 48], [/STRAWBERR|BERRIES|CHERR|RASPB/, "berry", 350], [/GRAPES WHITE/, "grapes", 90], [/\|GRAPES|RAISIN/, "grapes", 285], [/\|LIME/, "citrus", 95], [/LEMON(?!ADE)/, "citrus", 52],
+  [/(?:CAT|DOG) FOOD.*(?:CAN|MOIST)|CANNED (?:CAT|DOG)/, "tin"], [/LITTER|DRY (?:CAT|DOG)|BIRD SEED/, "sack"], [/DOG (?:FOOD|TREAT|BISC)|\bCAT |\bPET\b/, "paw"],
+  [/BANANA/, "banana", 50], [/STRAWBERR|BERRIES|CHERR|RASPB/, "berry", 350], [/GRAPES WHITE/, "grapes", 90], [/\|GRAPES|RAISIN/, "grapes", 285], [/\|LIME/, "citrus", 95], [/LEMON(?!ADE)/, "citrus", 52],
   [/CITRUS\||ORANGES NAV|GRAPEFRUIT|MANDARIN|TANGERINE|PINEAPPLE|MELON|CANTALOUPE/, "citrus", 30], [/APPLES GRANNY|PEARS/, "apple", 85], [/APPLES|STONE FRUIT|PEACH|NECTARINE|PLUM/, "apple", 5],
   [/CARROT/, "carrot", 24], [/TOMATOES (?!:)|\|TOMATOES|PEPPERS RED/, "tomato", 6], [/ONION|GARLIC/, "onion", 28], [/POTATOES(?!:)|MUSHROOM|SQUASH|YAM|GINGER ROOT/, "root", 32],
   [/LETTUCE|SALAD(?! DR| BAR)|SPINACH|BROCCOLI|CABBAGE|GREENS|HERBS|CELERY|CUCUMBER|PEPPERS GREEN|ASPARAGUS|VEGETABLES -? ?(?:ALL|SALAD)|PEPPERS-ALL|ORGANICS/, "leaf", 110],
@@ -20,7 +20,7 @@ const SHAPES: readonly [RegExp, string, number?][] = [
   [/SHRIMP|CRAB|LOBSTER|SHELLFISH/, "shrimp", 12], [/TUNA|SALMON: CAN|SEAFOOD - SHELF/, "tin", 205], [/SEAFOOD|FISH|SALMON/, "fish", 205],
   [/CHICKEN|CHIX|TURKEY|POULTRY|WINGS/, "drumstick", 28], [/HOT DOGS|SAUSAGE|BACON|LUNCHMEAT|DELI MEATS|PEPPERONI|SALAMI|FRANK/, "sausage", 8], [/^(?:BEEF|PORK|VEAL|LAMB|SMOKED MEATS|MEAT - MISC|HEAT\/SERVE|EXOTIC)/, "steak", 2],
   [/HAMBURGER BUN|SANDWICH(?! BAG| SAUCE)|ROLLS\||HOT DOG BUN|BAGEL|MUFFIN/, "bun", 32], [/DONUT|SWEET GOODS|SNACK CAKE|BREAKFAST SWEETS/, "donut"], [/CAKES|PIES|CUPCAKE/, "cake"], [/BREAD|BUNS|TORTILLAS/, "loaf", 32],
-  [/EGGS/, "egg", 215], [/CHEESES?\||CHEESE(?! CRACK)/, "cheese", 44], [/BUTTER(?:\||$)|MARGARINE.*STICK/, "butter", 48], [/YOGURT|MARGARINE|DIPS|SOUR CREAM|COTTAGE|PUDDING|WHIPPED|GELATIN/, "tub"], [/MILK|CREAM|EGGNOG/, "milk"],
+  [/EGGS/, "egg", 215], [/CHEESES?\||CHEESE(?! CRACK)/, "cheese", 44], [/BUTTER(?:\||$)|MARGARINE.*STICK/, "butter", 48], [/YOGURT|MARGARINE|DIPS|SOUR CREAM|COTTAGE|PUDDING|WHIPPED|GELATIN/, "tub"], [/MILK|CREAM|EGGNOG/, "milk", 210],
   [/COFFEE FILTER/, "box"], [/WINE|LIQUOR/, "wine"], [/BEER|ALE|CAN CAR|CANS?\b.*CARB|ENERGY/, "can"], [/COFFEE|TEAS?\b|COCOA/, "mug"], [/ASEPTIC|JUICE|CIDER/, "carton"], [/SOFT DRINK|WATER|SFT DRNK|ISOTONIC|DRINK/, "bottle"],
   [/CANDY.*BAR|GRANOLA BAR|CEREAL BAR|\|BARS/, "bar"], [/CANDY|GUM|MINTS/, "candy"], [/COOKIE|WAFER|CRACKER|GRAHAM/, "cookie"], [/BAG SNACKS|CHIPS|PRETZEL|NUTS|POPCORN|SNACKS|MARSHMALLOW/, "bag"],
   [/SPICE|SEASONING|SALT|EXTRACT/, "shaker"], [/OATMEAL|HOT CEREAL/, "bowl", 40], [/SOUP|CANNED|CHILI|BEANS - CAN|SHELF STABLE|BROTH/, "tin"], [/FLOUR|SUGAR|RICE -|DRY BN|CHARCOAL/, "sack"],
@@ -44,14 +44,20 @@ export function art(product: Product): SVGSVGElement {
   const maker = hash(`maker ${product.card.brand ?? product.shelf}`);
   const label = LABELS[shape] !== undefined;
   // A package takes a shade of its maker's; nature keeps to its own colour.
-  const spread = natural === undefined ? (label ? 150 : 70) : 12;
+  const spread = natural === undefined ? (label ? 150 : 70) : 24;
   const own = hash(product.shelf + product.id);
   const hue = (natural ?? product.aisle.hue) + ((label && natural === undefined ? maker : own) % spread) - spread / 2;
   const svg = symbols("art", `art-${shape}`, ...(label ? [`mark-${shape}-${maker % MARKS.length}`] : []));
   svg.style.setProperty("--hue", String(Math.round(hue + 360) % 360));
-  svg.style.setProperty("--ground", String(product.aisle.hue));
   if (own % 2 === 1 && !label) svg.classList.add("flipped");
   return svg;
+}
+
+/** The drawing on the ground colour of its aisle. */
+export function picture(product: Product): HTMLElement {
+  const element = h("div", { class: "picture" }, art(product));
+  element.style.setProperty("--ground", String(product.aisle.hue));
+  return element;
 }
 
 /** The drawings as a sprite, once per page. */

@@ -1,4 +1,4 @@
-import { art } from "./art.js";
+import { picture } from "./art.js";
 import type { Basket } from "./basket.js";
 import type { Product } from "./catalogue.js";
 import { h, price } from "./dom.js";
@@ -18,7 +18,7 @@ export const priceTag = (product: Product): HTMLElement =>
 /** A product among others: drawing, name, size, price and a button. The whole tile leads to the product. */
 export function tile(product: Product, actions: Actions): HTMLLIElement {
   return h("li", { class: "tile", "data-id": product.id },
-    h("div", { class: "picture" }, art(product)),
+    picture(product),
     h("p", { class: "shelf" }, product.shelf),
     h("a", { class: "name", href: to.item(product.id) }, product.name, h("span", { class: "size" }, product.size === "" ? "" : ` ${product.size}`)),
     h("div", { class: "buy" }, priceTag(product), addButton(product, actions, "Add")));

@@ -1,6 +1,6 @@
 import { type Aisle, aisleBySlug } from "./aisles.js";
-import { art } from "./art.js";
-import type { Catalogue, Product } from "./catalogue.js";
+import { picture } from "./art.js";
+import type { Catalogue, Product, Shelf } from "./catalogue.js";
 import { h, plural, price, symbols } from "./dom.js";
 import { type Route, to } from "./routes.js";
 import { type Actions, addButton, priceTag, tile } from "./tile.js";
@@ -13,6 +13,8 @@ export interface View {
 }
 
 const PAGE = 24;
+/** Two lines of them, about. */
+const CHIPS = 9;
 
 /** How many products each address showed, so that going back finds the list as it was left. */
 const shown = new Map<string, number>();
@@ -54,19 +56,32 @@ function aisleView(aisle: Aisle, shelfSlug: string | undefined, catalogue: Catal
   const shelves = catalogue.shelves(aisle);
   const shelf = shelves.find(({ slug }) => slug === shelfSlug);
   const products = shelf?.products ?? catalogue.inAisle(aisle);
-  const chip = (text: string, href: string, current: boolean) => h("li", {}, h("a", { class: "chip", href, "aria-current": current ? "page" : undefined }, text));
   const name = shelf?.name ?? aisle.name;
   return {
     title: name,
     above: [
       crumbs(["All products", to.home], ...(shelf === undefined ? [] : [[aisle.name, to.aisle(aisle.slug)] as const])),
       heading(name),
-      h("nav", { "aria-label": `Shelves of ${aisle.name}` }, h("ul", { class: "chips" },
-        chip(`All ${aisle.name.toLowerCase()}`, to.aisle(aisle.slug), shelf === undefined),
-        ...shelves.slice(0, 24).map((entry) => chip(entry.name, to.aisle(aisle.slug, entry.slug), entry === shelf)))),
+      shelfChips(aisle, shelves, shelf),
     ],
     below: [list(plural(products.length, "product"), products, to.aisle(aisle.slug, shelf?.slug), actions)],
   };
+}
+
+/** Links to the shelves of an aisle; the emptier ones wait behind a button. */
+function shelfChips(aisle: Aisle, shelves: Shelf[], current: Shelf | undefined): HTMLElement {
+  const chip = (text: string, shelf: Shelf | undefined, hidden: boolean) =>
+    h("li", { hidden }, h("a", { class: "chip", href: to.aisle(aisle.slug, shelf?.slug), "aria-current": shelf === current ? "page" : undefined }, text));
+  const chips = shelves.map((shelf, i) => chip(shelf.name, shelf, i >= CHIPS && shelf !== current));
+  const late = chips.filter(({ hidden }) => hidden);
+  const more = h("button", { type: "button", class: "chip" }, `${late.length} more shelves`);
+  const moreItem = h("li", { hidden: late.length === 0 }, more);
+  more.addEventListener("click", () => {
+    for (const item of late) item.hidden = false;
+    moreItem.remove();
+    late[0]?.querySelector("a")?.focus();
+  });
+  return h("nav", { "aria-label": `Shelves of ${aisle.name}` }, h("ul", { class: "chips" }, chip(`All ${aisle.name.toLowerCase()}`, undefined, false), ...chips, moreItem));
 }
 
 function searchView(query: string, catalogue: Catalogue, actions: Actions): View {
@@ -90,7 +105,7 @@ function productView(product: Product, catalogue: Catalogue, actions: Actions): 
     above: [
       crumbs(["All products", to.home], [aisle.name, to.aisle(aisle.slug)], ...(shelf === undefined ? [] : [[shelf.name, to.aisle(aisle.slug, shelf.slug)] as const])),
       h("article", { class: "product" },
-        h("div", { class: "picture" }, art(product)),
+        picture(product),
         h("div", { class: "facts" },
           heading(product.name),
           h("dl", {},
@@ -110,7 +125,7 @@ function basketView(actions: Actions): View {
     const step = (by: number, sign: string, what: string) =>
       h("button", { type: "button", class: "step", "aria-label": `${what} ${product.name}`, "data-step": `${product.id}${sign}`, onclick: () => basket.change(product, by) }, sign);
     return h("li", { class: "line" },
-      h("div", { class: "picture" }, art(product)),
+      picture(product),
       h("a", { class: "name", href: to.item(product.id) }, product.name, h("span", { class: "size" }, product.size === "" ? "" : ` ${product.size}`)),
       h("div", { class: "count" }, step(-1, "−", "One less of"), h("span", {}, String(count)), step(1, "+", "One more of")),
       h("span", { class: "price" }, product.card.price === undefined ? "at the till" : price(product.card.price * count)));

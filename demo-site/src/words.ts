@@ -1,3 +1,5 @@
+import { NAMES } from "./names.js";
+
 /** The grocer's till names, in capitals and cut at 30 letters, as a shopper would read them. */
 
 const ABBREVIATIONS: Record<string, string> = {
@@ -23,20 +25,21 @@ const PROPER = new Map(
     .map((word) => [word.toLowerCase(), word]),
 );
 /** Prefixes that say the department again. */
-const PREFIX = /^(?:SW GDS|PREP FD|SAL|DOMESTIC|FLORAL|CHIX|MEAT|CHEESE)\s*[:-]\s*(?=\S)/;
-const UNIT = "(?:FL OZ|OZ|LBS?|CT|GAL?|ML|LT?|DZ|PT|QT|PK|PACK|SQ ?FT|LOADS?|FT|IN|GR?|PC|YD|ROLLS?|SHEETS?|EA)";
-const SIZE = new RegExp(String.raw`\s+(?:\(\d+\)\s*)?(?:[A-Z]\s+)?((?:[\d./-]*\d\s*(?:${UNIT}\s*[/X]\s*)?)+[\d./]*\s*${UNIT}\.?|PT|QT|GAL|CTN)$`);
+const PREFIX = /^(?:(?:SW GDS|PREP FD|SAL|DOMESTIC|CHIX|MEAT|CHEESE)\s*:|FLORAL\s*-)\s*(?=\S)/;
+const UNIT = "(?:FL OZ|OZS?|LBS?|CT|GAL?|ML|LT?|DZ|PT|QT|PK|PACK|SQ ?FT|LOADS?|LD|FT|IN|GR?|PC|YD|ROLLS?|SHEETS?|EA)";
+const NUMBER = String.raw`(?:\d+\s\d\/\d|[\d./-]*\d)`;
+const SIZE = new RegExp(String.raw`\s+(?:\(\d+\)\s*)?(?:[A-Z]\s+)?(${NUMBER}\s*(?:${UNIT}\s*[/X]\s*${NUMBER}\s*)?${UNIT}\.?|PT|QT|GAL|CTN)$`);
 
 /** Splits the package size off a title. */
 export function splitSize(title: string): { name: string; size: string } {
   const found = SIZE.exec(title);
   if (found?.[1] === undefined) return { name: title, size: "" };
-  return { name: title.slice(0, found.index), size: found[1].toLowerCase().replace(/\s+/g, " ").replace(/\bl\b/g, "L").replace(/\bml\b/g, "mL") };
+  return { name: title.slice(0, found.index), size: found[1].toLowerCase().replace(/\s+/g, " ").replace(/\bl\b/g, "L").replace(/\bml\b/g, "mL").replace(/\bga\b/g, "gal").replace(/\bozs\b/, "oz").replace(/^1 dz$/, "dozen").replace(/^pt$/, "1 pt").replaceAll(" ", "\u00a0") };
 }
 
 /** Sentence case without brackets, codes and abbreviations. */
 export function readable(capitals: string): string {
-  const plain = capitals.replace(PREFIX, "").replace(/\([^)]*\)?/g, " ").replace(/\/[A-Z]$/, "")
+  const plain = capitals.replace(PREFIX, "").replace(/\([^)]*\)?/g, " ").replace(/(?:\/| - )[A-Z]$/, "")
     .replace(/\bW\//g, "WITH ").replace(/\s*&\s*/g, " & ").replace(/[.]+(?=\s|$)/g, "").replace(/:\s*/g, ": ").replace(/\b\d+\/\d+(?: & ?\d+)?PK\b/g, "");
   const words = plain.toLowerCase().replace(/[a-z]+/g, (word) => ABBREVIATIONS[word] ?? PROPER.get(word) ?? word);
   const tidy = words.replace(/\s+/g, " ").replace(/\s+([,:/])/g, "$1").replace(/^[\s\-&/,:]+|[\s\-&/,:]+$/g, "");
@@ -47,14 +50,16 @@ export function readable(capitals: string): string {
 const QUALIFIERS = new Set([
   "premium", "super premium", "traditional", "economy", "mainstream", "enhanced", "primal", "lean", "blends", "fresh", "value", "regular garden", "garden plus",
   "poultry", "smoked/cooked", "assorted", "choice", "select", "natural", "patties", "links", "premium pints", "super premium pints", "better for you",
-  "premium - meat", "premium - beef", "economy - meat", "links - raw", "patties - raw", "rolls - pork", "variety pack", "specialty", "organic", "angus", "thin", "flavoured",
+  "premium, meat", "premium, beef", "economy, meat", "links, raw", "patties, raw", "rolls, pork", "variety pack", "specialty", "organic", "angus", "thin", "flavoured",
   "regular", "mixed", "other", "all other", "bulk", "family size", "dry", "liquid", "deluxe", "light", "bagged", "fillets", "breaded", "steaks", "kids", "adult", "bone-in", "boneless",
 ]);
 
 /** A product's name; a bare qualifier takes the name of its shelf with it. */
 export function productName(title: string, shelf: string | undefined): string {
-  const name = readable(title).replace(/ all$/, "");
+  const known = NAMES[title];
+  if (known !== undefined) return known;
+  const name = readable(title).replace(/ -(?: all)?$/, "").replace(/ - /g, ", ");
   if (shelf === undefined || !QUALIFIERS.has(name.toLowerCase())) return name;
   const noun = (readable(shelf).split(/[/,&-]/)[0] ?? "").trim().toLowerCase();
-  return noun === "" || name.toLowerCase().includes(noun) ? name : `${name.replace(/ - /g, " ")} ${noun}`;
+  return noun === "" || name.toLowerCase().includes(noun) ? name : `${name.replace(/, /g, " ")} ${noun}`;
 }

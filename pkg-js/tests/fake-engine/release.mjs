@@ -39,7 +39,7 @@ export function fakeProducts() {
     const category = [shelf.slice(0, shelf.indexOf("/")), shelf.slice(shelf.indexOf("/") + 1)];
     return types.flatMap((type) => SIZES.map((size) => ({ category, title: `${type} ${size}`.trim() })));
   });
-  return rows.map((row, i) => ({ ...row, id: String(100_000 + i * 37), price: i % 23 === 7 ? -1 : 79 + (i * 131) % 900, popularity: 10 + (i * 7919) % 400 }));
+  return rows.map((row, i) => ({ ...row, id: String(100_000 + i * 37), price: i % 23 === 7 ? -1 : 79 + (i * 131) % 900, popularity: 10 + (i * 7919) % 400, brand: String(i % 7) }));
 }
 
 const encode = (value) => new TextEncoder().encode(JSON.stringify(value));
@@ -68,9 +68,10 @@ export function writeFakeRelease(folder, { version = 1, products = fakeProducts(
 
 function cardsFile(products) {
   const categories = [...new Map(products.map(({ category }) => [category.join("/"), category])).values()];
+  const brands = [...new Set(products.map(({ brand }) => brand))];
   const index = new Map(categories.map((category, i) => [category.join("/"), i]));
   return {
-    format: 1, brands: ["69"], categories,
-    items: products.map(({ id, title, category, price, popularity }) => [id, title, 0, index.get(category.join("/")), price, popularity]),
+    format: 1, brands, categories,
+    items: products.map(({ id, title, category, price, popularity, brand }) => [id, title, brands.indexOf(brand), index.get(category.join("/")), price, popularity]),
   };
 }
