@@ -7,7 +7,8 @@ use std::process::Command;
 use crate::error::XtaskError;
 use crate::repository::Repository;
 use crate::run::{Timings, run};
-use crate::{data, setup, size, tools, wasm};
+use crate::size::Size;
+use crate::{data, setup, tools, wasm};
 
 /// A shop: its description, and the folder that nearshelf works in.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ pub(crate) fn build_binary(repository: &Repository) -> Result<(), XtaskError> {
 /// Builds `pkg-js` and prints its size.
 pub(crate) fn build_package(repository: &Repository) -> Result<(), XtaskError> {
     run(&mut repository.npm("run build -w pkg-js"))?;
-    size::check("JavaScript", size::javascript(repository)?, size::JAVASCRIPT_BUDGET)
+    Size::javascript(repository)?.check()
 }
 
 fn summary(repository: &Repository, timings: &Timings) -> Result<(), XtaskError> {

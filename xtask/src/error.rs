@@ -26,7 +26,7 @@ pub(crate) enum XtaskError {
     Content { path: PathBuf, found: String, expected: &'static str, remedy: &'static str },
     #[error("wasm-bindgen cannot process {}: {reason}; build again, and check that Cargo.lock has one wasm-bindgen", path.display())]
     Bindgen { path: PathBuf, reason: String },
-    #[error("{name}: {found:.1} KB brotli, expected at most {expected} KB; look for what grew with `cargo xtask wasm`")]
+    #[error("{name}: {found:.3} KB brotli, expected at most {expected} KB; look for what grew with `cargo xtask wasm`")]
     Budget { name: &'static str, found: f64, expected: f64 },
     #[error("{failed} failed; each is explained above")]
     Checks { failed: usize },

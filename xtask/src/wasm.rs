@@ -10,7 +10,7 @@ use wasmparser::{BinaryReaderError, Parser, Payload};
 use crate::error::XtaskError;
 use crate::repository::Repository;
 use crate::run::run;
-use crate::size;
+use crate::size::Size;
 
 /// What rustc and wasm-opt may use. All browsers of the last years have these; relaxed SIMD is not among them.
 const WASM_FEATURES: &[&str] = &[
@@ -41,7 +41,7 @@ pub(crate) const CORE: Build =
 /// Builds the core into `pkg-js/wasm` and prints its size.
 pub(crate) fn build_core(repository: &Repository) -> Result<(), XtaskError> {
     build(repository, &CORE, &repository.wasm())?;
-    size::check("core WASM", size::wasm(repository)?, size::WASM_BUDGET)
+    Size::wasm(repository)?.check()
 }
 
 /// Builds a crate and puts `STEM.js`, `STEM.d.ts` and `STEM_bg.wasm` into `out`.

@@ -12,7 +12,7 @@ use crate::demo::{self, COMPLETE_JOURNEY, Shop};
 use crate::error::XtaskError;
 use crate::repository::Repository;
 use crate::run::{Timings, run};
-use crate::size;
+use crate::size::Size;
 
 /// The shop whose figures others have published: it says whether the evaluator can be believed.
 const ONLINE_RETAIL: Shop = Shop { config: "models/online-retail/nearshelf.toml", work: "work/online-retail" };
@@ -28,10 +28,10 @@ pub(super) fn rows(repository: &Repository, options: Options) -> Result<Vec<Row>
     rows.extend(demo_rows(repository)?);
     rows.extend(online_retail_rows(repository)?);
     rows.extend(index_rows(repository)?);
-    let wasm = size::wasm(repository)?.brotli;
-    rows.push(Row::new("core WASM, brotli", Some(wasm), "KB", Bar::AtMost(size::WASM_BUDGET)));
-    let javascript = size::javascript(repository)?.brotli;
-    rows.push(Row::new("JavaScript, brotli", Some(javascript), "KB", Bar::AtMost(size::JAVASCRIPT_BUDGET)));
+    for size in [Size::wasm(repository)?, Size::javascript(repository)?] {
+        let name = format!("{}, brotli", size.name);
+        rows.push(Row::new(&name, Some(size.brotli), "KB", Bar::AtMost(size.limit)));
+    }
     Ok(rows)
 }
 
