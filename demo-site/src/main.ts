@@ -1,4 +1,4 @@
-import { createRecommender, init, NearshelfError, type Recommender } from "nearshelf";
+import { createRecommender, init, NearshelfError, type Recommendation, type Recommender } from "nearshelf";
 import { sprite } from "./art.js";
 import { Basket } from "./basket.js";
 import { Catalogue, type Product } from "./catalogue.js";
@@ -71,7 +71,12 @@ class Shop implements Actions {
   /** The row leaves out what the shopper has seen or taken: they know the way to it. */
   async #pick(): Promise<void> {
     const seen = this.#recommender.history().map(({ id }) => id);
-    const row = await this.#recommender.recommendedForYou({ limit: 12, exclude: [...seen, ...this.basket.ids()] });
+    let row: Recommendation;
+    try {
+      row = await this.#recommender.recommendedForYou({ limit: 12, exclude: [...seen, ...this.basket.ids()] });
+    } catch (cause) {
+      return this.#row.fail(`This row could not be picked anew (${cause instanceof NearshelfError ? cause.code : String(cause)}). The shop goes on without it.`);
+    }
     this.#row.show(row, this.#catalogue, this);
     this.#panel.show(row);
     part("picked").dataset["row"] = row.items.map(({ id }) => id).join(" ");

@@ -37,6 +37,11 @@ export class Row {
     if (!first) this.#news.textContent = news(products);
   }
 
+  /** Says why there is no new row; the old one stays. */
+  fail(why: string): void {
+    this.#reason.textContent = why;
+  }
+
   /** Left and right move from product to product, Home and End to the ends. */
   #arrow(event: KeyboardEvent): void {
     const links = [...this.#list.querySelectorAll<HTMLAnchorElement>("a.name")];
@@ -54,8 +59,8 @@ export const calm = (): boolean => matchMedia("(prefers-reduced-motion: reduce)"
 function reason({ source, history }: Recommendation, catalogue: Catalogue): string {
   if (source === "default") return "What most shoppers take. Open a product, and this row follows you.";
   const names = [...new Set(history.toReversed().map((id) => catalogue.get(id)?.name ?? "a product of before"))];
-  const rest = names.length - 2;
-  return `Because of ${names.slice(0, 2).join(" and ")}${rest > 0 ? `, and ${rest} more` : ""}.`;
+  const shown = names.length > 3 ? [...names.slice(0, 2), `${names.length - 2} more`] : names;
+  return `Because of ${new Intl.ListFormat("en").format(shown)}.`;
 }
 
 const news = (products: Product[]): string => `Picked for you has changed: ${products.slice(0, 3).map(({ name }) => name).join(", ")} and ${Math.max(0, products.length - 3)} more.`;
