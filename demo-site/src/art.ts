@@ -11,7 +11,7 @@ import { LABELS, MARKS, SYMBOLS } from "./symbols.js";
 const SHAPES: readonly [RegExp, string, number?][] = [
   [/FLORAL|ROSE|FLOWER|GARDEN CENTER|BOUQUET/, "flower"], [/DIAPER|TRAINING PANTS/, "nappy"], [/BABY.*(?:JUICE|FORMULA)|INFANT FORMULA/, "babybottle"], [/BABY FOOD/, "jar"], [/BABY/, "babybottle"],
   [/(?:CAT|DOG) FOOD.*(?:CAN|MOIST)|CANNED (?:CAT|DOG)/, "tin"], [/LITTER|DRY (?:CAT|DOG)|BIRD SEED/, "sack"], [/DOG (?:FOOD|TREAT|BISC)|\bCAT |\bPET\b/, "paw"],
-  [/BANANA/, "banana", 50], [/STRAWBERR|BERRIES|CHERR|RASPB/, "berry", 350], [/GRAPES WHITE/, "grapes", 90], [/\|GRAPES|RAISIN/, "grapes", 285], [/\|LIME/, "citrus", 95], [/LEMON(?!ADE)/, "citrus", 52],
+  [/BANANA/, "banana", 51], [/STRAWBERR|BERRIES|CHERR|RASPB/, "berry", 350], [/GRAPES WHITE/, "grapes", 90], [/\|GRAPES|RAISIN/, "grapes", 285], [/\|LIME/, "citrus", 95], [/LEMON(?!ADE)/, "citrus", 52],
   [/CITRUS\||ORANGES NAV|GRAPEFRUIT|MANDARIN|TANGERINE|PINEAPPLE|MELON|CANTALOUPE/, "citrus", 30], [/APPLES GRANNY|PEARS/, "apple", 85], [/APPLES|STONE FRUIT|PEACH|NECTARINE|PLUM/, "apple", 5],
   [/CARROT/, "carrot", 24], [/TOMATOES (?!:)|\|TOMATOES|PEPPERS RED/, "tomato", 6], [/ONION|GARLIC/, "onion", 28], [/POTATOES(?!:)|MUSHROOM|SQUASH|YAM|GINGER ROOT/, "root", 32],
   [/LETTUCE|SALAD(?! DR| BAR)|SPINACH|BROCCOLI|CABBAGE|GREENS|HERBS|CELERY|CUCUMBER|PEPPERS GREEN|ASPARAGUS|VEGETABLES -? ?(?:ALL|SALAD)|PEPPERS-ALL|ORGANICS/, "leaf", 110],
@@ -45,7 +45,7 @@ export function art(product: Product): SVGSVGElement {
   const maker = hash(`maker ${product.card.brand ?? product.shelf}`);
   const label = LABELS[shape] !== undefined;
   // A package takes a shade of its maker's; nature keeps to its own colour.
-  const spread = natural === undefined ? (label ? 150 : 70) : 24;
+  const spread = natural === undefined ? (label ? 150 : 70) : 14;
   const own = hash(product.shelf + product.id);
   const hue = (natural ?? product.aisle.hue) + ((label && natural === undefined ? maker : own) % spread) - spread / 2;
   const svg = symbols("art", `art-${shape}`, ...(label ? [`mark-${shape}-${maker % MARKS.length}`] : []));

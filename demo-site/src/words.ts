@@ -28,13 +28,13 @@ const PROPER = new Map(
 const PREFIX = /^(?:(?:SW GDS|PREP FD|SAL|DOMESTIC|CHIX|MEAT|CHEESE)\s*:|FLORAL\s*-)\s*(?=\S)/;
 const UNIT = "(?:FL OZ|OZS?|LBS?|CT|GAL?|ML|LT?|DZ|PT|QT|PK|PACK|SQ ?FT|LOADS?|LD|FT|IN|GR?|PC|YD|ROLLS?|SHEETS?|EA)";
 const NUMBER = String.raw`(?:\d+\s\d\/\d|[\d./-]*\d)`;
-const SIZE = new RegExp(String.raw`\s+(?:\(\d+\)\s*)?(?:[A-Z]\s+)?(${NUMBER}\s*(?:${UNIT}\s*[/X]\s*${NUMBER}\s*)?${UNIT}\.?|PT|QT|GAL|CTN)$`);
+const SIZE = new RegExp(String.raw`\s+(?:\(\d+\)\s*)?(?:[A-Z]\s+)?(${NUMBER}\s*(?:${UNIT}\s*[/X]\s*${NUMBER}\s*)?${UNIT}\.?|PT|QT|GAL|CTN|DZ)$`);
 
 /** Splits the package size off a title. */
 export function splitSize(title: string): { name: string; size: string } {
   const found = SIZE.exec(title);
   if (found?.[1] === undefined) return { name: title, size: "" };
-  return { name: title.slice(0, found.index), size: found[1].toLowerCase().replace(/\s+/g, " ").replace(/\bl\b/g, "L").replace(/\bml\b/g, "mL").replace(/\bga\b/g, "gal").replace(/\bozs\b/, "oz").replace(/^1 dz$/, "dozen").replace(/^pt$/, "1 pt").replaceAll(" ", "\u00a0") };
+  return { name: title.slice(0, found.index), size: found[1].toLowerCase().replace(/\s+/g, " ").replace(/\bl\b/g, "L").replace(/\bml\b/g, "mL").replace(/\bga\b/g, "gal").replace(/\bozs\b/, "oz").replace(/^(?:1 )?dz$/, "dozen").replace(/^pt$/, "1 pt").replaceAll(" ", "\u00a0") };
 }
 
 /** Sentence case without brackets, codes and abbreviations. */

@@ -60,13 +60,13 @@ export const PHONE = { width: 390, height: 844 };
 /** The hour and weekday enter the query, so a test that compares rows stops the clock. */
 const NOW = new Date(2024, 4, 15, 17, 30);
 
-/** A server and the pages that are opened on it; what a page prints or asks for is kept. */
+/** A server and the pages that are opened on it; what a page prints or asks for is kept. `now: null` leaves the clock alone. */
 export async function storefront(t, site, browser) {
   const server = await serveSite(site);
   t.after(() => server.close());
   return {
     address: server.address,
-    open: async (options = {}) => {
+    open: async ({ now = NOW, ...options } = {}) => {
       const context = await browser.newContext({ viewport: DESKTOP, ...options });
       t.after(() => context.close());
       const page = await context.newPage();
@@ -75,7 +75,7 @@ export async function storefront(t, site, browser) {
       page.on("console", (message) => printed.push(`${message.type()}: ${message.text()}`));
       page.on("pageerror", (error) => printed.push(`uncaught: ${error.message}`));
       page.on("request", (request) => requests.push(request.url()));
-      await page.clock.setFixedTime(NOW);
+      if (now !== null) await page.clock.setFixedTime(now);
       await page.goto(server.address);
       return { page, printed, requests };
     },
