@@ -21,5 +21,6 @@ test("till names read as a shopper would say them", async (t) => {
   assert.deepEqual(read("FRZN SCALLOPS W/SAUCE"), ["Frozen scallops with sauce", ""]);
   assert.deepEqual(read("PREMIUM 16 OZ", "ICE CREAM/MILK/SHERBTS"), ["Premium ice cream", "16 oz"]);
   assert.deepEqual(read("CHUNK MEATS - ALL 10 OZ"), ["Chunk meats", "10 oz"]);
+  assert.deepEqual(read("CONSTRUCTOR DZ"), ["Constructor", "dozen"]);
   assert.deepEqual(read("()"), ["()", ""]);
 });
