@@ -1,1 +1,133 @@
-fn main() {}
+//! The command line of the origin: one command per step of the data path.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Args, Parser, Subcommand};
+use nearshelf::data::{Config, Dataset, prepare};
+use nearshelf::evaluate::{BaselineParams, Scorer, TwoTower, baselines, evaluate};
+use nearshelf::platform::files::write_atomically;
+use nearshelf::towers::candidate::Towers;
+use nearshelf::towers::train::train;
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// Product recommendations computed where the shopper is: train two towers on a shop's events, and publish an index that
+/// browsers and workers search themselves.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Place {
+    /// What the shop's data look like and how the towers are trained
+    #[arg(long, global = true, value_name = "FILE", default_value = "nearshelf.toml")]
+    config: PathBuf,
+    /// Folder of prepared data, trained towers and reports
+    #[arg(long, global = true, value_name = "DIR", default_value = "work")]
+    work: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Read and check events and catalogue, and write them as typed Parquet
+    Prepare,
+    /// Train both towers; Ctrl-C keeps what is trained, and the next call goes on from there
+    Train {
+        /// Stop after this many steps instead of the configured ones
+        #[arg(long)]
+        steps: Option<usize>,
+    },
+    /// Compare the towers with popularity, own counts, item neighbours and matrix factorisation on the test window
+    Evaluate,
+}
+
+impl Place {
+    fn config(&self) -> Result<Config, Box<dyn std::error::Error>> {
+        Ok(Config::read(&self.config)?)
+    }
+
+    fn prepared(&self) -> PathBuf {
+        self.work.join("prepared")
+    }
+
+    fn run(&self) -> PathBuf {
+        self.work.join("run")
+    }
+
+    fn dataset(&self, config: &Config) -> Result<Dataset, Box<dyn std::error::Error>> {
+        Ok(Dataset::read(&self.prepared(), config)?)
+    }
+
+    /// The baselines' knobs lie beside the configuration.
+    fn baselines(&self) -> PathBuf {
+        self.config.with_file_name("baselines.toml")
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(Cli { place, command }: &Cli) -> Outcome {
+    match command {
+        Command::Prepare => {
+            println!("{}", prepare(&place.config()?, &place.prepared())?);
+            Ok(())
+        }
+        Command::Train { steps } => run_train(place, *steps),
+        Command::Evaluate => run_evaluate(place),
+    }
+}
+
+fn run_train(place: &Place, steps: Option<usize>) -> Outcome {
+    let mut config = place.config()?;
+    config.train.steps = steps.unwrap_or(config.train.steps);
+    let dataset = place.dataset(&config)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+    let report = train(&dataset, &config, &place.run(), &stop)?;
+    println!(
+        "trained {} of {} steps in {:.0} s: loss {:.3}, peak memory {} MiB, towers {}",
+        report.steps,
+        report.of,
+        report.seconds,
+        report.loss,
+        report.peak_memory_mib.map_or("unknown".to_owned(), |mib| mib.to_string()),
+        report.towers
+    );
+    println!("loss curve: {}", place.run().join(nearshelf::towers::train::files::CURVE).display());
+    Ok(())
+}
+
+fn run_evaluate(place: &Place) -> Outcome {
+    let config = place.config()?;
+    let dataset = place.dataset(&config)?;
+    let params = BaselineParams::read(&place.baselines())?;
+    let towers = TwoTower::new(&dataset, Towers::read(&place.run())?)?;
+    let baselines = baselines(&dataset, &params);
+    let scorers: Vec<&dyn Scorer> = baselines.iter().map(AsRef::as_ref).chain([&towers as &dyn Scorer]).collect();
+    let report = evaluate(&dataset, &scorers)?;
+    println!("{report}");
+    write(&place.work.join("evaluation.md"), report.to_markdown().as_bytes())?;
+    write(&place.work.join("evaluation.json"), report.to_json().as_bytes())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Outcome {
+    Ok(write_atomically(path, bytes).map_err(|error| format!("{}: {error}; check the folder", path.display()))?)
+}

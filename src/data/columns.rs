@@ -66,7 +66,7 @@ impl<'a> Columns<'a> {
         let parsed = self.ctx.parse_sql_expr(entry, self.schema()).map_err(|error| match error.find_root() {
             DataFusionError::SchemaError(what, _) => match &**what {
                 SchemaError::FieldNotFound { field, .. } => {
-                    let column = if entry.contains(field.name()) { field.name().clone() } else { entry.to_owned() };
+                    let column = if entry.contains(field.name()) { field.name().to_owned() } else { entry.to_owned() };
                     let (path, columns) = (self.source.path.clone(), self.names());
                     DataError::MissingColumn { path, key: key.to_owned(), column, columns }
                 }

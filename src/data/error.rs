@@ -188,7 +188,10 @@ impl DataError {
     }
 
     /// For `map_err` on Parquet and Arrow operations on one file.
-    pub(super) fn unreadable<E: std::fmt::Display>(path: &Path, format: &'static str) -> impl FnOnce(E) -> Self + '_ {
+    pub(super) fn unreadable<'a, E>(path: &'a Path, format: &'static str) -> impl FnOnce(E) -> Self + 'a
+    where
+        E: std::fmt::Display + 'a,
+    {
         move |reason| Self::Unreadable { path: path.to_owned(), format, reason: reason.to_string() }
     }
 }

@@ -14,6 +14,7 @@ mod report;
 #[cfg(test)]
 mod testing;
 mod tune;
+mod two_tower;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
@@ -26,6 +27,7 @@ pub use interactions::Interactions;
 pub use protocol::{Case, Mode, TimeSplit};
 pub use report::{Report, Row};
 pub use tune::{Trial, VALIDATION_WINDOW_MS, tune, validation_split};
+pub use two_tower::TwoTower;
 
 use crate::data::Dataset;
 use crate::metrics::{RecallNorm, coverage, gini, heldout_recall_at_k, ndcg_at_k};
@@ -60,6 +62,14 @@ pub enum EvaluateError {
     NoCases {
         /// Users of the window without training events.
         cold_users: usize,
+    },
+    /// The file of the baselines' knobs is not right.
+    #[error("{}: {reason}; correct the file, or delete it to take the defaults", path.display())]
+    Params {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Place, what was found and what is expected.
+        reason: String,
     },
     /// A score is not a number.
     #[error("{scorer}: the score of item {item} for user {user} is NaN, expected a number; train the model again")]

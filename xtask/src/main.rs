@@ -1,1 +1,86 @@
-fn main() {}
+//! The tasks of this repository, as `cargo xtask TASK`.
+//!
+//! Each task brings what it needs: the WebAssembly target, npm packages, data, a browser. What a machine must have
+//! before is checked first, all of it at once.
+
+mod bench;
+mod checks;
+mod chromium;
+mod data;
+mod demo;
+mod error;
+mod repository;
+mod run;
+mod setup;
+mod size;
+mod tools;
+mod wasm;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::builder::PossibleValuesParser;
+
+use error::XtaskError;
+use repository::Repository;
+
+/// Tasks of the nearshelf repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Set up, fetch the data, train, evaluate, build a release and serve the storefront.
+    ///
+    /// A finished training is kept while configuration and data stay the same; remove `work/complete-journey` to train
+    /// anew.
+    Demo {
+        /// Stop before serving.
+        #[arg(long)]
+        once: bool,
+        /// Loopback port of the storefront.
+        #[arg(long, default_value_t = 4173)]
+        port: u16,
+    },
+    /// Set up and run every check, as continuous integration does.
+    Test,
+    /// Build the WebAssembly into `pkg-js/wasm` and print its size.
+    Wasm,
+    /// Measure against the bars; fails when one does not hold.
+    Bench {
+        /// Which measurements.
+        #[arg(value_parser = PossibleValuesParser::new(bench::names()))]
+        name: String,
+        /// Also write the rows as JSON.
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+        /// Also measure a build from nothing, in a clone of what is committed.
+        #[arg(long)]
+        cold: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<(), XtaskError> {
+    let repository = Repository::open()?;
+    match task {
+        Task::Demo { once, port } => demo::demo(&repository, once, port),
+        Task::Test => checks::test(&repository),
+        Task::Wasm => {
+            tools::check()?;
+            setup::wasm_target(&repository)?;
+            setup::node_modules(&repository, &repository.root)?;
+            wasm::build_core(&repository)
+        }
+        Task::Bench { name, json, cold } => bench::bench(&repository, &name, bench::Options { cold }, json.as_deref()),
+    }
+}

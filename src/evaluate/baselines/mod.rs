@@ -6,6 +6,8 @@ mod popularity;
 mod solve;
 mod weighting;
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 pub use als::{Als, AlsParams};
@@ -13,7 +15,7 @@ pub use item_knn::{ItemKnn, ItemKnnParams};
 pub use popularity::{OwnCounts, POPULARITY_WINDOW_MS, Popularity};
 pub use weighting::Weighting;
 
-use super::{Interactions, Scorer};
+use super::{EvaluateError, Interactions, Scorer};
 use crate::data::Dataset;
 
 /// Knobs of the baselines that have some.
@@ -24,6 +26,21 @@ pub struct BaselineParams {
     pub item_knn: ItemKnnParams,
     /// Matrix factorisation.
     pub als: AlsParams,
+}
+
+impl BaselineParams {
+    /// Reads the knobs of a data set, as tuned on its validation window; without the file they are the defaults.
+    ///
+    /// # Errors
+    /// [`EvaluateError::Params`] naming the file and the place.
+    pub fn read(path: &Path) -> Result<Self, EvaluateError> {
+        let wrong = |reason: String| EvaluateError::Params { path: path.to_owned(), reason };
+        match std::fs::read_to_string(path) {
+            Ok(text) => toml::from_str(&text).map_err(|error| wrong(error.to_string())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(wrong(error.to_string())),
+        }
+    }
 }
 
 /// Fits all baselines to the training events of `dataset`, in the order of reports: popularity, own counts, item neighbours,

@@ -1,0 +1,54 @@
+// node demo-site/build.mjs --release DIR [--out DIR] [--engine DIR]
+// Bundles the storefront and puts the engine and a release beside it: the result is a folder for any static server.
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { build } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const packageFolder = join(here, "../pkg-js");
+const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
+
+/** Builds the site. `engine` is the folder of the WASM and its glue; tests put a fake one there. */
+export async function buildSite({ release, out = join(here, "dist"), engine = join(packageFolder, "wasm") }) {
+  requireFile(join(release, "head.json"), "publish a release there: nearshelf build");
+  requireFile(join(engine, "nearshelf.js"), "build the engine: cargo xtask wasm");
+  execFileSync(process.execPath, [join(packageFolder, "build.mjs")], { stdio: ["ignore", "ignore", "inherit"] });
+  execFileSync(process.execPath, [tsc, "-p", here], { stdio: "inherit" });
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  await build({
+    entryPoints: [join(here, "src/main.ts"), join(here, "src/style.css")],
+    outdir: out,
+    bundle: true, minify: true, sourcemap: true, format: "esm", target: "es2022", logLevel: "warning",
+    plugins: [{
+      name: "engine",
+      setup: ({ onResolve }) => onResolve({ filter: /\/wasm\/nearshelf\.js$/ }, () => ({ path: resolve(engine, "nearshelf.js") })),
+    }],
+  });
+  cpSync(join(here, "src/index.html"), join(out, "index.html"));
+  cpSync(join(engine, "nearshelf_bg.wasm"), join(out, "nearshelf_bg.wasm"));
+  cpSync(release, join(out, "release"), { recursive: true, dereference: true });
+}
+
+function requireFile(path, remedy) {
+  if (!existsSync(path)) throw new Error(`${path}: not found; ${remedy}`);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { values } = parseArgs({ options: { release: { type: "string" }, out: { type: "string" }, engine: { type: "string" } } });
+  if (values.release === undefined) {
+    console.error("--release is missing; usage: node demo-site/build.mjs --release DIR [--out DIR] [--engine DIR]");
+    process.exit(2);
+  }
+  try {
+    await buildSite(values);
+    console.log(resolve(values.out ?? join(here, "dist")));
+  } catch (error) {
+    console.error(error.message);
+    process.exit(1);
+  }
+}

@@ -1,0 +1,49 @@
+import { NearshelfError, text } from "./errors.js";
+
+/** One file to download, and what is allowed on the way. */
+export interface Request {
+  url: URL;
+  /** Bytes after HTTP's own decompression; reading stops at the first byte beyond. */
+  limit: number;
+  cache: RequestCache;
+  fetch: typeof fetch;
+  signal: AbortSignal;
+}
+
+/** Reads a whole file of at most `limit` bytes. A shorter one passes: the engine knows the sizes and digests, not this function. */
+export async function download(request: Request): Promise<Uint8Array<ArrayBuffer>> {
+  const { url, limit, cache, signal } = request;
+  try {
+    const response = await request.fetch(url.href, { cache, signal, credentials: "same-origin" });
+    if (!response.ok) {
+      void response.body?.cancel();
+      throw new NearshelfError("download/http-status", `${url.href}: HTTP ${response.status}, expected 200; check the release's address`);
+    }
+    return response.body === null ? new Uint8Array(0) : await readCapped(response.body, url, limit);
+  } catch (cause) {
+    if (cause instanceof NearshelfError) throw cause;
+    if (signal.aborted) throw new NearshelfError("recommender/closed", "the recommender was closed while it downloaded", { cause });
+    throw new NearshelfError("download/network", `${url.href}: ${text(cause)}; try again when the connection is back`, { cause });
+  }
+}
+
+async function readCapped(body: ReadableStream<Uint8Array>, url: URL, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+  const reader = body.getReader();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    length += part.value.length;
+    if (length > limit) {
+      void reader.cancel().catch(() => undefined);
+      throw new NearshelfError("download/too-large", `${url.href}: more than the declared ${limit} bytes; publish the release again`);
+    }
+    chunks.push(part.value);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,16 @@
+/**
+ * What `wasm/nearshelf.js` exports. It is declared here because wasm-bindgen writes that file, and this package has to
+ * type-check before it exists. `build.mjs` points the name at the file and, where it is there, compares the two.
+ */
+declare module "nearshelf-engine" {
+  export class Engine {
+    constructor();
+    setHead(bytes: Uint8Array): string;
+    accept(digest: string, bytes: Uint8Array): string;
+    isReady(): boolean;
+    status(): string;
+    recommend(request: string): string;
+    free(): void;
+  }
+  export default function start(source?: { module_or_path: unknown }): Promise<unknown>;
+}

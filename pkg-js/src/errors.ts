@@ -1,0 +1,30 @@
+/** What went wrong where: `stage/what`, stable across versions, so that a shop can tell a damaged release from a lost connection. */
+export type ErrorCode = `${string}/${string}`;
+
+const ENGINE_CODE = /^(?:sync|shard|release|towers|request)\/[a-z-]+$/;
+
+/** The one error this package throws. `code` is for programs, `message` for people. */
+export class NearshelfError extends Error {
+  override readonly name = "NearshelfError";
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Gives any failure of the engine a code: its own, or `engine/failed` for a trap, after which only a new engine helps. */
+export function engineError(cause: unknown): NearshelfError {
+  if (cause instanceof NearshelfError) return cause;
+  const code = (cause as { code?: unknown } | null)?.code;
+  if (cause instanceof Error && typeof code === "string" && ENGINE_CODE.test(code)) {
+    return new NearshelfError(code as ErrorCode, cause.message, { cause });
+  }
+  return new NearshelfError("engine/failed", `the engine stopped: ${text(cause)}; create a new recommender`, { cause });
+}
+
+/** The message of anything that was thrown. */
+export function text(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

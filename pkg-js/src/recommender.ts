@@ -1,0 +1,246 @@
+import { Engine } from "nearshelf-engine";
+import type { Card, Cards } from "./cards.js";
+import { engineError, NearshelfError } from "./errors.js";
+import { type EventType, type HistoryEvent, type HistoryStorage, isHistoryEvent, MAX_HISTORY, memoryStorage } from "./history.js";
+import { init, type WasmSource } from "./init.js";
+import { type Downloaded, ReleaseSync } from "./sync.js";
+
+/** What the query tower may know beside the history. What is left out takes the trained default. */
+export interface Context {
+  /** The time that the row is for, like `Date.now()`, and its default. */
+  now?: number;
+  /** A store or region, as in the training data. */
+  location?: string;
+  /** Household attributes, as in the training data. */
+  attributes?: Record<string, string>;
+}
+
+export interface RecommenderOptions {
+  /** The folder that holds `head.json`. */
+  release: string | URL;
+  /** Where the history is kept; by default in memory, until the page is left. */
+  storage?: HistoryStorage;
+  context?: Context;
+  /** Download the product cards too, beside the rest. Without it, [`Recommender.cards`] does so when first called. */
+  cards?: boolean;
+  /** Where the WASM comes from, when `init` was not called before. */
+  wasm?: WasmSource;
+  fetch?: typeof fetch;
+}
+
+export interface RecommendOptions {
+  /** How many products, at most; 12 unless told. */
+  limit?: number;
+  /** Products that must not appear, the basket's say. */
+  exclude?: Iterable<string>;
+  /** Overrides of the recommender's context, for this row. */
+  context?: Context;
+}
+
+export interface RecommendedItem {
+  id: string;
+  /** Larger is better; comparable within one row only. */
+  score: number;
+  /** Where cards are loaded and hold the product. */
+  card?: Card;
+}
+
+export interface Recommendation {
+  /** Best first. */
+  items: RecommendedItem[];
+  /** The ids of the history that entered the query. */
+  history: string[];
+  /** `default` where no event of the history was of a known product. */
+  source: "history" | "default";
+  /** Milliseconds that each stage took. */
+  timings: { tower: number; search: number; rank: number };
+}
+
+/** The release that serves. */
+export interface ReleaseStatus {
+  name: string;
+  version: number;
+  /** The digest of the towers. */
+  towers: string;
+  items: number;
+  dim: number;
+  shards: number;
+  bytes: number;
+}
+
+export interface Status {
+  release: ReleaseStatus;
+  downloaded: Readonly<Downloaded>;
+  /** Why the last sync or the last write to the storage failed; the release above serves on. */
+  lastError?: NearshelfError;
+}
+
+const DEFAULT_LIMIT = 12;
+
+/**
+ * Loads a release and answers with a recommender that is ready. It throws a [`NearshelfError`] where there is nothing to
+ * serve; the next call starts over.
+ */
+export async function createRecommender(options: RecommenderOptions): Promise<Recommender> {
+  const base = releaseAddress(options.release);
+  await init(options.wasm);
+  const engine = new Engine();
+  const fetchFrom: typeof fetch = options.fetch ?? ((input, request) => fetch(input, request));
+  const sync = new ReleaseSync(engine, base, fetchFrom, options.cards ?? false);
+  try {
+    const storage = options.storage ?? memoryStorage();
+    const [stored] = await Promise.all([storage.load(), sync.run()]);
+    if (!engine.isReady()) throw new NearshelfError("sync/incomplete", `${base.href}: nothing to serve; publish the release again`);
+    return new Recommender(engine, sync, storage, stored.filter(isHistoryEvent).slice(-MAX_HISTORY), options.context ?? {});
+  } catch (cause) {
+    sync.close();
+    engine.free();
+    throw cause;
+  }
+}
+
+function releaseAddress(release: string | URL): URL {
+  const page = (globalThis as { document?: { baseURI: string } }).document?.baseURI;
+  try {
+    const url = new URL(release, page);
+    if (!url.pathname.endsWith("/")) url.pathname += "/";
+    url.search = url.hash = "";
+    return url;
+  } catch (cause) {
+    throw new NearshelfError("release/address", `${release} is no address; outside a page it must begin with https://`, { cause });
+  }
+}
+
+/** Recommends from what one shopper did. Made by [`createRecommender`]. */
+export class Recommender {
+  readonly #engine: Engine;
+  readonly #sync: ReleaseSync;
+  readonly #storage: HistoryStorage;
+  #events: HistoryEvent[];
+  #context: Context;
+  #lastError: NearshelfError | undefined;
+  #closed = false;
+
+  /** @internal */
+  constructor(engine: Engine, sync: ReleaseSync, storage: HistoryStorage, events: HistoryEvent[], context: Context) {
+    this.#engine = engine;
+    this.#sync = sync;
+    this.#storage = storage;
+    this.#events = events;
+    this.#context = context;
+  }
+
+  /** Notes what the shopper just did. Nothing is sent. */
+  track(type: EventType, itemId: string): void {
+    this.#open();
+    const event = { id: itemId, type, at: Date.now() };
+    if (!isHistoryEvent(event)) {
+      throw new NearshelfError("request/event", `track(${String(type)}, ${String(itemId)}): expected "view", "cart" or "purchase", and an id`);
+    }
+    this.#events = [...this.#events, event].slice(-MAX_HISTORY);
+    void this.#store(() => this.#storage.save(this.#events));
+  }
+
+  /** The row for this shopper, computed here: once a release is loaded, no request goes out. */
+  async recommendedForYou(options: RecommendOptions = {}): Promise<Recommendation> {
+    this.#open();
+    const { now = Date.now(), ...context } = { ...this.#context, ...options.context };
+    const request = {
+      limit: options.limit ?? DEFAULT_LIMIT,
+      history: this.#events.map(({ id, type, at }) => ({ id, type, at: wallClock(at) })),
+      exclude: [...(options.exclude ?? [])],
+      context: { ...context, now: wallClock(now) },
+    };
+    const answer = this.#ask<Recommendation>(() => this.#engine.recommend(JSON.stringify(request)));
+    const cards = this.#sync.shown;
+    for (const item of answer.items) {
+      const card = cards?.get(item.id);
+      if (card !== undefined) item.card = card;
+    }
+    return answer;
+  }
+
+  /** What the shopper did, oldest first. */
+  history(): HistoryEvent[] {
+    return this.#events.map((event) => ({ ...event }));
+  }
+
+  /** Forgets the history, here and in the storage. */
+  async erase(): Promise<void> {
+    this.#open();
+    this.#events = [];
+    await this.#store(() => this.#storage.erase());
+  }
+
+  /** Replaces what the query tower knows beside the history. */
+  setContext(context: Context): void {
+    this.#open();
+    this.#context = { ...context };
+  }
+
+  /** The product cards of the release, downloaded by the first call. */
+  async cards(): Promise<Cards> {
+    this.#open();
+    return this.#sync.cards();
+  }
+
+  /** One card, where the cards are loaded. */
+  card(id: string): Card | undefined {
+    return this.#sync.shown?.get(id);
+  }
+
+  status(): Status {
+    this.#open();
+    return {
+      release: this.#ask<ReleaseStatus>(() => this.#engine.status()),
+      downloaded: { ...this.#sync.downloaded },
+      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+    };
+  }
+
+  /** Looks for a newer release. It throws when that fails, and [`status`] keeps the reason; the present release serves on. */
+  async sync(): Promise<void> {
+    this.#open();
+    try {
+      await this.#sync.run();
+      this.#lastError = undefined;
+    } catch (cause) {
+      this.#lastError = engineError(cause);
+      throw this.#lastError;
+    }
+  }
+
+  /** Ends downloads and frees the engine's memory. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#sync.close();
+    this.#engine.free();
+  }
+
+  #open(): void {
+    if (this.#closed) throw new NearshelfError("recommender/closed", "the recommender was closed; create a new one");
+  }
+
+  #ask<T>(call: () => string): T {
+    try {
+      return JSON.parse(call()) as T;
+    } catch (cause) {
+      throw engineError(cause);
+    }
+  }
+
+  /** A full or forbidden storage must not stop a page; the history in memory is right, and `status` tells. */
+  async #store(write: () => void | Promise<void>): Promise<void> {
+    try {
+      await write();
+    } catch (cause) {
+      this.#lastError = new NearshelfError("storage/failed", `the history was not stored: ${String(cause)}`, { cause });
+    }
+  }
+}
+
+/** The hour that the shopper's clock shows, as milliseconds: the query tower reads hours and weekdays, not time zones. */
+function wallClock(at: number): number {
+  return at - new Date(at).getTimezoneOffset() * 60_000;
+}

@@ -1,0 +1,150 @@
+import type { Engine } from "nearshelf-engine";
+import { type Cards, parseCards } from "./cards.js";
+import { download } from "./download.js";
+import { engineError, NearshelfError } from "./errors.js";
+
+/** The most that `head.json` may weigh. */
+const HEAD_LIMIT = 2048;
+
+/** The codes of a copy that may be damaged on the way, unlike those of a lost connection. */
+const DAMAGED = /^(?:sync|shard|release|towers)\/|^download\/too-large$/;
+
+/** One object that the engine asks for. */
+interface Fetch {
+  path: string;
+  digest: string;
+  size: number;
+  kind: "manifest" | "tower" | "shard" | "cards";
+}
+
+/** What was downloaded since the recommender was created, in bytes after HTTP's own decompression. */
+export interface Downloaded {
+  files: number;
+  bytes: number;
+}
+
+/**
+ * Brings the engine what it asks for. The engine decides what is missing and whether bytes are what they should be; this
+ * class only fetches. A failure leaves the engine with the release it had, and the next run starts from a fresh head.
+ * @internal
+ */
+export class ReleaseSync {
+  readonly downloaded: Downloaded = { files: 0, bytes: 0 };
+  readonly #engine: Engine;
+  readonly #base: URL;
+  readonly #fetch: typeof fetch;
+  readonly #closed = new AbortController();
+  #running: Promise<void> | undefined;
+  /** What the engine lacked when it was last asked. */
+  #missing: Fetch[] = [];
+  #cards: { fetch: Fetch; loading?: Promise<Cards> } | undefined;
+  #shown: Cards | undefined;
+  #cardsAsked: boolean;
+
+  constructor(engine: Engine, base: URL, fetchFrom: typeof fetch, cards: boolean) {
+    this.#engine = engine;
+    this.#base = base;
+    this.#fetch = fetchFrom;
+    this.#cardsAsked = cards;
+  }
+
+  /** The cards at hand: those of the last release whose cards arrived. */
+  get shown(): Cards | undefined {
+    return this.#shown;
+  }
+
+  /** Reads the head again and fetches what the engine lacks. Calls at the same time share one run. */
+  run(): Promise<void> {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  close(): void {
+    this.#closed.abort();
+  }
+
+  /** Downloads the cards of the release once; a failed download is tried again by the next call. */
+  cards(): Promise<Cards> {
+    this.#cardsAsked = true;
+    const cards = this.#cards;
+    if (cards === undefined) return Promise.reject(new NearshelfError("cards/absent", "this release has no product cards; use the shop's own"));
+    cards.loading ??= this.#object(cards.fetch).then((bytes) => {
+      const parsed = parseCards(bytes);
+      if (this.#cards === cards) this.#shown = parsed;
+      return parsed;
+    }).catch((cause: unknown) => {
+      delete cards.loading;
+      throw cause;
+    });
+    return cards.loading;
+  }
+
+  async #run(): Promise<void> {
+    const head = await this.#get("head.json", HEAD_LIMIT, "no-store");
+    this.#ask(() => this.#engine.setHead(head));
+    const done = new Set<string>();
+    for (;;) {
+      this.#noteCards();
+      const round = this.#missing.filter(({ kind }) => kind !== "cards");
+      if (round.length === 0) return;
+      const again = round.find(({ digest }) => done.has(digest));
+      if (again !== undefined) {
+        throw new NearshelfError("sync/no-progress", `${again.path} was accepted and asked for again; publish the release again`);
+      }
+      // Every download ends before a failure is reported, so that a new run never meets one of this run.
+      const results = await Promise.allSettled(round.map((fetch) => this.#object(fetch)));
+      const failed = results.find((result) => result.status === "rejected");
+      if (failed !== undefined) throw failed.reason;
+      for (const { digest } of round) done.add(digest);
+    }
+  }
+
+  /** Starts the download of new cards where a page shows cards; whoever awaits [`cards`] sees its failure. */
+  #noteCards(): void {
+    const fetch = this.#missing.find(({ kind }) => kind === "cards");
+    if (fetch === undefined || fetch.digest === this.#cards?.fetch.digest) return;
+    this.#cards = { fetch };
+    if (this.#cardsAsked) this.cards().catch(() => undefined);
+  }
+
+  /**
+   * Fetches one object and hands it over. Bytes that the engine refuses are fetched once more past the HTTP cache: objects
+   * are cached for ever, so a copy damaged there would otherwise stay.
+   */
+  async #object(fetch: Fetch): Promise<Uint8Array> {
+    const attempt = async (cache: RequestCache) => {
+      const bytes = await this.#get(fetch.path, fetch.size, cache);
+      this.#ask(() => this.#engine.accept(fetch.digest, bytes));
+      return bytes;
+    };
+    try {
+      return await attempt("default");
+    } catch (cause) {
+      const { code } = engineError(cause);
+      if (!DAMAGED.test(code)) throw cause;
+      return attempt("reload");
+    }
+  }
+
+  async #get(path: string, limit: number, cache: RequestCache): Promise<Uint8Array> {
+    const url = new URL(path, this.#base);
+    if (!url.href.startsWith(this.#base.href)) {
+      throw new NearshelfError("download/outside-release", `${path} points outside ${this.#base.href}; publish the release again`);
+    }
+    const bytes = await download({ url, limit, cache, fetch: this.#fetch, signal: this.#closed.signal });
+    if (this.#closed.signal.aborted) throw new NearshelfError("recommender/closed", "the recommender was closed while it downloaded");
+    this.downloaded.files += 1;
+    this.downloaded.bytes += bytes.length;
+    return bytes;
+  }
+
+  #ask(call: () => string): void {
+    try {
+      this.#missing = JSON.parse(call()) as Fetch[];
+    } catch (cause) {
+      throw engineError(cause);
+    }
+  }
+}

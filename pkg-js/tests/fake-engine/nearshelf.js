@@ -1,0 +1,110 @@
+// Stands in for what wasm-bindgen makes, for tests that run without a Rust build: the same calls, the same order of
+// questions, the same refusals; its tower counts shared words. `release.mjs` writes what it reads.
+import { sha256 } from "./sha256.js";
+
+let started;
+
+/** @param {{ module_or_path: unknown }} [source] */
+export default async function start(source) {
+  if (started) return started;
+  let module = await (source?.module_or_path ?? new URL("nearshelf_bg.wasm", import.meta.url));
+  if (module instanceof URL) module = await fetch(module);
+  if (module instanceof Response) module = await module.arrayBuffer();
+  const { instance } = module instanceof WebAssembly.Module
+    ? { instance: await WebAssembly.instantiate(module) }
+    : await WebAssembly.instantiate(module);
+  started ??= instance.exports;
+  return started;
+}
+
+const fail = (code, message) => Object.assign(new Error(message), { code });
+const parse = (bytes) => JSON.parse(new TextDecoder().decode(bytes));
+const place = ({ digest, size, kind }) => ({ path: `objects/${digest}`, digest, size, kind });
+
+export class Engine {
+  #held = new Map();
+  #next;
+  #serving;
+
+  constructor() {
+    if (!started) throw new Error("the module was not loaded");
+  }
+
+  setHead(bytes) {
+    let head;
+    try {
+      head = parse(bytes).signed;
+    } catch {
+      throw fail("sync/head-malformed", "head.json: not JSON; publish the release again");
+    }
+    if (head.format !== 1) throw fail("sync/head-format", `head.json: format ${head.format}, this build reads 1`);
+    if (this.#serving && head.version < this.#serving.manifest.version) {
+      throw fail("sync/version-went-back", `head.json: version ${head.version}, held ${this.#serving.manifest.version}`);
+    }
+    this.#next = { head };
+    return this.#missing();
+  }
+
+  accept(digest, bytes) {
+    const found = sha256(bytes);
+    if (found !== digest) throw fail("sync/digest-mismatch", `objects/${digest}: digest ${found}; download it again`);
+    this.#held.set(digest, bytes);
+    return this.#missing();
+  }
+
+  #missing() {
+    const { digest, size } = this.#next.head.manifest;
+    if (!this.#held.has(digest)) return JSON.stringify([place({ digest, size, kind: "manifest" })]);
+    const manifest = parse(this.#held.get(digest));
+    const missing = manifest.objects.filter((object) => !this.#held.has(object.digest)).map(place);
+    if (missing.every(({ kind }) => kind === "cards")) this.#serve(manifest);
+    return JSON.stringify(missing);
+  }
+
+  #serve(manifest) {
+    const bytes = (kind) => manifest.objects.filter((object) => object.kind === kind).map(({ digest }) => this.#held.get(digest));
+    const items = new Map(bytes("shard").flatMap(parse).map(([id, words, popularity]) => [id, { words, popularity }]));
+    this.#serving = { manifest, items, tower: manifest.objects.find(({ kind }) => kind === "tower").digest };
+  }
+
+  isReady() {
+    return this.#serving !== undefined;
+  }
+
+  status() {
+    const { manifest, items, tower } = this.#serving;
+    const shards = manifest.objects.filter(({ kind }) => kind === "shard");
+    return JSON.stringify({
+      name: manifest.name, version: manifest.version, towers: tower, items: items.size, dim: 64,
+      shards: shards.length, bytes: shards.reduce((sum, { size }) => sum + size, 0),
+    });
+  }
+
+  recommend(json) {
+    const { limit, history, exclude, context } = JSON.parse(json);
+    if (!Number.isInteger(limit) || limit < 1) throw fail("request/limit", `limit ${limit}: expected a whole number from 1`);
+    if (!Number.isFinite(context.now)) throw fail("request/now", `now ${context.now}: expected milliseconds`);
+    const { items } = this.#serving;
+    const used = history.filter(({ id }) => items.has(id)).slice(-10);
+    const wanted = new Map();
+    used.forEach(({ id, type }, age) => {
+      const weight = (type === "view" ? 1 : 2) * (age + 1);
+      for (const word of items.get(id).words) wanted.set(word, (wanted.get(word) ?? 0) + weight);
+    });
+    const dropped = new Set(exclude);
+    const rows = [...items].filter(([id]) => !dropped.has(id)).map(([id, { words, popularity }]) => ({
+      id, score: words.reduce((sum, word) => sum + (wanted.get(word) ?? 0), 0) / Math.sqrt(words.length) + popularity / 1e4,
+    }));
+    rows.sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1));
+    return JSON.stringify({
+      items: rows.slice(0, limit),
+      history: used.map(({ id }) => id),
+      source: used.length > 0 ? "history" : "default",
+      timings: { tower: 0.125, search: 0.25, rank: 0.0625 },
+    });
+  }
+
+  free() {
+    this.#held = this.#serving = undefined;
+  }
+}

@@ -1,0 +1,205 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fakeProducts, writeFakeRelease } from "./fake-engine/release.mjs";
+import { folderFetch, freshPackage, RELEASE, temporaryFolder } from "./helpers.mjs";
+
+async function shop(t, options = {}) {
+  const nearshelf = await freshPackage(t);
+  const folder = temporaryFolder(t);
+  const objects = writeFakeRelease(folder);
+  const { fetch, asked } = folderFetch(folder);
+  const create = (more = {}) => nearshelf.createRecommender({ release: RELEASE, fetch, ...options, ...more });
+  return { nearshelf, folder, objects, asked, create };
+}
+
+const ids = ({ items }) => items.map(({ id }) => id);
+const damage = (path) => {
+  const bytes = readFileSync(path);
+  bytes[bytes.length >> 1] ^= 1;
+  writeFileSync(path, bytes);
+};
+
+test("a release is fetched once, the head never from a cache, and cards only when asked for", async (t) => {
+  const { folder, objects, asked, create } = await shop(t);
+  const recommender = await create();
+  assert.deepEqual(asked[0], { path: "head.json", cache: "no-store" });
+  assert.equal(asked.length, 5);
+  assert.equal(new Set(asked.map(({ path }) => path)).size, 5);
+  assert.equal(recommender.card("100000"), undefined);
+
+  const [cards, same] = await Promise.all([recommender.cards(), recommender.cards()]);
+  assert.equal(cards, same);
+  assert.equal(cards.size, fakeProducts().length);
+  assert.equal(asked.filter(({ path }) => objects.cards.endsWith(path)).length, 1);
+
+  const bytes = readdirSync(join(folder, "objects")).reduce((sum, name) => sum + statSync(join(folder, "objects", name)).size, statSync(join(folder, "head.json")).size);
+  assert.deepEqual(recommender.status().downloaded, { files: 6, bytes });
+  assert.equal(recommender.status().release.items, cards.size);
+});
+
+test("a row follows the history, leaves out what it is told, and is full", async (t) => {
+  const { asked, create } = await shop(t);
+  const recommender = await create({ cards: true });
+  const cards = await recommender.cards();
+  const requests = asked.length;
+  const first = await recommender.recommendedForYou();
+  assert.equal(first.source, "default");
+  assert.equal(first.items.length, 12);
+
+  const seen = [first.items[3].id, first.items[5].id];
+  recommender.track("view", seen[0]);
+  recommender.track("cart", seen[1]);
+  recommender.track("view", "no such product");
+  const exclude = [...seen, first.items[0].id];
+  const row = await recommender.recommendedForYou({ limit: 20, exclude });
+  assert.equal(row.source, "history");
+  assert.deepEqual(row.history, seen);
+  assert.equal(row.items.length, 20);
+  assert.ok(exclude.every((id) => !ids(row).includes(id)));
+  assert.equal(row.items[0].card, cards.get(row.items[0].id));
+  assert.notDeepEqual(ids(row).slice(0, 12), ids(first));
+
+  await recommender.erase();
+  assert.deepEqual(recommender.history(), []);
+  assert.deepEqual(ids(await recommender.recommendedForYou()), ids(first));
+  assert.equal(asked.length, requests, "a row must not go to the network");
+});
+
+test("the engine is told the shopper's wall clock, and the context of the row before that of the recommender", async (t) => {
+  const { nearshelf, create } = await shop(t);
+  const recommender = await create({ context: { location: "north", attributes: { age: "25-34" } } });
+  const { recommend } = nearshelf.Engine.prototype;
+  const requests = [];
+  nearshelf.Engine.prototype.recommend = function (json) {
+    requests.push(JSON.parse(json));
+    return recommend.call(this, json);
+  };
+  const now = new Date(2024, 6, 1, 18, 30).getTime();
+  recommender.track("view", "100000");
+  await recommender.recommendedForYou({ context: { now, location: "south" } });
+  recommender.setContext({});
+  await recommender.recommendedForYou({ context: { now } });
+  const wallClock = Date.UTC(2024, 6, 1, 18, 30);
+  assert.deepEqual(requests[0].context, { now: wallClock, location: "south", attributes: { age: "25-34" } });
+  assert.deepEqual(requests[1].context, { now: wallClock });
+  const [{ at }] = recommender.history();
+  assert.equal(requests[0].history[0].at, at - new Date(at).getTimezoneOffset() * 60_000);
+});
+
+test("what must not be tracked or asked is refused by name", async (t) => {
+  const { nearshelf, create } = await shop(t);
+  const recommender = await create();
+  assert.throws(() => recommender.track("glance", "100000"), { name: "NearshelfError", code: "request/event" });
+  assert.throws(() => recommender.track("view", ""), { code: "request/event" });
+  const refused = recommender.recommendedForYou({ limit: 0 });
+  await assert.rejects(refused, (error) => error instanceof nearshelf.NearshelfError && error.code === "request/limit");
+  recommender.close();
+  recommender.close();
+  assert.throws(() => recommender.status(), { code: "recommender/closed" });
+  await assert.rejects(recommender.recommendedForYou(), { code: "recommender/closed" });
+});
+
+test("a storage is read once, written after each event and erased, and its failure stops nothing", async (t) => {
+  const { create } = await shop(t);
+  const event = { id: "100000", type: "view", at: 1 };
+  const calls = [];
+  const storage = {
+    load: async () => [event, { id: 7, type: "view", at: 1 }, null],
+    save: (events) => calls.push(events.map(({ id }) => id)),
+    erase: () => calls.push("erased"),
+  };
+  const recommender = await create({ storage });
+  assert.deepEqual(recommender.history(), [event]);
+  recommender.track("purchase", "100037");
+  await recommender.erase();
+  assert.deepEqual(calls, [["100000", "100037"], "erased"]);
+
+  storage.save = () => {
+    throw new Error("quota");
+  };
+  recommender.track("view", "100000");
+  assert.equal(recommender.history().length, 1);
+  assert.match(recommender.status().lastError.message, /quota/);
+});
+
+test("a damaged object is asked for past the cache, then named, and a new attempt starts clean", async (t) => {
+  const { objects, asked, create } = await shop(t);
+  const good = readFileSync(objects.shard);
+  damage(objects.shard);
+  await assert.rejects(create(), { name: "NearshelfError", code: "sync/digest-mismatch" });
+  const path = objects.shard.slice(objects.shard.indexOf("objects/"));
+  assert.deepEqual(asked.filter((request) => request.path === path).map(({ cache }) => cache), ["default", "reload"]);
+  writeFileSync(objects.shard, good);
+  assert.equal((await (await create()).recommendedForYou()).items.length, 12);
+});
+
+test("failures of the transport carry their own codes", async (t) => {
+  const { nearshelf, folder, create } = await shop(t);
+  const answering = (answer) => create({ fetch: async (address, request) => answer(address) ?? folderFetch(folder).fetch(address, request) });
+  await assert.rejects(create({ release: "https://shop.test/elsewhere" }), { code: "download/http-status" });
+  await assert.rejects(create({ release: "no address" }), { code: "release/address" });
+  await assert.rejects(answering(() => Promise.reject(new TypeError("offline"))), { code: "download/network" });
+  await assert.rejects(answering(() => new Response(new Uint8Array(2049))), { code: "download/too-large" });
+  await assert.rejects(answering(() => new Response("{")), { code: "sync/head-malformed" });
+  nearshelf.Engine.prototype.setHead = () => JSON.stringify([{ path: "https://elsewhere.test/x", digest: "", size: 1, kind: "manifest" }]);
+  await assert.rejects(create(), { code: "download/outside-release" });
+  nearshelf.Engine.prototype.setHead = () => {
+    throw new WebAssembly.RuntimeError("unreachable");
+  };
+  await assert.rejects(create(), { code: "engine/failed" });
+});
+
+test("an endless body is cut at the declared size", async (t) => {
+  const { create } = await shop(t);
+  let pulled = 0;
+  let cancelled = false;
+  const endless = () => new Response(new ReadableStream({
+    pull: (controller) => {
+      pulled += 1000;
+      controller.enqueue(new Uint8Array(1000));
+    },
+    cancel: () => {
+      cancelled = true;
+    },
+  }));
+  await assert.rejects(create({ fetch: async () => endless() }), { code: "download/too-large" });
+  assert.ok(cancelled);
+  assert.ok(pulled < 10_000, `${pulled} bytes were read`);
+});
+
+test("a newer release swaps whole; a failed sync keeps the last good one and says why", async (t) => {
+  const { folder, asked, create } = await shop(t);
+  const recommender = await create({ cards: true });
+  await recommender.cards();
+  const before = ids(await recommender.recommendedForYou());
+
+  const fewer = fakeProducts().slice(40).map((product) => ({ ...product, popularity: 500 - product.popularity }));
+  const objects = writeFakeRelease(folder, { version: 2, products: fewer });
+  damage(objects.shard);
+  await assert.rejects(recommender.sync(), { code: "sync/digest-mismatch" });
+  assert.equal(recommender.status().release.version, 1);
+  assert.equal(recommender.status().lastError.code, "sync/digest-mismatch");
+  assert.deepEqual(ids(await recommender.recommendedForYou()), before);
+
+  damage(objects.shard);
+  const requests = asked.length;
+  await Promise.all([recommender.sync(), recommender.sync()]);
+  assert.equal(asked.slice(requests).filter(({ path }) => path === "head.json").length, 1);
+  assert.equal(recommender.status().release.version, 2);
+  assert.equal(recommender.status().lastError, undefined);
+  assert.equal((await recommender.cards()).size, fewer.length);
+  assert.notDeepEqual(ids(await recommender.recommendedForYou()), before);
+});
+
+test("closing ends the downloads", async (t) => {
+  const { create, folder } = await shop(t);
+  const release = folderFetch(folder);
+  let hold = () => undefined;
+  const recommender = await create({ fetch: (...request) => hold(...request) ?? release.fetch(...request) });
+  hold = (_, { signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  const syncing = recommender.sync();
+  recommender.close();
+  await assert.rejects(syncing, { code: "recommender/closed" });
+});

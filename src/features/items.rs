@@ -1,0 +1,198 @@
+//! The candidate tower's inputs: what an item is, as rows of tables and numbers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::hashing::bucket;
+use crate::data::Item;
+
+/// Numbers per item beside the table rows: normalised log price, its rank in the category, and whether it is known.
+pub const NUMBERS: usize = 3;
+
+/// How items become table rows. Row 0 of every table is "unknown".
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ItemSchema {
+    /// Buckets of the hashed words of titles.
+    pub token_buckets: u32,
+    /// Words of a title that are read, the first ones.
+    pub max_tokens: usize,
+    /// Known category paths, each prefix an entry of its own, sorted: entry `i` is row `i + 1`.
+    pub categories: Vec<String>,
+    /// Levels of the category path that are read.
+    pub levels: usize,
+    /// Known brands, sorted: entry `i` is the row after all categories.
+    pub brands: Vec<String>,
+    /// Mean of the natural logarithm of known prices.
+    pub log_price_mean: f32,
+    /// Standard deviation of the same, never 0.
+    pub log_price_std: f32,
+}
+
+/// One item, ready for the candidate tower.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ItemFeatures {
+    /// Row of the id table.
+    pub id: u32,
+    /// Rows of the word table, at most `max_tokens`.
+    pub tokens: Vec<u32>,
+    /// Rows of the label table: one per category level, then the brand.
+    pub labels: Vec<u32>,
+    /// See [`NUMBERS`].
+    pub numbers: [f32; NUMBERS],
+}
+
+/// Separates the levels of a category path; data cannot hold it, because preparation drops control characters.
+const LEVEL: char = '\u{1f}';
+
+impl ItemSchema {
+    /// Reads the vocabularies and the price scale off a catalogue.
+    pub fn of(items: &[Item], token_buckets: u32, max_tokens: usize) -> Self {
+        let levels = items.iter().map(|item| item.category.len()).max().unwrap_or(0);
+        let mut categories: Vec<String> =
+            items.iter().flat_map(|item| (1..=item.category.len()).map(|level| path(item, level))).collect();
+        categories.sort_unstable();
+        categories.dedup();
+        let mut brands: Vec<String> = items.iter().filter_map(|item| item.brand.clone()).collect();
+        brands.sort_unstable();
+        brands.dedup();
+        let logs: Vec<f64> = items.iter().filter_map(log_price).collect();
+        let count = logs.len().max(1) as f64;
+        let mean = logs.iter().sum::<f64>() / count;
+        let variance = logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / count;
+        let std = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+        Self {
+            token_buckets,
+            max_tokens,
+            categories,
+            levels,
+            brands,
+            log_price_mean: mean as f32,
+            log_price_std: std as f32,
+        }
+    }
+
+    /// Rows of the label table.
+    pub fn label_rows(&self) -> usize {
+        // Categories and brands have an "unknown" row each.
+        self.categories.len() + self.brands.len() + 2
+    }
+
+    /// Labels per item.
+    pub fn labels(&self) -> usize {
+        self.levels + 1
+    }
+
+    /// Rows of the word table.
+    pub fn token_rows(&self) -> usize {
+        self.token_buckets as usize + 1
+    }
+
+    /// Turns a catalogue into features. Item `i` gets id row `i + 1`.
+    pub fn features(&self, items: &[Item]) -> Vec<ItemFeatures> {
+        let ranks = price_ranks(items);
+        let rows = items.iter().zip(ranks).enumerate();
+        rows.map(|(index, (item, rank))| self.one(item, index as u32 + 1, rank)).collect()
+    }
+
+    fn one(&self, item: &Item, id: u32, rank: f32) -> ItemFeatures {
+        let row = |list: &[String], value: &String, first: usize| {
+            list.binary_search(value).map_or(first, |at| first + 1 + at) as u32
+        };
+        let brands_from = self.categories.len() + 1;
+        let level_row = |level: usize| {
+            if item.category.len() < level { 0 } else { row(&self.categories, &path(item, level), 0) }
+        };
+        let mut labels: Vec<u32> = (1..=self.levels).map(level_row).collect();
+        let brand = item.brand.as_ref();
+        labels.push(brand.map_or(brands_from as u32, |brand| row(&self.brands, brand, brands_from)));
+        let words = tokens(&item.title).take(self.max_tokens);
+        let numbers = log_price(item).map_or([0.0; NUMBERS], |log| {
+            [(log as f32 - self.log_price_mean) / self.log_price_std, rank, 1.0]
+        });
+        ItemFeatures {
+            id,
+            tokens: words.map(|word| 1 + bucket(&word, self.token_buckets)).collect(),
+            labels,
+            numbers,
+        }
+    }
+}
+
+fn path(item: &Item, levels: usize) -> String {
+    item.category[..levels].join(&LEVEL.to_string())
+}
+
+fn log_price(item: &Item) -> Option<f64> {
+    item.price.filter(|price| *price > 0.0).map(f64::ln)
+}
+
+/// The words of a title: runs of letters or of digits, lower case.
+fn tokens(title: &str) -> impl Iterator<Item = String> + '_ {
+    title.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+}
+
+/// The rank of each item's price in its full category path, -1 cheapest to 1 dearest, 0 without a price or alone.
+fn price_ranks(items: &[Item]) -> Vec<f32> {
+    let mut groups: BTreeMap<String, Vec<(f64, usize)>> = BTreeMap::new();
+    for (index, item) in items.iter().enumerate() {
+        if let Some(log) = log_price(item) {
+            groups.entry(path(item, item.category.len())).or_default().push((log, index));
+        }
+    }
+    let mut ranks = vec![0.0; items.len()];
+    for mut group in groups.into_values() {
+        group.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let last = (group.len() - 1).max(1) as f32;
+        if group.len() > 1 {
+            for (position, (_, index)) in group.iter().enumerate() {
+                ranks[*index] = 2.0 * position as f32 / last - 1.0;
+            }
+        }
+    }
+    ranks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(id: &str, title: &str, category: &[&str], brand: Option<&str>, price: Option<f64>) -> Item {
+        Item {
+            id: id.into(),
+            title: title.into(),
+            category: category.iter().map(|level| (*level).to_owned()).collect(),
+            brand: brand.map(str::to_owned),
+            price,
+            events: 1,
+        }
+    }
+
+    #[test]
+    fn known_values_have_rows_of_their_own_and_unknown_ones_the_first() {
+        let items = [
+            item("1", "ICE - Crushed 22LB", &["Frozen", "Ice"], Some("69"), Some(1.0)),
+            item("2", "ice", &["Frozen"], None, Some(4.0)),
+            item("3", "", &[], Some("7"), None),
+        ];
+        let schema = ItemSchema::of(&items, 100, 2);
+        assert_eq!((schema.label_rows(), schema.labels(), schema.token_rows()), (6, 3, 101));
+        let features = schema.features(&items);
+        assert_eq!(features.iter().map(|f| f.id).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(features[0].labels, [1, 2, 4]);
+        assert_eq!(features[1].labels, [1, 0, 3]);
+        assert_eq!(features[2].labels, [0, 0, 5]);
+        assert_eq!(features[0].tokens.len(), 2);
+        assert_eq!(features[0].tokens[0], features[1].tokens[0]);
+        assert_eq!(features[0].numbers, [-1.0, 0.0, 1.0]);
+        assert_eq!(features[2].numbers, [0.0; 3]);
+    }
+
+    #[test]
+    fn prices_rank_within_their_category() {
+        let items: Vec<Item> =
+            [3.0, 1.0, 2.0].iter().map(|p| item("x", "t", &["a"], None, Some(*p))).collect();
+        assert_eq!(price_ranks(&items), [1.0, -1.0, 0.0]);
+    }
+}

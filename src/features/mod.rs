@@ -1,0 +1,16 @@
+//! A shopper's moment becomes the numbers that the query tower reads.
+//!
+//! [`FeatureSchema`] says which features a query tower was trained with; it travels inside the tower's file.
+//! [`FeatureSchema::assemble`] turns a history (as candidate embeddings) and a [`Context`] into a [`FeatureVector`].
+//! A missing or unknown value has an index of its own, which is trained: nothing is guessed.
+//!
+//! At the origin, `items` does the same for the candidate tower.
+
+mod error;
+pub mod hashing;
+#[cfg(feature = "origin")]
+pub mod items;
+pub mod schema;
+
+pub use error::FeatureError;
+pub use schema::{Categorical, Context, FeatureSchema, FeatureVector, HistorySchema};

@@ -1,0 +1,26 @@
+//! Query tower and candidate tower: two maps into one space, where the inner product is the relevance.
+//!
+//! The terms are those of Yi et al., "Sampling-bias-corrected neural modeling for large corpus item recommendations"
+//! (`RecSys` 2019): the *query tower* embeds a shopper's moment, the *candidate tower* embeds an item.
+//!
+//! A client runs only the query tower, as a [`Program`]: a flat list of operations with fixed shapes. The origin trains
+//! both (`train`), writes them as ONNX (`onnx`), reads ONNX back through tract and lowers it (`lower`), and embeds the
+//! catalogue with the lowered candidate tower (`candidate`). tract is the oracle of every lowering.
+
+#[cfg(feature = "origin")]
+pub mod candidate;
+mod error;
+#[cfg(feature = "origin")]
+pub mod lower;
+#[cfg(feature = "origin")]
+pub mod onnx;
+mod ops;
+pub mod program;
+mod query;
+#[cfg(feature = "origin")]
+pub mod train;
+
+pub use error::TowerError;
+pub use ops::{Binary, Op, Reducer, Unary};
+pub use program::{Input, InputKind, Program, Scratch};
+pub use query::{FORMAT_VERSION, MAGIC, OLDEST_READABLE, QueryTower};

@@ -1,0 +1,203 @@
+//! Towers as ONNX: opset 17, IR version 8, symbolic batch size.
+//!
+//! | tower     | inputs                                                                                              |
+//! |-----------|-----------------------------------------------------------------------------------------------------|
+//! | query     | `history [batch, length, dim]`, `weights [batch, length]`, `categories [batch, C]` (int64, if any)   |
+//! | candidate | `item [batch, 1]`, `tokens [batch, T]`, `labels [batch, L]` (int64), `token_weights [batch, T]`, `numbers [batch, N]` |
+//!
+//! The output of either is `embedding [batch, dim]`: of unit length, or a unit vector and a popularity number.
+
+use prost::Message;
+use tract_onnx::pb::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType, tensor_shape_proto, type_proto,
+};
+
+use super::train::{AFFINITY, Last, NORM_FLOOR, mask};
+
+/// Operator set of every file written here.
+pub const OPSET: i64 = 17;
+const IR_VERSION: i64 = 8;
+
+/// Builds a graph node by node. Values are named by their producers.
+#[derive(Debug, Default)]
+pub struct GraphBuilder {
+    graph: GraphProto,
+}
+
+/// An axis of an input: a fixed length, or the symbolic batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Axis {
+    /// Any number of rows.
+    Batch,
+    /// As many.
+    Fixed(usize),
+}
+
+impl GraphBuilder {
+    /// An empty graph.
+    pub fn new(name: &str) -> Self {
+        Self { graph: GraphProto { name: name.to_owned(), ..GraphProto::default() } }
+    }
+
+    /// Declares an input of numbers.
+    pub fn float_input(&mut self, name: &str, shape: &[Axis]) -> String {
+        self.graph.input.push(value_info(name, DataType::Float, shape));
+        name.to_owned()
+    }
+
+    /// Declares an input of table rows.
+    pub fn index_input(&mut self, name: &str, shape: &[Axis]) -> String {
+        self.graph.input.push(value_info(name, DataType::Int64, shape));
+        name.to_owned()
+    }
+
+    /// Adds a constant of numbers.
+    pub fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> String {
+        let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(name, dims, DataType::Float, raw_data)
+    }
+
+    /// Adds a constant of integers, as shapes and axes are.
+    pub fn integers(&mut self, name: &str, values: &[i64]) -> String {
+        let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(name, &[values.len()], DataType::Int64, raw_data)
+    }
+
+    fn constant(&mut self, name: &str, dims: &[usize], data_type: DataType, raw_data: Vec<u8>) -> String {
+        self.graph.initializer.push(TensorProto {
+            name: name.to_owned(),
+            dims: dims.iter().map(|dim| *dim as i64).collect(),
+            data_type: data_type as i32,
+            raw_data,
+            ..TensorProto::default()
+        });
+        name.to_owned()
+    }
+
+    /// Adds a node with one output of the same name.
+    pub fn node(&mut self, name: &str, op_type: &str, inputs: &[&str], attributes: &[(&str, i64)]) -> String {
+        self.graph.node.push(NodeProto {
+            name: name.to_owned(),
+            op_type: op_type.to_owned(),
+            input: inputs.iter().map(|input| (*input).to_owned()).collect(),
+            output: vec![name.to_owned()],
+            attribute: attributes.iter().map(|(name, value)| integer_attribute(name, *value)).collect(),
+            ..NodeProto::default()
+        });
+        name.to_owned()
+    }
+
+    /// Declares the output and returns the file's bytes.
+    pub fn finish(mut self, output: &str, shape: &[Axis]) -> Vec<u8> {
+        self.graph.output.push(value_info(output, DataType::Float, shape));
+        let model = ModelProto {
+            ir_version: IR_VERSION,
+            producer_name: "nearshelf".to_owned(),
+            producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+            graph: Some(self.graph),
+            ..ModelProto::default()
+        };
+        model.encode_to_vec()
+    }
+}
+
+fn integer_attribute(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), i: value, r#type: AttributeType::Int as i32, ..AttributeProto::default() }
+}
+
+fn value_info(name: &str, data_type: DataType, shape: &[Axis]) -> ValueInfoProto {
+    let dim = |axis: &Axis| tensor_shape_proto::Dimension {
+        value: Some(match axis {
+            Axis::Batch => tensor_shape_proto::dimension::Value::DimParam("batch".to_owned()),
+            Axis::Fixed(length) => tensor_shape_proto::dimension::Value::DimValue(*length as i64),
+        }),
+        ..tensor_shape_proto::Dimension::default()
+    };
+    let tensor = type_proto::Tensor {
+        elem_type: data_type as i32,
+        shape: Some(TensorShapeProto { dim: shape.iter().map(dim).collect() }),
+    };
+    ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() }),
+        ..ValueInfoProto::default()
+    }
+}
+
+/// The weights of a tower's network, as `train::graph` defines it: `normalise(x[.., ..dim] + relu(x W1 + b1) W2 + b2)`.
+#[derive(Debug, Clone, Copy)]
+pub struct Network<'a> {
+    /// `W1 [inputs, hidden]`, `b1 [hidden]`, `W2 [hidden, dim]`, `b2 [dim]`, row by row.
+    pub weights: [&'a [f32]; 4],
+    /// `inputs`, `hidden`, `dim`.
+    pub sizes: [usize; 3],
+    /// What the last output is.
+    pub(crate) last: Last,
+}
+
+/// Adds a tower's network behind `base` (`[batch, dim]`) and `rest` (`[batch, ...]` each), and finishes the graph.
+pub fn finish_tower(mut graph: GraphBuilder, base: &str, rest: &[&str], network: Network<'_>) -> Vec<u8> {
+    let [inputs, hidden, dim] = network.sizes;
+    let shapes: [&[usize]; 4] = [&[inputs, hidden], &[hidden], &[hidden, dim], &[dim]];
+    let names = ["w1", "b1", "w2", "b2"];
+    for ((name, shape), values) in names.iter().zip(shapes).zip(network.weights) {
+        graph.floats(name, shape, values);
+    }
+    let parts: Vec<&str> = std::iter::once(base).chain(rest.iter().copied()).collect();
+    graph.node("x", "Concat", &parts, &[("axis", 1)]);
+    graph.node("hidden", "Gemm", &["x", "w1", "b1"], &[]);
+    graph.node("activated", "Relu", &["hidden"], &[]);
+    graph.node("change", "Gemm", &["activated", "w2", "b2"], &[]);
+    let mut sum = graph.node("sum", "Add", &["change", base], &[]);
+    if network.last != Last::Unit {
+        graph.floats("unit_part", &[dim], &mask(0..dim - 1, dim));
+        sum = graph.node("unit_sum", "Mul", &["sum", "unit_part"], &[]);
+    }
+    graph.integers("last_axis", &[1]);
+    graph.floats("norm_floor", &[], &[NORM_FLOOR]);
+    graph.node("squares", "Mul", &[&sum, &sum], &[]);
+    graph.node("norm_squared", "ReduceSum", &["squares", "last_axis"], &[("keepdims", 1)]);
+    graph.node("norm", "Sqrt", &["norm_squared"], &[]);
+    graph.node("norm_safe", "Max", &["norm", "norm_floor"], &[]);
+    let unit = graph.node("unit", "Div", &[&sum, "norm_safe"], &[]);
+    let last_number = match network.last {
+        Last::Unit => None,
+        Last::Prior => rest.last().copied(),
+        Last::Affinity => {
+            graph.floats("affinity_start", &[], &[AFFINITY]);
+            graph.node("affinity", "Add", &["change", "affinity_start"], &[]);
+            Some("affinity")
+        }
+    };
+    let embedding = last_number.map_or(unit, |number| {
+        graph.floats("last_part", &[dim], &mask(dim - 1..dim, dim));
+        graph.node("last_number", "Mul", &[number, "last_part"], &[]);
+        graph.node("embedding", "Add", &["unit", "last_number"], &[])
+    });
+    graph.finish(&embedding, &[Axis::Batch, Axis::Fixed(dim)])
+}
+
+/// Adds the weighted mean of the middle axis of `rows` (`[batch, length, width]`) with `weights` (`[batch, length]`);
+/// zero where all weights are zero.
+pub fn weighted_mean(graph: &mut GraphBuilder, name: &str, rows: &str, weights: &str) -> String {
+    let at = |part: &str| format!("{name}_{part}");
+    let axis = graph.integers(&at("axis"), &[1]);
+    let last = graph.integers(&at("last"), &[2]);
+    let floor = graph.floats(&at("floor"), &[], &[NORM_FLOOR]);
+    let column = graph.node(&at("column"), "Unsqueeze", &[weights, &last], &[]);
+    let weighted = graph.node(&at("weighted"), "Mul", &[rows, &column], &[]);
+    let sum = graph.node(&at("sum"), "ReduceSum", &[&weighted, &axis], &[("keepdims", 0)]);
+    let total = graph.node(&at("total"), "ReduceSum", &[weights, &axis], &[("keepdims", 1)]);
+    let safe = graph.node(&at("total_safe"), "Max", &[&total, &floor], &[]);
+    graph.node(name, "Div", &[&sum, &safe], &[])
+}
+
+/// Adds the rows of `table` (`[rows, width]`) that `indices` (`[batch, count]`) name, one behind the other:
+/// `[batch, count * width]`.
+pub fn embed_flat(graph: &mut GraphBuilder, name: &str, table: &str, indices: &str, flat: usize) -> String {
+    let rows = graph.node(&format!("{name}_rows"), "Gather", &[table, indices], &[("axis", 0)]);
+    let shape = graph.integers(&format!("{name}_shape"), &[-1, flat as i64]);
+    graph.node(name, "Reshape", &[&rows, &shape], &[])
+}

@@ -1,0 +1,419 @@
+//! The operations of a [`Program`](super::program::Program): what they check, how they run, how they are written.
+
+use super::TowerError;
+use super::program::{InputKind, MAX_VALUE, check, program_error};
+use crate::bytes::Reader;
+use crate::kernels;
+
+/// Most axes of a value.
+pub(super) const MAX_RANK: usize = 6;
+
+/// One closed set of functions with a code per member.
+macro_rules! functions {
+    ($(#[$doc:meta])* $name:ident { $($(#[$member_doc:meta])* $member:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$member_doc])* $member),+ }
+
+        impl $name {
+            /// Every member; the position is its code.
+            pub const ALL: &[Self] = &[$(Self::$member),+];
+
+            fn decode(reader: &mut Reader<'_>) -> Result<Self, TowerError> {
+                let code = reader.u32(stringify!($name))?;
+                Self::ALL.get(code as usize).copied().ok_or_else(|| {
+                    program_error(stringify!($name), code.to_string(), format!("below {}", Self::ALL.len()))
+                })
+            }
+        }
+    };
+}
+
+functions! {
+    /// A function of two numbers.
+    Binary {
+        /// `a + b`
+        Add,
+        /// `a - b`
+        Sub,
+        /// `a * b`
+        Mul,
+        /// `a / b`
+        Div,
+        /// The larger one.
+        Max,
+        /// The smaller one.
+        Min,
+    }
+}
+
+functions! {
+    /// A function of one number. Transcendental ones are those of the `libm` crate: the same bits everywhere.
+    Unary {
+        /// Square root.
+        Sqrt,
+        /// `1 / sqrt(x)`
+        Rsqrt,
+        /// `1 / x`
+        Recip,
+        /// `-x`
+        Neg,
+        /// `x * x`
+        Square,
+        /// `exp(x)`
+        Exp,
+        /// Hyperbolic tangent.
+        Tanh,
+        /// `1 / (1 + exp(-x))`
+        Sigmoid,
+    }
+}
+
+functions! {
+    /// Folds an axis.
+    Reducer {
+        /// Sum, first to last.
+        Sum,
+        /// Largest.
+        Max,
+    }
+}
+
+/// One operation. Operands (`a`, `b`, ...) are numbers of values.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    /// Code 0: `out[p, i, j] = dot(a[p, i, ..], b[p, j, ..])`; shapes `[batch, m, k]`, `[batch, n, k]`, `[batch, m, n]`.
+    MatMul {
+        /// Left operand.
+        a: u32,
+        /// Right operand, its rows are the columns of the product.
+        b: u32,
+        /// Independent products.
+        batch: u32,
+        /// Rows of `a`.
+        m: u32,
+        /// Rows of `b`.
+        n: u32,
+        /// Length of a row.
+        k: u32,
+    },
+    /// Code 1: an element-wise function; a stride of 0 repeats an operand along an axis.
+    Binary {
+        /// Which.
+        function: Binary,
+        /// Left operand.
+        a: u32,
+        /// Right operand.
+        b: u32,
+        /// Shape of the result and the strides of both operands, per axis.
+        axes: Vec<[u32; 3]>,
+    },
+    /// Code 2: an element-wise function.
+    Unary {
+        /// Which.
+        function: Unary,
+        /// Operand.
+        a: u32,
+    },
+    /// Code 3: folds the middle axis of `[outer, n, inner]`.
+    Reduce {
+        /// Which.
+        function: Reducer,
+        /// Operand.
+        a: u32,
+        /// Product of the axes before.
+        outer: u32,
+        /// The folded axis.
+        n: u32,
+        /// Product of the axes behind.
+        inner: u32,
+    },
+    /// Code 4: rows of `table` (`[rows, width]`) named by an index input.
+    Gather {
+        /// The table.
+        table: u32,
+        /// An index input.
+        indices: u32,
+        /// Numbers in a row.
+        width: u32,
+    },
+    /// Code 5: for each of `outer` steps, the next `chunk` numbers of each part.
+    Concat {
+        /// Steps.
+        outer: u32,
+        /// Operands and their chunks.
+        parts: Vec<[u32; 2]>,
+    },
+    /// Code 6: the result's axis `i` is the operand's axis with this length and stride.
+    Permute {
+        /// Operand.
+        a: u32,
+        /// Length and stride per axis of the result.
+        axes: Vec<[u32; 2]>,
+    },
+}
+
+fn product(factors: impl IntoIterator<Item = u32>) -> Result<usize, TowerError> {
+    let product = factors.into_iter().try_fold(1_usize, |product, factor| product.checked_mul(factor as usize));
+    let product = product.unwrap_or(usize::MAX);
+    check("size", product, 1, MAX_VALUE)?;
+    Ok(product)
+}
+
+/// The last position that strides reach, plus one.
+fn extent(axes: impl IntoIterator<Item = (u32, u32)>) -> Result<usize, TowerError> {
+    let reach = axes.into_iter().try_fold(1_usize, |reach, (length, stride)| {
+        reach.checked_add((length as usize).saturating_sub(1).checked_mul(stride as usize)?)
+    });
+    reach.ok_or_else(|| program_error("strides", "too large".to_owned(), format!("at most {MAX_VALUE}")))
+}
+
+impl Op {
+    /// Checks operands and shapes; the length of the result.
+    pub(super) fn check(&self, value: impl Fn(u32) -> Option<(InputKind, usize)>) -> Result<usize, TowerError> {
+        let operand = |id: u32, kind: InputKind| match value(id) {
+            Some((found, length)) if found == kind => Ok(length),
+            other => Err(program_error("operand", format!("{other:?} as value {id}"), format!("an earlier {kind:?}"))),
+        };
+        let float = |id, need: usize| check("operand length", operand(id, InputKind::Float)?, need, need);
+        match self {
+            Self::MatMul { a, b, batch, m, n, k } => {
+                float(*a, product([*batch, *m, *k])?)?;
+                float(*b, product([*batch, *n, *k])?)?;
+                product([*batch, *m, *n])
+            }
+            Self::Binary { a, b, axes, .. } => {
+                check("rank", axes.len(), 0, MAX_RANK)?;
+                let reach_a = extent(axes.iter().map(|[length, a, _]| (*length, *a)))?;
+                let reach_b = extent(axes.iter().map(|[length, _, b]| (*length, *b)))?;
+                float(*a, reach_a)?;
+                float(*b, reach_b)?;
+                product(axes.iter().map(|axis| axis[0]))
+            }
+            Self::Unary { a, .. } => operand(*a, InputKind::Float),
+            Self::Reduce { a, outer, n, inner, .. } => {
+                float(*a, product([*outer, *n, *inner])?)?;
+                product([*outer, *inner])
+            }
+            Self::Gather { table, indices, width } => {
+                let rows = operand(*table, InputKind::Float)?;
+                let whole = *width != 0 && rows.is_multiple_of(*width as usize);
+                check("table rows whole", usize::from(whole), 1, 1)?;
+                product([operand(*indices, InputKind::Index)? as u32, *width])
+            }
+            Self::Concat { outer, parts } => {
+                for [id, chunk] in parts {
+                    float(*id, product([*outer, *chunk])?)?;
+                }
+                let chunks = parts.iter().try_fold(0_u32, |sum, [_, chunk]| sum.checked_add(*chunk));
+                product([*outer, chunks.unwrap_or(u32::MAX)])
+            }
+            Self::Permute { a, axes } => {
+                check("rank", axes.len(), 0, MAX_RANK)?;
+                float(*a, extent(axes.iter().map(|[length, stride]| (*length, *stride)))?)?;
+                product(axes.iter().map(|axis| axis[0]))
+            }
+        }
+    }
+
+    /// Computes the result into `out`, which has the length that [`Op::check`] gave.
+    pub(super) fn run<'v>(
+        &self,
+        value: impl Fn(u32) -> &'v [f32],
+        indices: impl Fn(u32) -> (usize, &'v [u32]),
+        out: &mut [f32],
+    ) -> Result<(), TowerError> {
+        match self {
+            Self::MatMul { a, b, m, n, k, .. } => {
+                let (m, n, k) = (*m as usize, *n as usize, *k as usize);
+                let operands = value(*a).chunks_exact(m * k).zip(value(*b).chunks_exact(n * k));
+                for ((a, b), out) in operands.zip(out.chunks_exact_mut(m * n)) {
+                    for (row, out) in a.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
+                        kernels::gemv_f32(b, row, out);
+                    }
+                }
+            }
+            Self::Binary { function, a, b, axes } => function.run(value(*a), value(*b), axes, out),
+            Self::Unary { function, a } => {
+                for (out, x) in out.iter_mut().zip(value(*a)) {
+                    *out = function.apply(*x);
+                }
+            }
+            Self::Reduce { function, a, n, inner, .. } => {
+                function.run(value(*a), *n as usize, *inner as usize, out);
+            }
+            Self::Gather { table, indices: from, width } => {
+                let (table, width, (input, indices)) = (value(*table), *width as usize, indices(*from));
+                for (out, index) in out.chunks_exact_mut(width).zip(indices) {
+                    let start = (*index as usize).checked_mul(width);
+                    let row = start.and_then(|start| table.get(start..)?.get(..width));
+                    out.copy_from_slice(row.ok_or_else(|| TowerError::Input {
+                        input,
+                        found: format!("row {index}"),
+                        expected: format!("below {}", table.len() / width),
+                    })?);
+                }
+            }
+            Self::Concat { outer, parts } => {
+                let mut out = out;
+                for step in 0..*outer as usize {
+                    for [id, chunk] in parts {
+                        let chunk = *chunk as usize;
+                        let (head, tail) = out.split_at_mut(chunk);
+                        head.copy_from_slice(&value(*id)[step * chunk..][..chunk]);
+                        out = tail;
+                    }
+                }
+            }
+            Self::Permute { a, axes } => {
+                let a = value(*a);
+                let axes: Vec<[u32; 3]> = axes.iter().map(|[length, stride]| [*length, *stride, 0]).collect();
+                walk(&axes, |at, from, _| out[at] = a[from]);
+            }
+        }
+        Ok(())
+    }
+
+    /// The values that the operation reads, to be numbered anew.
+    #[cfg(feature = "origin")]
+    pub(super) fn operands_mut(&mut self) -> Vec<&mut u32> {
+        match self {
+            Self::MatMul { a, b, .. } | Self::Binary { a, b, .. } => vec![a, b],
+            Self::Unary { a, .. } | Self::Reduce { a, .. } | Self::Permute { a, .. } => vec![a],
+            Self::Gather { table, indices, .. } => vec![table, indices],
+            Self::Concat { parts, .. } => parts.iter_mut().map(|[id, _]| id).collect(),
+        }
+    }
+
+    /// Appends the bytes that [`Op::decode`] reads.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let (code, fields): (u8, Vec<u32>) = match self {
+            Self::MatMul { a, b, batch, m, n, k } => (0, vec![*a, *b, *batch, *m, *n, *k]),
+            Self::Binary { function, a, b, axes } => {
+                let head = [*function as u32, *a, *b, axes.len() as u32];
+                (1, head.into_iter().chain(axes.iter().flatten().copied()).collect())
+            }
+            Self::Unary { function, a } => (2, vec![*function as u32, *a]),
+            Self::Reduce { function, a, outer, n, inner } => (3, vec![*function as u32, *a, *outer, *n, *inner]),
+            Self::Gather { table, indices, width } => (4, vec![*table, *indices, *width]),
+            Self::Concat { outer, parts } => {
+                (5, [*outer, parts.len() as u32].into_iter().chain(parts.iter().flatten().copied()).collect())
+            }
+            Self::Permute { a, axes } => {
+                (6, [*a, axes.len() as u32].into_iter().chain(axes.iter().flatten().copied()).collect())
+            }
+        };
+        out.push(code);
+        out.extend(fields.iter().flat_map(|field| field.to_le_bytes()));
+    }
+
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, TowerError> {
+        let code = reader.u8("operation")?;
+        let mut next = || reader.u32("operation");
+        Ok(match code {
+            0 => Self::MatMul { a: next()?, b: next()?, batch: next()?, m: next()?, n: next()?, k: next()? },
+            1 => {
+                let function = Binary::decode(reader)?;
+                let (a, b) = (reader.u32("operation")?, reader.u32("operation")?);
+                Self::Binary { function, a, b, axes: decode_list(reader, MAX_RANK)? }
+            }
+            2 => Self::Unary { function: Unary::decode(reader)?, a: reader.u32("operation")? },
+            3 => {
+                let function = Reducer::decode(reader)?;
+                let mut next = || reader.u32("operation");
+                Self::Reduce { function, a: next()?, outer: next()?, n: next()?, inner: next()? }
+            }
+            4 => Self::Gather { table: next()?, indices: next()?, width: next()? },
+            5 => Self::Concat { outer: next()?, parts: decode_list(reader, MAX_PARTS)? },
+            6 => Self::Permute { a: next()?, axes: decode_list(reader, MAX_RANK)? },
+            other => return Err(program_error("operation", other.to_string(), "0 to 6".to_owned())),
+        })
+    }
+}
+
+/// Most operands of a concatenation.
+const MAX_PARTS: usize = 256;
+
+fn decode_list<const N: usize>(reader: &mut Reader<'_>, most: usize) -> Result<Vec<[u32; N]>, TowerError> {
+    let count = reader.u32("list length")? as usize;
+    check("list length", count, 0, most)?;
+    let mut list = vec![[0; N]; count];
+    for field in list.iter_mut().flatten() {
+        *field = reader.u32("list")?;
+    }
+    Ok(list)
+}
+
+/// Visits every position of a shape in row-major order with the matching positions of two strided operands.
+fn walk(axes: &[[u32; 3]], mut visit: impl FnMut(usize, usize, usize)) {
+    let total: usize = axes.iter().map(|axis| axis[0] as usize).product();
+    let mut counters = [0_u32; MAX_RANK];
+    let (mut a, mut b) = (0_usize, 0_usize);
+    for at in 0..total {
+        visit(at, a, b);
+        for (counter, [length, stride_a, stride_b]) in counters.iter_mut().zip(axes).rev() {
+            *counter += 1;
+            a += *stride_a as usize;
+            b += *stride_b as usize;
+            if *counter < *length {
+                break;
+            }
+            a -= *length as usize * *stride_a as usize;
+            b -= *length as usize * *stride_b as usize;
+            *counter = 0;
+        }
+    }
+}
+
+impl Binary {
+    fn run(self, a: &[f32], b: &[f32], axes: &[[u32; 3]], out: &mut [f32]) {
+        let run = |f: fn(f32, f32) -> f32, out: &mut [f32]| walk(axes, |at, i, j| out[at] = f(a[i], b[j]));
+        match self {
+            Self::Add => run(|a, b| a + b, out),
+            Self::Sub => run(|a, b| a - b, out),
+            Self::Mul => run(|a, b| a * b, out),
+            Self::Div => run(|a, b| a / b, out),
+            Self::Max => run(larger, out),
+            Self::Min => run(|a, b| if b < a { b } else { a }, out),
+        }
+    }
+}
+
+/// Written out because `f32::max` may return either zero of `max(0.0, -0.0)`.
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
+impl Unary {
+    fn apply(self, x: f32) -> f32 {
+        match self {
+            Self::Sqrt => x.sqrt(),
+            Self::Rsqrt => 1.0 / x.sqrt(),
+            Self::Recip => 1.0 / x,
+            Self::Neg => -x,
+            Self::Square => x * x,
+            Self::Exp => libm::expf(x),
+            Self::Tanh => libm::tanhf(x),
+            Self::Sigmoid => 1.0 / (1.0 + libm::expf(-x)),
+        }
+    }
+}
+
+impl Reducer {
+    fn run(self, a: &[f32], n: usize, inner: usize, out: &mut [f32]) {
+        for (slab, out) in a.chunks_exact(n * inner).zip(out.chunks_exact_mut(inner)) {
+            let mut rows = slab.chunks_exact(inner);
+            if let Some(first) = rows.next() {
+                out.copy_from_slice(first);
+            }
+            for row in rows {
+                for (out, x) in out.iter_mut().zip(row) {
+                    *out = match self {
+                        Self::Sum => *out + x,
+                        Self::Max => larger(*out, *x),
+                    };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The compact program that a client runs instead of an ONNX engine.
+//!
+//! A program is a list of operations over dense `f32` values with all shapes known. It is made from an ONNX tower by
+//! `lower` at the origin and runs on portable kernels with a fixed order of every sum, so that native and WebAssembly
+//! builds give the same bits.
+//!
+//! # Program, format 1. Integers little-endian, `f32` and `f16` IEEE-754, no padding
+//! | part       | bytes | rule                                                                                  |
+//! |------------|------:|---------------------------------------------------------------------------------------|
+//! | inputs     |     1 | count, 1..=[`MAX_INPUTS`]; per input: kind (0 `f32`, 1 index) u8, length u32          |
+//! | constants  |     4 | count u32; per constant: encoding (0 `f32`, 1 `f16`) u8, length u32, values           |
+//! | operations |     4 | count u32, 1..=[`MAX_OPERATIONS`]; per operation: code u8 and what [`Op`] lists, u32 each |
+//!
+//! Values are numbered: inputs, then constants, then the result of each operation; an operation may only use values
+//! before its own. The last result is the output. No value is longer than [`MAX_VALUE`].
+
+use half::f16;
+
+use super::TowerError;
+use super::ops::Op;
+use crate::bytes::{Reader, Truncated};
+
+/// Most inputs of a program.
+pub const MAX_INPUTS: usize = 16;
+/// Most operations of a program.
+pub const MAX_OPERATIONS: usize = 4096;
+/// Longest value, in numbers.
+pub const MAX_VALUE: usize = 1 << 26;
+
+/// What an input holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputKind {
+    /// Finite numbers.
+    Float,
+    /// Rows of a table.
+    Index,
+}
+
+/// One input for [`Program::run`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Input<'a> {
+    /// Finite numbers.
+    Float(&'a [f32]),
+    /// Rows of a table.
+    Index(&'a [u32]),
+}
+
+impl Input<'_> {
+    fn describe(&self) -> (InputKind, usize) {
+        match self {
+            Self::Float(values) => (InputKind::Float, values.len()),
+            Self::Index(values) => (InputKind::Index, values.len()),
+        }
+    }
+}
+
+/// A checked program: running it can fail only for its inputs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Program {
+    inputs: Vec<(InputKind, usize)>,
+    constants: Vec<Vec<f32>>,
+    ops: Vec<Op>,
+    /// Length of each operation's result.
+    lengths: Vec<usize>,
+}
+
+/// Buffers that [`Program::run`] reuses from call to call.
+#[derive(Debug, Clone, Default)]
+pub struct Scratch {
+    results: Vec<Vec<f32>>,
+}
+
+impl Program {
+    /// Puts a program together and checks every operand, shape and length.
+    ///
+    /// # Errors
+    /// [`TowerError::Program`] for anything that [`Program::run`] could not run.
+    pub fn new(
+        inputs: Vec<(InputKind, usize)>,
+        constants: Vec<Vec<f32>>,
+        ops: Vec<Op>,
+    ) -> Result<Self, TowerError> {
+        check("inputs", inputs.len(), 1, MAX_INPUTS)?;
+        check("operations", ops.len(), 1, MAX_OPERATIONS)?;
+        for (_, length) in &inputs {
+            check("input length", *length, 1, MAX_VALUE)?;
+        }
+        for constant in &constants {
+            check("constant length", constant.len(), 1, MAX_VALUE)?;
+            if constant.iter().any(|value| !value.is_finite()) {
+                return Err(program_error("constant", "NaN or infinity".to_owned(), "finite numbers".to_owned()));
+            }
+        }
+        let mut program = Self { inputs, constants, ops: Vec::with_capacity(ops.len()), lengths: Vec::new() };
+        for op in ops {
+            let length = op.check(|id| program.value(id))?;
+            check("result length", length, 1, MAX_VALUE)?;
+            program.ops.push(op);
+            program.lengths.push(length);
+        }
+        Ok(program)
+    }
+
+    /// Kind and length of each input.
+    pub fn inputs(&self) -> &[(InputKind, usize)] {
+        &self.inputs
+    }
+
+    /// Length of the output.
+    pub fn output_len(&self) -> usize {
+        self.lengths.last().copied().unwrap_or(0)
+    }
+
+    /// Number of operations.
+    pub fn operations(&self) -> &[Op] {
+        &self.ops
+    }
+
+    fn value(&self, id: u32) -> Option<(InputKind, usize)> {
+        let mut id = id as usize;
+        if let Some(input) = self.inputs.get(id) {
+            return Some(*input);
+        }
+        id -= self.inputs.len();
+        if let Some(constant) = self.constants.get(id) {
+            return Some((InputKind::Float, constant.len()));
+        }
+        self.lengths.get(id - self.constants.len()).map(|length| (InputKind::Float, *length))
+    }
+
+    /// Runs the program.
+    ///
+    /// # Errors
+    /// [`TowerError::Input`] for a wrong number, kind or length of inputs, a number that is not finite, or an index
+    /// beyond its table.
+    pub fn run<'s>(&self, inputs: &[Input<'_>], scratch: &'s mut Scratch) -> Result<&'s [f32], TowerError> {
+        self.check_inputs(inputs)?;
+        scratch.results.resize_with(self.ops.len(), Vec::new);
+        for (position, op) in self.ops.iter().enumerate() {
+            let (before, rest) = scratch.results.split_at_mut(position);
+            let out = &mut rest[0];
+            out.clear();
+            out.resize(self.lengths[position], 0.0);
+            let value = |id: u32| self.resolve(id, inputs, before);
+            op.run(value, |id| indices(inputs, id), out)?;
+        }
+        Ok(scratch.results.last().map_or(&[], Vec::as_slice))
+    }
+
+    fn check_inputs(&self, inputs: &[Input<'_>]) -> Result<(), TowerError> {
+        let error = |input, found, expected| Err(TowerError::Input { input, found, expected });
+        if inputs.len() != self.inputs.len() {
+            return error(inputs.len(), format!("{} inputs", inputs.len()), format!("{}", self.inputs.len()));
+        }
+        for (position, (input, expected)) in inputs.iter().zip(&self.inputs).enumerate() {
+            if input.describe() != *expected {
+                return error(position, format!("{:?}", input.describe()), format!("{expected:?}"));
+            }
+            if let Input::Float(values) = input
+                && let Some(at) = values.iter().position(|value| !value.is_finite())
+            {
+                return error(position, format!("{} at {at}", values[at]), "finite numbers".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve<'a>(&'a self, id: u32, inputs: &[Input<'a>], results: &'a [Vec<f32>]) -> &'a [f32] {
+        let id = id as usize;
+        let constants_from = self.inputs.len();
+        let results_from = constants_from + self.constants.len();
+        if id >= results_from {
+            &results[id - results_from]
+        } else if id >= constants_from {
+            &self.constants[id - constants_from]
+        } else {
+            match inputs[id] {
+                Input::Float(values) => values,
+                Input::Index(_) => &[],
+            }
+        }
+    }
+
+    /// The program as bytes. A constant whose values are all exact in half precision takes half the space.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![self.inputs.len() as u8];
+        for (kind, length) in &self.inputs {
+            out.push(u8::from(*kind == InputKind::Index));
+            out.extend((*length as u32).to_le_bytes());
+        }
+        out.extend((self.constants.len() as u32).to_le_bytes());
+        for constant in &self.constants {
+            let exact = constant.iter().all(|value| f16::from_f32(*value).to_f32().to_bits() == value.to_bits());
+            out.push(u8::from(exact));
+            out.extend((constant.len() as u32).to_le_bytes());
+            if exact {
+                out.extend(constant.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()));
+            } else {
+                out.extend(constant.iter().flat_map(|value| value.to_le_bytes()));
+            }
+        }
+        out.extend((self.ops.len() as u32).to_le_bytes());
+        for op in &self.ops {
+            op.encode(&mut out);
+        }
+        out
+    }
+
+    /// Reads and checks a program.
+    ///
+    /// # Errors
+    /// [`TowerError::Truncated`] or [`TowerError::Program`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, TowerError> {
+        let mut reader = Reader::new(bytes);
+        let mut inputs = Vec::new();
+        for _ in 0..reader.u8("inputs")? {
+            let kind = match reader.u8("input kind")? {
+                0 => InputKind::Float,
+                1 => InputKind::Index,
+                other => return Err(program_error("input kind", other.to_string(), "0 or 1".to_owned())),
+            };
+            inputs.push((kind, reader.u32("input length")? as usize));
+        }
+        let mut constants = Vec::new();
+        for _ in 0..reader.u32("constants")? {
+            constants.push(decode_constant(&mut reader)?);
+        }
+        let count = reader.u32("operations")? as usize;
+        check("operations", count, 1, MAX_OPERATIONS)?;
+        let ops = (0..count).map(|_| Op::decode(&mut reader)).collect::<Result<_, _>>()?;
+        if reader.remaining() != 0 {
+            return Err(program_error("end", format!("{} bytes more", reader.remaining()), "nothing".to_owned()));
+        }
+        Self::new(inputs, constants, ops)
+    }
+}
+
+fn indices<'a>(inputs: &[Input<'a>], id: u32) -> (usize, &'a [u32]) {
+    match inputs.get(id as usize) {
+        Some(Input::Index(values)) => (id as usize, values),
+        _ => (id as usize, &[]),
+    }
+}
+
+fn decode_constant(reader: &mut Reader<'_>) -> Result<Vec<f32>, TowerError> {
+    let encoding = reader.u8("constant encoding")?;
+    let length = reader.u32("constant length")? as usize;
+    check("constant length", length, 1, MAX_VALUE)?;
+    match encoding {
+        0 => {
+            let bytes = reader.take(4 * length, "constant")?;
+            Ok(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        }
+        1 => {
+            let bytes = reader.take(2 * length, "constant")?;
+            Ok(bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect())
+        }
+        other => Err(program_error("constant encoding", other.to_string(), "0 or 1".to_owned())),
+    }
+}
+
+pub(super) fn check(what: &'static str, found: usize, least: usize, most: usize) -> Result<(), TowerError> {
+    if (least..=most).contains(&found) {
+        Ok(())
+    } else {
+        Err(program_error(what, found.to_string(), format!("{least} to {most}")))
+    }
+}
+
+pub(super) fn program_error(what: &'static str, found: String, expected: String) -> TowerError {
+    TowerError::Program { what, found, expected }
+}
+
+impl From<Truncated> for TowerError {
+    fn from(Truncated { what, need, have }: Truncated) -> Self {
+        Self::Truncated { what, need, have }
+    }
+}

@@ -1,0 +1,230 @@
+//! Training of both towers on one machine.
+//!
+//! One step: draw queries ([`sampler`]), run the candidate tower on the distinct items of the batch and the query tower
+//! on the pooled histories ([`graph`], by burn), take the fused sampled softmax ([`head`]), send its gradients back
+//! through both towers and the pooling, and let Adagrad step ([`optimizer`]): dense weights wholly, tables only where
+//! the batch touched them.
+//!
+//! The same seed and configuration give the same towers, bit for bit, on the same machine; a training that was
+//! interrupted goes on from its last checkpoint to the same end.
+
+mod checkpoint;
+mod curve;
+mod export;
+mod graph;
+pub mod head;
+mod model;
+mod optimizer;
+mod prior;
+mod sampler;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use graph::{AFFINITY, Last, NORM_FLOOR, mask};
+use model::{Model, Rates, Stepper};
+pub(crate) use sampler::{context, training_events};
+use sampler::{Sampler, StreamingFrequency};
+
+use super::candidate::TowerSchemas;
+use super::TowerError;
+use crate::Digest;
+use crate::data::{Config, Dataset};
+use crate::features::items::ItemSchema;
+use crate::features::{Categorical, FeatureSchema, HistorySchema};
+use crate::platform::files::write_atomically;
+
+/// File names in a run folder.
+pub mod files {
+    /// The query tower.
+    pub const QUERY: &str = "query.onnx";
+    /// The candidate tower.
+    pub const CANDIDATE: &str = "candidate.onnx";
+    /// Schemas of both towers and their digest.
+    pub const SCHEMAS: &str = "schemas.json";
+    /// State to go on from.
+    pub const CHECKPOINT: &str = "checkpoint.safetensors";
+    /// Loss curve.
+    pub const CURVE: &str = "loss.svg";
+    /// Figures of the run.
+    pub const METRICS: &str = "training.json";
+}
+
+/// Steps that are drawn, not trained, so that the first logQ is an estimate already.
+const FREQUENCY_WARM_UP: usize = 40;
+
+/// Figures of a training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainReport {
+    /// Steps done, earlier runs included.
+    pub steps: usize,
+    /// Steps asked for.
+    pub of: usize,
+    /// Targets seen by this run.
+    pub examples: u64,
+    /// Wall seconds of this run.
+    pub seconds: f64,
+    /// Mean loss of the last tenth of this run's steps, nats per target.
+    pub loss: f32,
+    /// Most memory that the process had, in MiB, where the system tells.
+    pub peak_memory_mib: Option<u64>,
+    /// Digest of the towers.
+    pub towers: Digest,
+}
+
+/// Trains both towers and writes the run folder.
+///
+/// `stop` ends the training after the step that runs; what has been trained is written all the same.
+///
+/// # Errors
+/// [`TowerError::Train`] without training data, [`TowerError::Io`] if the folder cannot be written.
+pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) -> Result<TrainReport, TowerError> {
+    let items = ItemSchema::of(&dataset.items, config.model.token_buckets, config.model.max_tokens);
+    let query = query_schema(dataset, config);
+    query.validate()?;
+    let features = items.features(&dataset.items);
+    let priors = config.model.prior.as_ref().map(|prior| prior::priors(dataset, prior, &config.train));
+    let mut model = Model::new(&config.model, &query, &items, dataset.items.len(), priors, config.train.seed);
+    let sampler = Sampler::new(dataset, &query, &config.train).ok_or_else(|| TowerError::Train {
+        what: "training events",
+        found: "none".to_owned(),
+        expected: "events before split.test_from".to_owned(),
+        remedy: "check the split and what `nearshelf prepare` rejected",
+    })?;
+    let settings = settings(config, dataset);
+    let checkpoint = run.join(files::CHECKPOINT);
+    let first = checkpoint::load(&checkpoint, &mut model, &settings)?.unwrap_or(0);
+
+    let started = Instant::now();
+    let mut progress = Progress::new(first, config.train.steps);
+    let mut stepper = Stepper::new(&model, &features, &config.train);
+    let mut frequency = StreamingFrequency::new(dataset.items.len());
+    for step in 0..FREQUENCY_WARM_UP + first {
+        frequency.observe(&sampler.step(step));
+    }
+    let mut done = first;
+    while done < config.train.steps && !stop.load(Ordering::Relaxed) {
+        let queries = sampler.step(FREQUENCY_WARM_UP + done);
+        frequency.observe(&queries);
+        let rates = Rates {
+            table: config.train.table_rate.rate(done, config.train.steps),
+            dense: config.train.dense_rate.rate(done, config.train.steps),
+        };
+        let loss = stepper.step(&mut model, &queries, &frequency, done, rates);
+        if !loss.is_finite() {
+            return Err(diverged(done, loss));
+        }
+        done += 1;
+        progress.step(loss, queries.iter().map(|query| query.targets.len()).sum());
+        if done.is_multiple_of(config.train.checkpoint_every.max(1)) {
+            checkpoint::save(&checkpoint, &model, done, &settings)?;
+        }
+    }
+    checkpoint::save(&checkpoint, &model, done, &settings)?;
+    let towers = write_towers(run, &model, query, items, config)?;
+    let report = TrainReport {
+        steps: done,
+        of: config.train.steps,
+        examples: progress.examples,
+        seconds: started.elapsed().as_secs_f64(),
+        loss: progress.recent_loss(),
+        peak_memory_mib: crate::platform::files::peak_memory_mib(),
+        towers,
+    };
+    write(run, files::CURVE, curve::loss_curve(&progress.losses)?.as_bytes())?;
+    write(run, files::METRICS, &serde_json::to_vec_pretty(&report).unwrap_or_default())?;
+    Ok(report)
+}
+
+fn diverged(step: usize, loss: f32) -> TowerError {
+    TowerError::Train {
+        what: "loss",
+        found: format!("{loss} in step {step}"),
+        expected: "a finite number".to_owned(),
+        remedy: "lower train.table_rate.peak and train.dense_rate.peak",
+    }
+}
+
+fn query_schema(dataset: &Dataset, config: &Config) -> FeatureSchema {
+    let mut categories = Vec::new();
+    if !dataset.locations.is_empty() {
+        categories.push(Categorical::Location { buckets: config.model.location_buckets });
+    }
+    categories.extend([Categorical::Hour, Categorical::Weekday]);
+    for (column, name) in dataset.attributes.iter().enumerate() {
+        let values = dataset.users.iter().filter_map(|user| user.attributes[column].clone());
+        let values: Vec<String> = values.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+        categories.push(Categorical::Attribute { name: name.clone(), values });
+    }
+    let history = HistorySchema {
+        length: config.model.history,
+        decay: config.model.history_decay,
+        count_power: config.model.history_count_power,
+    };
+    // A feature with no value but "missing" says nothing.
+    categories.retain(|category| category.cardinality() > 1);
+    FeatureSchema { dim: config.model.dim, history, categories }
+}
+
+/// Identifies what a checkpoint was trained with: another configuration or other data start anew.
+fn settings(config: &Config, dataset: &Dataset) -> String {
+    let figures = (dataset.items.len(), dataset.users.len(), dataset.events.len(), dataset.test_from_ms);
+    let text = format!("{:?} {:?} {figures:?}", config.model, config.train);
+    Digest::of(text.as_bytes()).to_string()
+}
+
+fn write(run: &Path, name: &str, bytes: &[u8]) -> Result<(), TowerError> {
+    let path = run.join(name);
+    write_atomically(&path, bytes).map_err(|source| TowerError::Io { path, source })
+}
+
+fn write_towers(
+    run: &Path,
+    model: &Model,
+    query: FeatureSchema,
+    items: ItemSchema,
+    config: &Config,
+) -> Result<Digest, TowerError> {
+    let query_onnx = export::query_onnx(model, &query, &config.model);
+    let candidate_onnx = export::candidate_onnx(model, &items, &config.model);
+    let schemas = TowerSchemas::new(query, items, &query_onnx, &candidate_onnx);
+    write(run, files::QUERY, &query_onnx)?;
+    write(run, files::CANDIDATE, &candidate_onnx)?;
+    // Written last: it names the digests of the other two, so a half-written run is noticed.
+    write(run, files::SCHEMAS, &serde_json::to_vec_pretty(&schemas).unwrap_or_default())?;
+    Ok(schemas.towers)
+}
+
+/// The live line of a training, and its losses.
+struct Progress {
+    bar: ProgressBar,
+    losses: Vec<f32>,
+    examples: u64,
+    started: Instant,
+}
+
+impl Progress {
+    fn new(first: usize, steps: usize) -> Self {
+        let bar = ProgressBar::new(steps as u64).with_position(first as u64);
+        let style = ProgressStyle::with_template("train {bar:30} {pos}/{len} {msg} {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar, losses: Vec::new(), examples: 0, started: Instant::now() }
+    }
+
+    fn step(&mut self, loss: f32, examples: usize) {
+        self.losses.push(loss);
+        self.examples += examples as u64;
+        let rate = self.examples as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        self.bar.inc(1);
+        self.bar.set_message(format!("loss {:.3}, {rate:.0} examples/s,", self.recent_loss()));
+    }
+
+    fn recent_loss(&self) -> f32 {
+        let recent = &self.losses[self.losses.len() - self.losses.len().div_ceil(10)..];
+        recent.iter().sum::<f32>() / recent.len().max(1) as f32
+    }
+}

@@ -1,0 +1,60 @@
+//! `cargo xtask bench NAME`: measurements against their bars, for readers as a table, for programs as JSON.
+
+mod path;
+mod row;
+
+use std::fs;
+use std::path::Path;
+
+use crate::error::XtaskError;
+use crate::repository::Repository;
+use row::Row;
+
+/// A bench.
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    rows: fn(&Repository, Options) -> Result<Vec<Row>, XtaskError>,
+}
+
+/// What the user asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    /// Also measure what takes a build from nothing.
+    pub(crate) cold: bool,
+}
+
+const BENCHES: &[Bench] = &[Bench {
+    name: "path",
+    about: "the whole path of the demo: times, memory, quality against the baselines, index, sizes",
+    rows: path::rows,
+}];
+
+/// Names for the command line.
+pub(crate) fn names() -> Vec<&'static str> {
+    BENCHES.iter().map(|bench| bench.name).collect()
+}
+
+/// Runs a bench. Fails when a bar does not hold; a bar that was not measured neither holds nor fails.
+pub(crate) fn bench(
+    repository: &Repository,
+    name: &str,
+    options: Options,
+    json: Option<&Path>,
+) -> Result<(), XtaskError> {
+    crate::tools::check()?;
+    // The command line takes only names of the table.
+    for bench in BENCHES.iter().filter(|bench| bench.name == name) {
+        let rows = (bench.rows)(repository, options)?;
+        println!("\n== {}: {}", bench.name, bench.about);
+        print!("{}", row::table(&rows));
+        if let Some(path) = json {
+            fs::write(path, row::to_json(&rows)).map_err(XtaskError::io(path))?;
+        }
+        let missed = rows.iter().filter(|row| row.holds() == Some(false)).count();
+        if missed > 0 {
+            return Err(XtaskError::Bars { missed, bars: rows.len() });
+        }
+    }
+    Ok(())
+}

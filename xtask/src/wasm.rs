@@ -1,0 +1,198 @@
+//! The WebAssembly builds: cargo, wasm-bindgen of exactly the locked version (a library here, so one Cargo.lock pins both
+//! halves), wasm-opt from npm's binaryen, and a look into the result.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wasm_bindgen_cli_support::Bindgen;
+use wasmparser::{BinaryReaderError, Parser, Payload};
+
+use crate::error::XtaskError;
+use crate::repository::Repository;
+use crate::run::run;
+use crate::size::Size;
+
+/// What rustc and wasm-opt may use. All browsers of the last years have these; relaxed SIMD is not among them.
+const WASM_FEATURES: &[&str] = &[
+    "--enable-simd",
+    "--enable-bulk-memory",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-reference-types",
+    "--enable-multivalue",
+];
+
+/// A crate's WebAssembly build.
+#[derive(Debug)]
+pub(crate) struct Build {
+    /// The crate and its features, as arguments of cargo.
+    pub(crate) package: &'static str,
+    /// What the files are called.
+    pub(crate) stem: &'static str,
+    /// Whether its kernels must have come out as SIMD.
+    pub(crate) simd: bool,
+}
+
+/// What browsers load.
+pub(crate) const CORE: Build =
+    Build { package: "-p nearshelf --no-default-features --features wasm", stem: "nearshelf", simd: true };
+
+/// Builds the core into `pkg-js/wasm` and prints its size.
+pub(crate) fn build_core(repository: &Repository) -> Result<(), XtaskError> {
+    build(repository, &CORE, &repository.wasm())?;
+    Size::wasm(repository)?.check()
+}
+
+/// Builds a crate and puts `STEM.js`, `STEM.d.ts` and `STEM_bg.wasm` into `out`.
+///
+/// The files are made in the build folder and moved over only when they have passed the checks.
+pub(crate) fn build(repository: &Repository, build: &Build, out: &Path) -> Result<(), XtaskError> {
+    let compiled = compile(repository, build)?;
+    let staging = repository.target.join("wasm-bindgen").join(build.stem);
+    bind(&compiled, build.stem, &staging)?;
+
+    let module = format!("{}_bg.wasm", build.stem);
+    let optimised = staging.join("optimised.wasm");
+    let mut wasm_opt = repository.command(repository.root.join("node_modules/.bin/wasm-opt"));
+    wasm_opt.arg("-O3").args(WASM_FEATURES).arg(staging.join(&module)).arg("-o").arg(&optimised);
+    run(&mut wasm_opt)?;
+    let bytes = fs::read(&optimised).map_err(XtaskError::io(&optimised))?;
+    check(&optimised, &bytes, build)?;
+
+    fs::create_dir_all(out).map_err(XtaskError::io(out))?;
+    for (from, to) in [
+        (staging.join(format!("{}.js", build.stem)), format!("{}.js", build.stem)),
+        (staging.join(format!("{}.d.ts", build.stem)), format!("{}.d.ts", build.stem)),
+        (optimised, module),
+    ] {
+        fs::copy(&from, out.join(to)).map_err(XtaskError::io(&from))?;
+    }
+    Ok(())
+}
+
+/// `cargo rustc` rather than `crate-type` in Cargo.toml: native builds need no dynamic library.
+fn compile(repository: &Repository, build: &Build) -> Result<PathBuf, XtaskError> {
+    let mut cargo = repository.cargo("rustc --profile wasm --lib --target wasm32-unknown-unknown --crate-type cdylib");
+    cargo.args(build.package.split_whitespace());
+    cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-C target-feature=+simd128");
+    run(&mut cargo)?;
+    Ok(repository.target.join("wasm32-unknown-unknown/wasm").join(format!("{}.wasm", build.stem)))
+}
+
+fn bind(compiled: &Path, stem: &str, out: &Path) -> Result<(), XtaskError> {
+    let mut bindgen = Bindgen::new();
+    bindgen
+        .input_path(compiled)
+        .out_name(stem)
+        .typescript(true)
+        .remove_name_section(true)
+        .remove_producers_section(true);
+    let result = bindgen.web(true).and_then(|bindgen| bindgen.generate(out));
+    result.map_err(|error| XtaskError::Bindgen { path: compiled.to_owned(), reason: format!("{error:#}") })
+}
+
+/// A host offers what wasm-bindgen wrote and nothing else: an import of `env` means that code for another system was
+/// linked in. And without SIMD instructions the kernels fell back to scalars, which no test of results would show.
+fn check(path: &Path, bytes: &[u8], build: &Build) -> Result<(), XtaskError> {
+    let content = |found, expected, remedy| XtaskError::Content { path: path.to_owned(), found, expected, remedy };
+    let facts = Facts::of(bytes).map_err(|error| {
+        content(error.to_string(), "a WebAssembly module", "build it again with `cargo xtask wasm`")
+    })?;
+    let bindings = format!("./{}_bg.js", build.stem);
+    if let Some(foreign) =
+        facts.imports.iter().find(|import| import.split_once(' ').is_none_or(|(from, _)| from != bindings))
+    {
+        return Err(content(
+            format!("an import of `{foreign}`"),
+            "imports of the wasm-bindgen module only",
+            "look for a dependency that is not made for wasm32-unknown-unknown",
+        ));
+    }
+    println!("{}: {} imports, {} SIMD instructions", path.display(), facts.imports.len(), facts.simd);
+    if build.simd && facts.simd == 0 {
+        return Err(content(
+            "no SIMD instruction".to_owned(),
+            "kernels built with simd128",
+            "look for RUSTFLAGS or build.rustflags, which override the target's flags",
+        ));
+    }
+    Ok(())
+}
+
+/// What a module shows of itself.
+#[derive(Debug, Default)]
+struct Facts {
+    /// `module name`, as often as imported.
+    imports: Vec<String>,
+    /// Instructions of the SIMD proposal.
+    simd: usize,
+}
+
+impl Facts {
+    /// The byte that every SIMD instruction starts with.
+    const SIMD_PREFIX: u8 = 0xfd;
+
+    fn of(bytes: &[u8]) -> Result<Self, BinaryReaderError> {
+        let mut facts = Self::default();
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload? {
+                Payload::ImportSection(section) => {
+                    for import in section.into_imports() {
+                        let import = import?;
+                        facts.imports.push(format!("{} {}", import.module, import.name));
+                    }
+                }
+                Payload::CodeSectionEntry(body) => {
+                    let mut operators = body.get_operators_reader()?;
+                    while !operators.eof() {
+                        facts.simd += usize::from(bytes[operators.original_position()] == Self::SIMD_PREFIX);
+                        operators.read()?;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(facts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `(module (import FROM "f" (func)) (func (v128.const i32x4 …) (drop)))`, or the body `nop nop` without SIMD.
+    fn module(from: &str, simd: bool) -> Vec<u8> {
+        let import = [&[1, from.len() as u8], from.as_bytes(), &[1, b'f', 0, 0]].concat();
+        let code = if simd { [&[0xfd, 0x0c][..], &[0xfd; 16], &[0x1a]].concat() } else { vec![0x01, 0x01] };
+        let body = [&[0][..], &code, &[0x0b]].concat();
+        let mut bytes = b"\0asm\x01\0\0\0".to_vec();
+        for (id, section) in
+            [(1, vec![1, 0x60, 0, 0]), (2, import), (3, vec![1, 0]), (10, [&[1, body.len() as u8][..], &body].concat())]
+        {
+            bytes.extend([id, section.len() as u8]);
+            bytes.extend(section);
+        }
+        bytes
+    }
+
+    fn checked(bytes: &[u8]) -> Result<(), String> {
+        check(Path::new("core.wasm"), bytes, &CORE).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn accepts_bindings_and_simd() {
+        checked(&module("./nearshelf_bg.js", true)).unwrap();
+        assert_eq!(Facts::of(&module("env", true)).unwrap().simd, 1, "the bytes of a constant are not instructions");
+    }
+
+    #[test]
+    fn refuses_foreign_imports_scalar_code_and_cut_modules() {
+        let error = checked(&module("env", true)).unwrap_err();
+        assert!(error.contains("core.wasm: found an import of `env f`"), "{error}");
+        assert!(checked(&module("./nearshelf_bg.js", false)).unwrap_err().contains("no SIMD instruction"));
+        let whole = module("./nearshelf_bg.js", true);
+        assert!(checked(&whole[..whole.len() - 3]).is_err());
+        assert!(checked(b"").is_err());
+    }
+}
