@@ -14,7 +14,9 @@ pub mod metrics;
 pub mod platform;
 pub mod rank;
 pub mod recommend;
+pub mod release;
 pub mod shard;
+pub mod sync;
 pub mod towers;
 
 pub use digest::Digest;
