@@ -162,7 +162,9 @@ fn recall(found: &[Vec<u32>], exact: &[Vec<u32>]) -> Recall {
 fn micros(queries: &[&[f32]], rounds: usize, mut run: impl FnMut(&[f32])) -> f64 {
     let round = |_| {
         let start = Instant::now();
-        queries.iter().for_each(|query| run(query));
+        for query in queries {
+            run(query);
+        }
         start.elapsed().as_secs_f64() * 1e6 / queries.len().max(1) as f64
     };
     (0..rounds.max(1)).map(round).fold(f64::INFINITY, f64::min)
@@ -208,7 +210,9 @@ mod tests {
         // The inner product prefers long vectors, which a graph of nearest points would miss.
         let (mut embeddings, queries) = mixture(4, 1500, 40, 16);
         for (row, vector) in embeddings.chunks_exact_mut(16).enumerate() {
-            vector.iter_mut().for_each(|x| *x *= 0.5 + (row % 7) as f32 / 4.0);
+            for x in vector {
+                *x *= 0.5 + (row % 7) as f32 / 4.0;
+            }
         }
         let params = MeasureParams { build: BuildParams::default(), ef_search: vec![DEFAULT_EF_SEARCH], rounds: 1 };
         let report = measure(&embeddings, &queries, 16, &params).unwrap();

@@ -44,7 +44,9 @@ pub(crate) fn mixture(seed: u64, count: usize, queries: usize, dim: usize) -> (V
     let centres: Vec<Vec<f32>> = (0..count.div_ceil(60)).map(|_| noise(&mut random, 1.0)).collect();
     let unit = |vector: &mut Vec<f32>| {
         let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
-        vector.iter_mut().for_each(|x| *x /= norm);
+        for x in vector {
+            *x /= norm;
+        }
     };
     let near = |random: &mut Random, centre: usize| {
         let noise = noise(random, 0.6);

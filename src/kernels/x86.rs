@@ -32,6 +32,7 @@ choose! {
 }
 
 mod avx2 {
+    #[allow(clippy::wildcard_imports, reason = "the half of this file behind one target feature")]
     use super::*;
 
     #[target_feature(enable = "avx2")]

@@ -55,12 +55,12 @@ impl Release {
     }
 
     /// The query tower.
-    pub fn query_tower(&self) -> &QueryTower {
+    pub fn query_tower(&self) -> &Arc<QueryTower> {
         &self.query_tower
     }
 
     /// The shards, in the order of the manifest.
-    pub fn shards(&self) -> impl ExactSizeIterator<Item = &Shard<Verified>> {
-        self.shards.iter().map(|shard| &**shard)
+    pub fn shards(&self) -> &[Arc<Shard<Verified>>] {
+        &self.shards
     }
 }

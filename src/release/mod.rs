@@ -50,7 +50,7 @@
 //! may not ignore is also named in `requires`, and a name there that a reader does not know is an error. A change that
 //! neither way can express raises the format.
 
-mod cards;
+mod card_ids;
 mod error;
 mod head;
 mod inspect;
@@ -63,7 +63,7 @@ mod verify;
 #[cfg(feature = "origin")]
 mod write;
 
-pub use cards::card_ids;
+pub use card_ids::card_ids;
 pub use error::ReleaseError;
 pub use head::{HEAD_LIMIT, Head, MAX_VERSION};
 pub use inspect::inspect;
@@ -89,5 +89,3 @@ const UNDERSTOOD: &[&str] = &[];
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-#[cfg(all(test, feature = "origin"))]
-mod tests_origin;

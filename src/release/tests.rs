@@ -1,5 +1,8 @@
 //! Heads, manifests and cards from outside.
 
+#[cfg(feature = "origin")]
+mod on_disk;
+
 use serde_json::{Value, json};
 
 use super::testing::{DIM, Files, cards, shard, tower};

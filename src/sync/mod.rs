@@ -1,6 +1,6 @@
 //! From what a host publishes to a release in memory, without a file, a clock or a network: the caller fetches.
 //!
-//! [`plan`](plan()) says what is missing, a pure function of what is wanted and what is held. [`ReleaseSync`] keeps both:
+//! [`plan`](plan()) says what is missing, a pure function of what is wanted and what is held. [`Assembly`] keeps both:
 //! it is given a head, says what to fetch, is given those objects in any order, and serves the release once it is whole.
 //!
 //! - A release is served whole or not at all: a new one replaces the old one when its tower and all its shards have been
@@ -12,7 +12,7 @@
 //! ```
 //! # fn fetch(path: &str) -> Vec<u8> { Vec::new() }
 //! # fn run(head: &[u8]) -> Result<(), nearshelf::sync::SyncError> {
-//! let mut sync = nearshelf::sync::ReleaseSync::default();
+//! let mut sync = nearshelf::sync::Assembly::default();
 //! let mut missing = sync.set_head(head)?;
 //! while let Some(next) = missing.first() {
 //!     missing = sync.accept(next.digest, fetch(&next.path))?;
@@ -28,7 +28,7 @@ mod state;
 
 pub use error::SyncError;
 pub use plan::{Fetch, plan};
-pub use state::{Next, ReleaseSync, Serving, Status};
+pub use state::{Assembly, Next, Serving, Status};
 
 #[cfg(test)]
 mod tests;

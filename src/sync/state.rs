@@ -13,7 +13,7 @@ use crate::towers::QueryTower;
 
 /// Brings a release together from a head and the objects that it names. Copies share them.
 #[derive(Debug, Clone, Default)]
-pub struct ReleaseSync {
+pub struct Assembly {
     /// The highest head that was accepted.
     trusted: Option<(u64, ObjectRef)>,
     serving: Option<Release>,
@@ -93,7 +93,7 @@ pub struct Next {
     pub bytes: u64,
 }
 
-impl ReleaseSync {
+impl Assembly {
     /// Takes a head, and says what to fetch for it: nothing if its release is served already.
     ///
     /// # Errors

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{Fetch, ReleaseSync, SyncError, plan};
+use super::{Assembly, Fetch, SyncError, plan};
 use crate::Digest;
 use crate::release::testing::{Files, head, shard};
 use crate::release::{Manifest, ObjectKind, ObjectRef, ReleaseError};
 
 /// Applies a plan to its end, each time with the object at the place that `pick` chooses, and gives what was fetched.
 fn apply(
-    sync: &mut ReleaseSync,
+    sync: &mut Assembly,
     files: &Files,
     mut missing: Vec<Fetch>,
     mut pick: impl FnMut(usize) -> usize,
@@ -28,17 +28,17 @@ fn apply(
     fetched
 }
 
-fn serving(files: &Files) -> ReleaseSync {
-    let mut sync = ReleaseSync::default();
+fn serving(files: &Files) -> Assembly {
+    let mut sync = Assembly::default();
     let missing = sync.set_head(&files.head()).unwrap();
     apply(&mut sync, files, missing, |_| 0);
     sync
 }
 
 /// The release that is served: version, manifest, and a search in each shard.
-fn served(sync: &ReleaseSync) -> Option<(u64, Digest, Vec<usize>)> {
+fn served(sync: &Assembly) -> Option<(u64, Digest, Vec<usize>)> {
     let release = sync.ready()?;
-    let hits = release.shards().map(|shard| shard.exact(&[1.0; 8], 3).len()).collect();
+    let hits = release.shards().iter().map(|shard| shard.exact(&[1.0; 8], 3).len()).collect();
     Some((release.version(), release.digest(), hits))
 }
 
@@ -101,7 +101,7 @@ proptest! {
         let release = sync.ready().unwrap();
         prop_assert_eq!(release.version(), 3);
         prop_assert_eq!(release.manifest(), &third.manifest);
-        prop_assert_eq!(release.shards().count(), sets[2].len());
+        prop_assert_eq!(release.shards().len(), sets[2].len());
         prop_assert!(sync.missing().is_empty() && sync.status().next.is_none());
         // Nothing of the earlier releases is kept.
         let named: BTreeSet<Digest> = third.manifest.parts().map(|(_, object)| object.digest).collect();
@@ -160,8 +160,8 @@ fn versions_never_go_back_and_mean_one_manifest() {
 fn a_late_or_foreign_object_is_unexpected() {
     let (old, new) = (Files::new(1, &[shard(1, 4)], false), Files::new(2, &[shard(2, 4)], false));
     let digest = new.manifest.shards[0].object.digest;
-    let mut sync = ReleaseSync::default();
-    let accept = |sync: &mut ReleaseSync| sync.accept(digest, new.get(digest)).unwrap_err();
+    let mut sync = Assembly::default();
+    let accept = |sync: &mut Assembly| sync.accept(digest, new.get(digest)).unwrap_err();
     assert!(matches!(accept(&mut sync), SyncError::Unexpected { found } if found == digest));
     let mut sync = serving(&old);
     assert_eq!(accept(&mut sync).code(), "sync/unexpected");

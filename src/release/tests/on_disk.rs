@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::testing::{DIM, cards, shard, tower};
-use super::{HEAD_FILE, ReleaseContent, ReleaseError, ReleaseWriter, Written, verify};
 use crate::Digest;
+use crate::release::testing::{DIM, cards, shard, tower};
+use crate::release::{HEAD_FILE, ObjectRef, ReleaseContent, ReleaseError, ReleaseWriter, Written, verify};
 use crate::shard::ShardContent;
 use crate::shard::testing::content;
 
@@ -97,7 +97,7 @@ fn a_folder_that_cannot_be_written_or_a_lost_version_keeps_the_head() {
     let kept = fs::read(&head).unwrap();
     // A folder stands where the new shard should.
     let new = ReleaseContent { shards: vec![shard(3, 4)], cards: None, ..good() };
-    fs::create_dir_all(dir.path().join(super::ObjectRef::of(&new.shards[0]).path()).join("x")).unwrap();
+    fs::create_dir_all(dir.path().join(ObjectRef::of(&new.shards[0]).path()).join("x")).unwrap();
     let error = write(dir.path(), &new).unwrap_err();
     assert!(matches!(error, ReleaseError::Io { .. }), "{error}");
     assert_eq!(fs::read(&head).unwrap(), kept);
