@@ -28,7 +28,9 @@ pub(crate) enum XtaskError {
     Bindgen { path: PathBuf, reason: String },
     #[error("{name}: {found:.3} KB brotli, expected at most {expected} KB; look for what grew with `cargo xtask wasm`")]
     Budget { name: &'static str, found: f64, expected: f64 },
-    #[error("{failed} failed; each is explained above")]
+    #[error("no check has `{words}` in its name; there are: {names}")]
+    NoCheck { words: String, names: String },
+    #[error("{failed} checks failed; each is explained above")]
     Checks { failed: usize },
     #[error("{missed} of {bars} bars missed; the table above says which")]
     Bars { missed: usize, bars: usize },
