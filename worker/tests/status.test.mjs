@@ -10,11 +10,12 @@ let worker;
 before(async () => {
   worker = new Miniflare({
     compatibilityDate: "2026-04-01",
+    scriptPath: `${folder}shim.mjs`,
+    modules: true,
     modulesRoot: folder,
-    modules: [
-      { type: "ESModule", path: `${folder}shim.mjs` },
-      { type: "ESModule", path: `${folder}build/nearshelf_worker.js` },
-      { type: "CompiledWasm", path: `${folder}build/nearshelf_worker_bg.wasm` },
+    modulesRules: [
+      { type: "ESModule", include: ["**/*.mjs", "**/*.js"] },
+      { type: "CompiledWasm", include: ["**/*.wasm"] },
     ],
   });
   await worker.ready;

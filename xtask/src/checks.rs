@@ -81,7 +81,7 @@ pub(crate) fn test(repository: &Repository, words: &[String]) -> Result<(), Xtas
     let checks = chosen(words);
     if checks.is_empty() {
         let names: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
-        return Err(XtaskError::NoCheck { words: words.join(" "), names: names.join(", ") });
+        return Err(XtaskError::NoCheck { words: words.join(" "), names: names.join("; ") });
     }
     let chromium = Chromium::look();
     let mut missing = tools::missing();

@@ -67,6 +67,8 @@ enum Task {
 fn main() -> ExitCode {
     match run(Task::parse()) {
         Ok(()) => ExitCode::SUCCESS,
+        // The checks' last line is their count.
+        Err(XtaskError::Checks { .. }) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
