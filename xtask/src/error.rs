@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum XtaskError {
-    #[error("{} before anything can be built:\n{}", if .0.len() == 1 { "one tool is missing" } else { "tools are missing" }, .0.join("\n"))]
+    #[error("install what is missing, then run this again:\n{}", .0.join("\n"))]
     MissingTools(Vec<String>),
     #[error("`{command}` ended with {status}; its output above says why")]
     Failed { command: String, status: String },
