@@ -75,8 +75,14 @@ const CHECKS: &[Check] = &[
     Check { name: "storefront tests", needs: &["storefront build"], run: storefront_tests },
 ];
 
-/// Sets up, runs every check whatever the others say, and prints what came of them.
-pub(crate) fn test(repository: &Repository) -> Result<(), XtaskError> {
+/// Sets up, runs every check whatever the others say, and prints what came of them. With words, only the checks that have
+/// one of them in their names, and what those need.
+pub(crate) fn test(repository: &Repository, words: &[String]) -> Result<(), XtaskError> {
+    let checks = chosen(words);
+    if checks.is_empty() {
+        let names: Vec<_> = CHECKS.iter().map(|check| check.name).collect();
+        return Err(XtaskError::NoCheck { words: words.join(" "), names: names.join("; ") });
+    }
     let chromium = Chromium::look();
     let mut missing = tools::missing();
     if let Chromium::Missing(line) = &chromium {
@@ -90,7 +96,20 @@ pub(crate) fn test(repository: &Repository) -> Result<(), XtaskError> {
     setup::wasm_target(repository)?;
     setup::node_modules(repository, &repository.root)?;
     setup::node_modules(repository, &worker::folder(repository))?;
-    report(&run_all(CHECKS, &Context { repository, chromium }))
+    report(&run_all(&checks, &Context { repository, chromium }))
+}
+
+fn chosen(words: &[String]) -> Vec<&'static Check> {
+    let mut wanted: Vec<&str> = Vec::new();
+    // From below: what a check needs stands above it.
+    for check in CHECKS.iter().rev() {
+        let named = words.is_empty() || words.iter().any(|word| check.name.contains(word.as_str()));
+        if named || wanted.contains(&check.name) {
+            wanted.push(check.name);
+            wanted.extend(check.needs);
+        }
+    }
+    CHECKS.iter().filter(|check| wanted.contains(&check.name)).collect()
 }
 
 /// One line of the table at the end.
@@ -102,7 +121,7 @@ struct Done {
     reason: Option<String>,
 }
 
-fn run_all(checks: &[Check], context: &Context<'_>) -> Vec<Done> {
+fn run_all(checks: &[&Check], context: &Context<'_>) -> Vec<Done> {
     let mut all: Vec<Done> = Vec::new();
     for check in checks {
         println!("\n== {}", check.name);
@@ -286,11 +305,23 @@ mod tests {
             Check { name: "d", needs: &[], run: passes },
         ];
         let repository = repository();
-        let all = run_all(&checks, &Context { repository: &repository, chromium: PathBuf::new() });
+        let all = run_all(&checks.each_ref(), &Context { repository: &repository, chromium: PathBuf::new() });
         let passed: Vec<_> = all.iter().filter(|done| done.reason.is_none()).map(|done| done.name).collect();
         assert_eq!(passed, ["d"]);
         assert!(all[2].reason.as_ref().unwrap().contains("not run"));
         assert!(matches!(report(&all), Err(XtaskError::Checks { failed: 3 })));
+    }
+
+    #[test]
+    fn words_choose_checks_with_what_they_need() {
+        let names = |words: &[&str]| -> Vec<_> {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            chosen(&words).iter().map(|check| check.name).collect()
+        };
+        assert_eq!(names(&[]).len(), CHECKS.len());
+        assert_eq!(names(&["package tests"]), ["WebAssembly build", "package build", "small release", "package tests"]);
+        assert_eq!(names(&["format", "documentation"]), ["format", "documentation"]);
+        assert!(names(&["no such check"]).is_empty());
     }
 
     #[test]

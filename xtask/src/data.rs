@@ -79,7 +79,7 @@ fn unpack(wheel: &Path, folder: &Path) -> Result<(), XtaskError> {
 
 /// Lower-case hex, padded.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum XtaskError {
-    #[error("{} before anything can be built:\n{}", if .0.len() == 1 { "one tool is missing" } else { "tools are missing" }, .0.join("\n"))]
+    #[error("install what is missing, then run this again:\n{}", .0.join("\n"))]
     MissingTools(Vec<String>),
     #[error("`{command}` ended with {status}; its output above says why")]
     Failed { command: String, status: String },
@@ -28,7 +28,9 @@ pub(crate) enum XtaskError {
     Bindgen { path: PathBuf, reason: String },
     #[error("{name}: {found:.3} KB brotli, expected at most {expected} KB; look for what grew with `cargo xtask wasm`")]
     Budget { name: &'static str, found: f64, expected: f64 },
-    #[error("{failed} failed; each is explained above")]
+    #[error("no check has `{words}` in its name; there are: {names}")]
+    NoCheck { words: String, names: String },
+    #[error("{failed} checks failed; each is explained above")]
     Checks { failed: usize },
     #[error("{missed} of {bars} bars missed; the table above says which")]
     Bars { missed: usize, bars: usize },

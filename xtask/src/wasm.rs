@@ -44,12 +44,13 @@ pub(crate) fn build_core(repository: &Repository) -> Result<(), XtaskError> {
     Size::wasm(repository)?.check()
 }
 
-/// Builds a crate and puts `STEM.js`, `STEM.d.ts` and `STEM_bg.wasm` into `out`.
+/// Builds a crate and puts `STEM.js`, `STEM.d.ts`, `STEM_bg.wasm` and what they import into `out`, which holds nothing else.
 ///
 /// The files are made in the build folder and moved over only when they have passed the checks.
 pub(crate) fn build(repository: &Repository, build: &Build, out: &Path) -> Result<(), XtaskError> {
     let compiled = compile(repository, build)?;
     let staging = repository.target.join("wasm-bindgen").join(build.stem);
+    renew(&staging)?;
     bind(&compiled, build.stem, &staging)?;
 
     let module = format!("{}_bg.wasm", build.stem);
@@ -60,13 +61,40 @@ pub(crate) fn build(repository: &Repository, build: &Build, out: &Path) -> Resul
     let bytes = fs::read(&optimised).map_err(XtaskError::io(&optimised))?;
     check(&optimised, &bytes, build)?;
 
-    fs::create_dir_all(out).map_err(XtaskError::io(out))?;
+    renew(out)?;
+    let snippets = Path::new("snippets");
+    if staging.join(snippets).is_dir() {
+        copy_folder(&staging.join(snippets), &out.join(snippets))?;
+    }
     for (from, to) in [
         (staging.join(format!("{}.js", build.stem)), format!("{}.js", build.stem)),
         (staging.join(format!("{}.d.ts", build.stem)), format!("{}.d.ts", build.stem)),
         (optimised, module),
     ] {
         fs::copy(&from, out.join(to)).map_err(XtaskError::io(&from))?;
+    }
+    Ok(())
+}
+
+/// Makes a folder empty.
+fn renew(folder: &Path) -> Result<(), XtaskError> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(XtaskError::io(folder))?;
+    }
+    fs::create_dir_all(folder).map_err(XtaskError::io(folder))
+}
+
+/// Copies the JavaScript that dependencies bring along.
+fn copy_folder(from: &Path, to: &Path) -> Result<(), XtaskError> {
+    fs::create_dir_all(to).map_err(XtaskError::io(to))?;
+    for entry in fs::read_dir(from).map_err(XtaskError::io(from))? {
+        let entry = entry.map_err(XtaskError::io(from))?;
+        let (path, copy) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_folder(&path, &copy)?;
+        } else {
+            fs::copy(&path, &copy).map_err(XtaskError::io(&path))?;
+        }
     }
     Ok(())
 }
