@@ -1,4 +1,17 @@
 //! Product recommendations computed where the shopper is.
+//!
+//! A shop's events and catalogue become typed tables (`data`) and features ([`features`]); two towers are trained on them and
+//! lowered to small programs ([`towers`]) and compared with what a shop could do without them (`evaluate`, [`metrics`]); the
+//! candidate embeddings are coded and linked ([`index`]), written as files ([`shard`]) and published ([`release`]). A client
+//! learns what to fetch ([`sync`]) and recommends by itself ([`recommend`], [`rank`]), in a browser through `wasm`.
+//!
+//! The names that most users need: [`Recommender`](recommend::Recommender), [`Request`](recommend::Request),
+//! [`Assembly`](sync::Assembly), [`Release`](release::Release), [`Manifest`](release::Manifest), [`Shard`](shard::Shard),
+//! [`QueryTower`](towers::QueryTower), [`Context`](features::Context), [`Digest`] and, at the origin, `Config` of `data`.
+//!
+//! With the feature `origin` (the default) everything is there. Without it remains what a client needs: no file, clock, thread,
+//! network or JavaScript type is in a signature there, and it gives the same bits natively and as WebAssembly. The feature
+//! `wasm` adds the boundary to JavaScript.
 #![deny(unsafe_code)]
 
 mod bytes;
@@ -18,5 +31,7 @@ pub mod release;
 pub mod shard;
 pub mod sync;
 pub mod towers;
+#[cfg(feature = "wasm")]
+pub mod wasm;
 
 pub use digest::Digest;

@@ -5,13 +5,14 @@
 //! of it; who wants to time the stages calls them one by one. The same release and request give the same list everywhere.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use crate::features::Context;
 use crate::index::{self, NodeId};
 use crate::rank::{self, Candidate};
+use crate::release::Release;
 use crate::shard::{Shard, Verified};
 use crate::towers::{self, QueryTower, TowerError};
-use crate::Digest;
 
 /// Most items that one request may ask for.
 pub const MAX_LIMIT: usize = 1000;
@@ -23,26 +24,6 @@ pub const RETRIEVED: usize = 100;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecommendError {
-    /// Parts of different releases.
-    #[error("shard {shard} was made by towers {found}, expected {expected}; take all files from one release")]
-    OtherTowers {
-        /// Position of the shard.
-        shard: usize,
-        /// As the shard says.
-        found: Digest,
-        /// As the query tower says.
-        expected: Digest,
-    },
-    /// A shard whose vectors have another length than the query embedding.
-    #[error("shard {shard} has {found} dimensions, expected {expected}; take all files from one release")]
-    Dimensions {
-        /// Position of the shard.
-        shard: usize,
-        /// As the shard says.
-        found: usize,
-        /// As the query tower says.
-        expected: usize,
-    },
     /// A limit out of range.
     #[error("limit is {found}, expected 1 to {MAX_LIMIT}; ask for fewer items")]
     Limit {
@@ -58,8 +39,6 @@ impl RecommendError {
     /// A stable name for programs.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::OtherTowers { .. } => "release/other-towers",
-            Self::Dimensions { .. } => "release/dimensions",
             Self::Limit { .. } => "request/limit",
             Self::Tower(_) => "towers/query",
         }
@@ -91,29 +70,21 @@ pub struct Query {
 /// Query tower and shards of one release, with the working memory of searches.
 #[derive(Debug)]
 pub struct Recommender {
-    tower: QueryTower,
-    shards: Vec<Shard<Verified>>,
+    tower: Arc<QueryTower>,
+    shards: Vec<Arc<Shard<Verified>>>,
     tower_scratch: towers::Scratch,
     search_scratch: index::Scratch,
 }
 
 impl Recommender {
-    /// Puts the parts of a release together.
-    ///
-    /// # Errors
-    /// [`RecommendError::OtherTowers`] or [`RecommendError::Dimensions`] if a shard is not of the tower's epoch.
-    pub fn new(tower: QueryTower, shards: Vec<Shard<Verified>>) -> Result<Self, RecommendError> {
-        let (towers, dim) = (tower.towers(), tower.schema().dim);
-        for (position, shard) in shards.iter().enumerate() {
-            if shard.towers() != towers {
-                let (found, expected) = (shard.towers(), towers);
-                return Err(RecommendError::OtherTowers { shard: position, found, expected });
-            }
-            if shard.dim() != dim {
-                return Err(RecommendError::Dimensions { shard: position, found: shard.dim(), expected: dim });
-            }
+    /// Recommends from a release. Its tower and shards are shared, not copied.
+    pub fn of(release: &Release) -> Self {
+        Self {
+            tower: Arc::clone(release.query_tower()),
+            shards: release.shards().to_vec(),
+            tower_scratch: towers::Scratch::default(),
+            search_scratch: index::Scratch::default(),
         }
-        Ok(Self { tower, shards, tower_scratch: towers::Scratch::default(), search_scratch: index::Scratch::default() })
     }
 
     /// The query tower.
@@ -121,14 +92,9 @@ impl Recommender {
         &self.tower
     }
 
-    /// The shards.
-    pub fn shards(&self) -> &[Shard<Verified>] {
-        &self.shards
-    }
-
     /// Number of candidates in all shards.
     pub fn items(&self) -> usize {
-        self.shards.iter().map(Shard::len).sum()
+        self.shards.iter().map(|shard| shard.len()).sum()
     }
 
     /// Computes the query embedding of a shopper's moment. `history` holds ids, oldest first.

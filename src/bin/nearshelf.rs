@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, Parser, Subcommand};
 use nearshelf::data::{Config, Dataset, prepare};
 use nearshelf::evaluate::{BaselineParams, Scorer, TwoTower, baselines, evaluate};
+use nearshelf::index::{MeasureParams, measure};
 use nearshelf::platform::files::write_atomically;
+use nearshelf::release;
 use nearshelf::towers::candidate::Towers;
 use nearshelf::towers::train::train;
 
@@ -47,6 +49,31 @@ enum Command {
     },
     /// Compare the towers with popularity, own counts, item neighbours and matrix factorisation on the test window
     Evaluate,
+    /// Embed and index the catalogue, and write a release
+    Build {
+        /// Folder of the release
+        #[arg(long, value_name = "DIR")]
+        release: Option<PathBuf>,
+    },
+    /// Say what a file of a release is, and what it holds
+    Inspect {
+        /// A head, manifest, shard, query tower or cards file
+        file: PathBuf,
+    },
+    /// Check every file of a release
+    Verify {
+        /// Folder of the release
+        release: PathBuf,
+    },
+    /// Measure the index against exact search
+    Bench {
+        /// What to measure
+        #[arg(value_parser = ["index"])]
+        name: String,
+        /// Write the rows as JSON, too
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
 }
 
 impl Place {
@@ -91,6 +118,22 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
         }
         Command::Train { steps } => run_train(place, *steps),
         Command::Evaluate => run_evaluate(place),
+        Command::Build { release } => {
+            let config = place.config()?;
+            let folder = release.clone().unwrap_or_else(|| place.work.join("release"));
+            println!("{}", release::build(&place.dataset(&config)?.items, &Towers::read(&place.run())?, &config, &folder)?);
+            Ok(())
+        }
+        Command::Inspect { file } => {
+            let bytes = std::fs::read(file).map_err(|error| named(file, &error))?;
+            print!("{}", release::inspect(&bytes).map_err(|error| named(file, &error))?);
+            Ok(())
+        }
+        Command::Verify { release } => {
+            print!("{}", release::verify(release).map_err(|error| named(release, &error))?);
+            Ok(())
+        }
+        Command::Bench { json, .. } => run_bench(place, json.as_deref()),
     }
 }
 
@@ -126,6 +169,34 @@ fn run_evaluate(place: &Place) -> Outcome {
     println!("{report}");
     write(&place.work.join("evaluation.md"), report.to_markdown().as_bytes())?;
     write(&place.work.join("evaluation.json"), report.to_json().as_bytes())
+}
+
+fn run_bench(place: &Place, json: Option<&Path>) -> Outcome {
+    let config = place.config()?;
+    let dataset = place.dataset(&config)?;
+    let towers = TwoTower::new(&dataset, Towers::read(&place.run())?)?;
+    let queries = towers.queries()?;
+    let ef_search = config.index.ef_search;
+    let params = MeasureParams { build: release::build_params(&config), ef_search: vec![ef_search], rounds: 3 };
+    let report = measure(towers.embeddings(), &queries, config.model.dim, &params)?;
+    println!("{report}");
+    let (codes, graph) = (report.codes_against_f32.at_100, report.graph[0].against_codes.at_100);
+    let row = |name: &str, value: f64, bar: f64| {
+        serde_json::json!({
+            "name": name, "value": value, "unit": "recall@100", "peer": "exact search", "peer_value": 1.0,
+            "ratio": value, "bar": format!(">= {bar}"), "holds": value >= bar,
+        })
+    };
+    let graph_name = format!("HNSW at ef_search {ef_search} against a scan of the codes");
+    let rows = [row(&graph_name, graph, 0.98), row("int8 codes against single precision", codes, 0.97)];
+    match json {
+        Some(file) => write(file, serde_json::to_string_pretty(&rows)?.as_bytes()),
+        None => Ok(()),
+    }
+}
+
+fn named(path: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("{}: {error}", path.display())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Outcome {

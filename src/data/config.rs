@@ -285,6 +285,8 @@ pub struct TrainConfig {
     pub id_dropout: f32,
     /// Share of the queries whose history is cut to a few of its newest items, 0 to 1. Up: better for new shoppers.
     pub history_dropout: f32,
+    /// Share of the context's values that are hidden, each by itself, 0 to 1: what is missing at serving was then trained.
+    pub context_dropout: f32,
     /// A basket is half as likely to be drawn when it is this many days older; 0 draws all alike.
     pub half_life_days: f32,
     /// A basket of `n` targets is drawn `n^basket_power` times as often as one with one target, 0 to 1.
@@ -322,6 +324,7 @@ impl Default for TrainConfig {
             log_q: 1.0,
             id_dropout: 0.1,
             history_dropout: 0.1,
+            context_dropout: 0.2,
             half_life_days: 60.0,
             basket_power: 0.5,
             targets_of_basket: Targets::All,

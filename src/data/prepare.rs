@@ -243,9 +243,9 @@ impl<'a> Preparation<'a> {
         writer.write_record(header).map_err(failed)?;
         for table in TABLES.iter().filter(|table| users || **table != "users") {
             let ids = match *table {
-                "catalogue" => "NULL, item, NULL",
+                "catalogue" => "NULL AS user_id, item, NULL AS id",
                 "events" => "user_id, item, id",
-                _ => "user_id, NULL, NULL",
+                _ => "user_id, NULL AS item, NULL AS id",
             };
             let text = format!(
                 "SELECT '{table}', record, reason, value, {ids} FROM {table} WHERE reason IS NOT NULL ORDER BY record"

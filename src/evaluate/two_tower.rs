@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use super::Scorer;
 use crate::data::Dataset;
+use crate::features::Context;
 use crate::kernels::gemv_f32;
 use crate::towers::candidate::Towers;
 use crate::towers::train::{context, training_events};
@@ -58,9 +59,9 @@ impl<'d> TwoTower<'d> {
         let schema = self.query.schema();
         let history = schema.history.distinct(events.iter().rev().map(|event| event.item as usize));
         let rows = history.iter().map(|(item, count)| (&self.embeddings[item * schema.dim..][..schema.dim], *count));
-        let mut moment = *last;
-        moment.time_ms = self.dataset.test_from_ms;
-        let vector = schema.assemble(rows, &context(self.dataset, user, &moment))?;
+        // Nobody shops at the moment of the split: hour and weekday are unknown.
+        let context = Context { now_ms: None, ..context(self.dataset, user, last) };
+        let vector = schema.assemble(rows, &context)?;
         self.query.embed(&vector, scratch).map(|embedding| Some(embedding.to_vec()))
     }
 }

@@ -59,6 +59,10 @@ mod manifest;
 mod object;
 
 #[cfg(feature = "origin")]
+mod build;
+#[cfg(feature = "origin")]
+mod cards;
+#[cfg(feature = "origin")]
 mod verify;
 #[cfg(feature = "origin")]
 mod write;
@@ -70,6 +74,10 @@ pub use inspect::inspect;
 pub use loaded::Release;
 pub use manifest::{ENGINE, LAYOUT_SINGLE, MAX_NAME, MAX_SHARDS, Manifest, ManifestShard, Part};
 pub use object::{ObjectKind, ObjectRef};
+#[cfg(feature = "origin")]
+pub use build::{BuildError, BuildReport, build, build_params};
+#[cfg(feature = "origin")]
+pub use cards::{Card, Cards};
 #[cfg(feature = "origin")]
 pub use verify::{Report, open, verify};
 #[cfg(feature = "origin")]

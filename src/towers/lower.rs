@@ -294,7 +294,12 @@ impl<'m> Lowering<'m> {
         if inputs.len() != 2 || op.q_params.is_some() {
             return self.refuse(node, "an Einstein sum that is no product of two");
         }
-        let Some(plan) = ProductPlan::of(op) else { return self.refuse(node, "an Einstein sum with a repeated axis") };
+        let expression = format!("the Einstein sum {}", op.axes);
+        let Some(plan) = ProductPlan::of(op) else { return self.refuse(node, &expression) };
+        let long = inputs.iter().zip(&plan.units).any(|(wire, axes)| axes.iter().any(|axis| wire.shape[*axis] != 1));
+        if long || plan.new_axes.iter().any(|axis| shape[*axis] != 1) {
+            return self.refuse(node, &expression);
+        }
         let a = Wire { source: self.permute(node, &inputs[0], &plan.orders[0])?, shape: vec![] };
         let b = Wire { source: self.permute(node, &inputs[1], &plan.orders[1])?, shape: vec![] };
         let size = |axes: &[usize], wire: &Wire| axes.iter().map(|axis| wire.shape[*axis] as u32).product::<u32>();
@@ -302,10 +307,10 @@ impl<'m> Lowering<'m> {
         let n = size(&plan.axes_of_b, &inputs[1]);
         let (a, b) = (self.operand(node, &a)?, self.operand(node, &b)?);
         let product = self.push(Op::MatMul { a, b, batch, m, n, k });
-        let product_shape = plan.output.iter().map(|axis| shape[*axis]).collect();
-        let back: Vec<usize> = (0..shape.len())
-            .map(|axis| plan.output.iter().position(|from| *from == axis).unwrap_or(axis))
-            .collect();
+        let output = [&plan.new_axes[..], &plan.output].concat();
+        let product_shape = output.iter().map(|axis| shape[*axis]).collect();
+        let back: Vec<usize> =
+            (0..shape.len()).filter_map(|axis| output.iter().position(|from| *from == axis)).collect();
         self.permute(node, &Wire { source: product, shape: product_shape }, &back)
     }
 
@@ -332,8 +337,12 @@ impl<'m> Lowering<'m> {
 
 /// How an Einstein sum becomes a product: which axes of either operand are batch, rows and summed.
 struct ProductPlan {
-    /// Order of the axes of both operands: batch, own, summed.
+    /// Order of the axes of both operands: units, batch, own, summed.
     orders: [Vec<usize>; 2],
+    /// Axes that only one operand has and that do not reach the output: of length 1, or it is no product.
+    units: [Vec<usize>; 2],
+    /// Axes that only the output has, of length 1.
+    new_axes: Vec<usize>,
     /// Batch, own and summed axes of the left operand.
     axes_of_a: [Vec<usize>; 3],
     /// Own axes of the right operand.
@@ -344,7 +353,7 @@ struct ProductPlan {
 
 impl ProductPlan {
     fn of(op: &EinSum) -> Option<Self> {
-        let mut groups: [Vec<&Axis>; 4] = Default::default();
+        let mut groups: [Vec<&Axis>; 7] = Default::default();
         for axis in op.axes.iter_all_axes() {
             let slots = [&axis.inputs[0], &axis.inputs[1], &axis.outputs[0]];
             if slots.iter().any(|slot| slot.len() > 1) {
@@ -355,17 +364,25 @@ impl ProductPlan {
                 [true, false, true] => 1,
                 [false, true, true] => 2,
                 [true, true, false] => 3,
-                _ => return None,
+                [true, false, false] => 4,
+                [false, true, false] => 5,
+                [false, false, true] => 6,
+                [false, false, false] => return None,
             };
             groups[group].push(axis);
         }
-        let [batch, left, right, summed] = groups;
+        let [batch, left, right, summed, unit_a, unit_b, new] = groups;
         let of = |axes: &[&Axis], operand: usize| axes.iter().map(|axis| axis.inputs[operand][0]).collect::<Vec<_>>();
         let outputs = [&batch, &left, &right].into_iter().flatten().map(|axis| axis.outputs[0][0]).collect();
         let axes_of_a = [of(&batch, 0), of(&left, 0), of(&summed, 0)];
         let axes_of_b = of(&right, 1);
-        let orders = [axes_of_a.concat(), [of(&batch, 1), axes_of_b.clone(), of(&summed, 1)].concat()];
-        Some(Self { orders, axes_of_a, axes_of_b, output: outputs })
+        let units = [of(&unit_a, 0), of(&unit_b, 1)];
+        let orders = [
+            [&units[0][..], &axes_of_a.concat()].concat(),
+            [units[1].clone(), of(&batch, 1), axes_of_b.clone(), of(&summed, 1)].concat(),
+        ];
+        let new_axes = new.iter().map(|axis| axis.outputs[0][0]).collect();
+        Some(Self { orders, units, new_axes, axes_of_a, axes_of_b, output: outputs })
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::data::config::RateConfig;
 
 /// Start of the accumulators: keeps the first steps from being of the size of the learning rate whatever the gradient.
-const INITIAL_ACCUMULATOR: f32 = 0.1;
+const INITIAL_ACCUMULATOR: f32 = 1e-8;
 const EPSILON: f32 = 1e-7;
 
 /// Numbers with their sums of squared gradients, row by row.

@@ -45,6 +45,8 @@ pub(crate) struct Sampler<'d> {
     schema: &'d FeatureSchema,
     config: &'d TrainConfig,
     baskets: Vec<Basket>,
+    /// Rows of the context table that stand for missing values.
+    missing: Vec<u32>,
     /// Running sums of the baskets' weights.
     cumulative: Vec<f64>,
 }
@@ -71,7 +73,8 @@ impl<'d> Sampler<'d> {
                 start = end;
             }
         }
-        (sum > 0.0).then_some(Self { dataset, schema, config, baskets, cumulative })
+        let missing = schema.category_indices(&Context::default());
+        (sum > 0.0).then_some(Self { dataset, schema, config, baskets, missing, cumulative })
     }
 
     /// All queries of one step.
@@ -101,8 +104,13 @@ impl<'d> Sampler<'d> {
         known.sort_unstable();
         known.dedup();
         let (targets, _) = targets.partial_shuffle(rng, self.config.targets);
-        let context = context(self.dataset, user, &basket[0]);
-        Query { history, context: self.schema.category_indices(&context), targets: targets.to_vec(), known }
+        let mut context = self.schema.category_indices(&context(self.dataset, user, &basket[0]));
+        for (row, missing) in context.iter_mut().zip(&self.missing) {
+            if rng.random_bool(f64::from(self.config.context_dropout)) {
+                *row = *missing;
+            }
+        }
+        Query { history, context, targets: targets.to_vec(), known }
     }
 
     fn history(&self, before: &[Event], rng: &mut ChaCha8Rng) -> Vec<(u32, f32)> {

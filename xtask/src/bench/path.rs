@@ -59,7 +59,7 @@ fn demo_rows(repository: &Repository) -> Result<Vec<Row>, XtaskError> {
     remove_work(repository, &COMPLETE_JOURNEY)?;
     let mut timings = Timings::default();
     demo::build(repository, &mut timings)?;
-    let training = Json::read(COMPLETE_JOURNEY.file(repository, "training.json"))?;
+    let training = Json::read(COMPLETE_JOURNEY.file(repository, "run/training.json"))?;
     let evaluation = Json::read(COMPLETE_JOURNEY.file(repository, "evaluation.json"))?;
     let nearshelf = evaluation.recall_at_20(NEARSHELF, "new_only")?;
     let against = |peer| {

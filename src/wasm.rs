@@ -1,0 +1,202 @@
+//! The wasm-bindgen boundary: bytes and JSON in, JSON out. It converts; the work is done by [`sync`](crate::sync) and
+//! [`recommend`](crate::recommend).
+//!
+//! Every error is a JavaScript `Error` with a stable `code`.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::prelude::*;
+
+use crate::Digest;
+use crate::features::Context;
+use crate::rank;
+use crate::recommend::{RecommendError, Recommender, Request};
+use crate::sync::{Assembly, SyncError};
+
+/// One shopper's engine: the release that is being fetched, and the one that recommends.
+#[wasm_bindgen]
+pub struct Engine {
+    assembly: Assembly,
+    /// The manifest of the release that `recommender` was made of.
+    serving: Option<Digest>,
+    recommender: Option<Recommender>,
+}
+
+#[derive(Deserialize)]
+struct RequestJson {
+    limit: usize,
+    #[serde(default)]
+    history: Vec<EventJson>,
+    #[serde(default)]
+    exclude: HashSet<String>,
+    #[serde(default)]
+    context: ContextJson,
+}
+
+/// The boundary also gets type and time of an event; the query tower of this format reads neither.
+#[derive(Deserialize)]
+struct EventJson {
+    id: String,
+}
+
+#[derive(Default, Deserialize)]
+struct ContextJson {
+    now: Option<f64>,
+    location: Option<String>,
+    #[serde(default)]
+    attributes: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct ResponseJson<'r> {
+    items: Vec<ItemJson<'r>>,
+    history: &'r [String],
+    source: &'static str,
+    timings: TimingsJson,
+}
+
+#[derive(Serialize)]
+struct ItemJson<'r> {
+    id: &'r str,
+    score: f32,
+}
+
+/// Milliseconds.
+#[derive(Serialize)]
+struct TimingsJson {
+    tower: f64,
+    search: f64,
+    rank: f64,
+}
+
+#[wasm_bindgen]
+impl Engine {
+    /// An engine without a release.
+    #[wasm_bindgen(constructor)]
+    #[expect(clippy::new_without_default, reason = "JavaScript calls the constructor")]
+    pub fn new() -> Self {
+        Self { assembly: Assembly::default(), serving: None, recommender: None }
+    }
+
+    /// Takes the bytes of `head.json`; what to fetch next, as JSON.
+    ///
+    /// # Errors
+    /// If the head is damaged or goes back in time. What served before serves on.
+    #[wasm_bindgen(js_name = setHead)]
+    pub fn set_head(&mut self, bytes: &[u8]) -> Result<String, JsValue> {
+        let missing = self.assembly.set_head(bytes).map_err(|error| sync_error(&error))?;
+        self.renew();
+        Ok(json(&missing))
+    }
+
+    /// Takes a fetched object; what is still missing, as JSON.
+    ///
+    /// # Errors
+    /// If the bytes are not what the release names. What served before serves on.
+    pub fn accept(&mut self, digest: &str, bytes: Vec<u8>) -> Result<String, JsValue> {
+        let digest = digest.parse().map_err(|error| js_error(&error, "request/digest"))?;
+        let missing = self.assembly.accept(digest, bytes).map_err(|error| sync_error(&error))?;
+        self.renew();
+        Ok(json(&missing))
+    }
+
+    /// Whether there is a release to recommend from.
+    #[wasm_bindgen(js_name = isReady)]
+    pub fn is_ready(&self) -> bool {
+        self.recommender.is_some()
+    }
+
+    /// The release that serves, as JSON.
+    ///
+    /// # Errors
+    /// If there is none yet.
+    pub fn status(&self) -> Result<String, JsValue> {
+        let status = self.assembly.status();
+        status.serving.as_ref().map(json).ok_or_else(not_ready)
+    }
+
+    /// The query embedding of a request, as [`Engine::recommend`] computes it.
+    ///
+    /// # Errors
+    /// As [`Engine::recommend`].
+    pub fn embed(&mut self, request: &str) -> Result<Vec<f32>, JsValue> {
+        let request = parse(request)?;
+        let recommender = self.recommender.as_mut().ok_or_else(not_ready)?;
+        let query = recommender.embed(&request.history, &request.context).map_err(|error| request_error(&error))?;
+        Ok(query.embedding)
+    }
+
+    /// Recommends: request and answer as JSON.
+    ///
+    /// # Errors
+    /// If there is no release yet, or the request is not right.
+    pub fn recommend(&mut self, request: &str) -> Result<String, JsValue> {
+        let request = parse(request)?;
+        let recommender = self.recommender.as_mut().ok_or_else(not_ready)?;
+        let started = now();
+        let query = recommender.embed(&request.history, &request.context).map_err(|error| request_error(&error))?;
+        let embedded = now();
+        let candidates = recommender
+            .retrieve(&query, request.limit, &request.exclude)
+            .map_err(|error| request_error(&error))?;
+        let retrieved = now();
+        let items = rank::best(candidates, request.limit);
+        let timings =
+            TimingsJson { tower: embedded - started, search: retrieved - embedded, rank: now() - retrieved };
+        let items = items.iter().map(|item| ItemJson { id: item.id, score: item.score }).collect();
+        let source = if query.history.is_empty() { "default" } else { "history" };
+        Ok(json(&ResponseJson { items, history: &query.history, source, timings }))
+    }
+}
+
+impl Engine {
+    /// Takes over a release that has become whole.
+    fn renew(&mut self) {
+        let Some(release) = self.assembly.ready() else { return };
+        if self.serving != Some(release.digest()) {
+            self.serving = Some(release.digest());
+            self.recommender = Some(Recommender::of(release));
+        }
+    }
+}
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = performance)]
+    fn now() -> f64;
+}
+
+fn parse(request: &str) -> Result<Request, JsValue> {
+    let RequestJson { limit, history, exclude, context } =
+        serde_json::from_str(request).map_err(|error| js_error(&error, "request/json"))?;
+    let history = history.into_iter().map(|event| event.id).collect();
+    let ContextJson { now, location, attributes } = context;
+    // Beyond the range of dates in JavaScript, and for NaN, the time counts as unknown.
+    let now_ms = now.filter(|now| now.abs() <= 8.64e15).map(|now| now as i64);
+    let context = Context { now_ms, location, attributes: attributes.into_iter().collect() };
+    Ok(Request { limit, history, exclude, context })
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn not_ready() -> JsValue {
+    js_error(&"no release yet, expected one; fetch what setHead and accept name first", "sync/incomplete")
+}
+
+fn sync_error(error: &SyncError) -> JsValue {
+    js_error(error, error.code())
+}
+
+fn request_error(error: &RecommendError) -> JsValue {
+    js_error(error, error.code())
+}
+
+fn js_error(error: &dyn std::fmt::Display, code: &str) -> JsValue {
+    let value = js_sys::Error::new(&error.to_string());
+    // Setting a property of a fresh object cannot fail.
+    let _ = js_sys::Reflect::set(&value, &"code".into(), &code.into());
+    value.into()
+}

@@ -1,0 +1,85 @@
+//! Native answers that the WebAssembly build has to repeat, bit for bit.
+
+use std::path::{Path, PathBuf};
+
+use nearshelf::features::Context;
+use nearshelf::recommend::{Recommender, Request};
+use nearshelf::release;
+use nearshelf::towers::candidate::Towers;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{SEED, shop, trained};
+
+const REQUESTS: usize = 1000;
+
+fn random_request(rng: &mut ChaCha8Rng) -> Request {
+    let mut id = |below: u32| format!("item-{:04}", rng.random_range(0..below));
+    // Ids beyond the catalogue are unknown to the release.
+    let history: Vec<String> = (0..10).map(|_| id(shop::ITEMS + 20)).collect();
+    let exclude = (0..5).map(|_| id(shop::ITEMS)).collect();
+    let length = rng.random_range(0..=history.len());
+    let place = rng.random_range(0..4_usize);
+    let context = Context {
+        now_ms: rng.random_bool(0.9).then(|| rng.random_range(0..2_000_000_000_000)),
+        location: ["here", "there", "elsewhere"].get(place).map(|place| (*place).to_owned()),
+        attributes: vec![("group".to_owned(), format!("group {}", rng.random_range(0..7)))],
+    };
+    Request { limit: rng.random_range(1..=20), history: history[..length].to_vec(), exclude, context }
+}
+
+fn answer(recommender: &mut Recommender, request: &Request) -> serde_json::Value {
+    let query = recommender.embed(&request.history, &request.context).unwrap();
+    let items: Vec<_> = recommender
+        .recommend(request)
+        .unwrap()
+        .iter()
+        .map(|candidate| json!([candidate.id, candidate.score.to_bits()]))
+        .collect();
+    let embedding: Vec<u32> = query.embedding.iter().map(|number| number.to_bits()).collect();
+    let mut exclude: Vec<&String> = request.exclude.iter().collect();
+    exclude.sort();
+    let attributes: serde_json::Map<_, _> =
+        request.context.attributes.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    json!({
+        "request": {
+            "limit": request.limit,
+            "history": request.history.iter().map(|id| json!({ "id": id, "type": "view", "at": 0 })).collect::<Vec<_>>(),
+            "exclude": exclude,
+            "context": { "now": request.context.now_ms, "location": request.context.location, "attributes": attributes },
+        },
+        "embedding": embedding,
+        "history": query.history,
+        "items": items,
+    })
+}
+
+#[test]
+fn a_release_answers_the_same_whenever_it_is_opened() {
+    let trained = trained();
+    let kept = std::env::var_os("NEARSHELF_WASM_FIXTURES").map(PathBuf::from);
+    let temporary = TempDir::new().unwrap();
+    let folder = kept.as_deref().unwrap_or(temporary.path());
+    let release_folder = folder.join("release");
+    let towers = Towers::read(&trained.run()).unwrap();
+    release::build(&trained.dataset.items, &towers, &shop::config(), &release_folder).unwrap();
+    let answers = || {
+        let mut recommender = open(&release_folder);
+        let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+        (0..REQUESTS).map(|_| answer(&mut recommender, &random_request(&mut rng))).collect::<Vec<_>>()
+    };
+    let first = answers();
+    assert_eq!(first, answers(), "seed {SEED}");
+    for answer in &first {
+        let (limit, items) = (answer["request"]["limit"].as_u64().unwrap(), answer["items"].as_array().unwrap());
+        assert_eq!(items.len() as u64, limit, "{answer}");
+        assert!(items.iter().all(|item| !answer["request"]["exclude"].as_array().unwrap().contains(&item[0])));
+    }
+    std::fs::write(folder.join("answers.json"), serde_json::to_vec(&first).unwrap()).unwrap();
+}
+
+fn open(folder: &Path) -> Recommender {
+    Recommender::of(&release::open(folder).unwrap())
+}

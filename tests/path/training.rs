@@ -1,0 +1,62 @@
+//! Training: it learns, it repeats itself, and it goes on after an interruption.
+
+use std::sync::atomic::AtomicBool;
+
+use nearshelf::evaluate::{Mode, Popularity, TwoTower, evaluate};
+use nearshelf::towers::candidate::Towers;
+use nearshelf::towers::train::{files, train};
+use tempfile::TempDir;
+
+use crate::{SEED, shop, train_into, trained};
+
+#[test]
+fn towers_learn_the_taste_of_shoppers() {
+    let trained = trained();
+    let towers = TwoTower::new(&trained.dataset, Towers::read(&trained.run()).unwrap()).unwrap();
+    let popularity = Popularity::fit(&trained.dataset);
+    let report = evaluate(&trained.dataset, &[&popularity, &towers]).unwrap();
+    let recall = |name: &str| report.row(name, Mode::Repeats).unwrap().recall_at_20;
+    let (ours, theirs) = (recall("nearshelf"), recall("popularity, last 30 days"));
+    assert!(ours > 1.5 * theirs, "seed {SEED}: R@20 {ours:.3} against {theirs:.3} of popularity");
+}
+
+#[test]
+fn an_interrupted_training_ends_where_an_uninterrupted_one_does() {
+    let trained = trained();
+    let folder = TempDir::new().unwrap();
+    let run = folder.path().join("run");
+    let config = shop::config();
+    // A stop before the first step leaves a usable run, too.
+    let none = train(&trained.dataset, &config, &run, &AtomicBool::new(true)).unwrap();
+    assert_eq!(none.steps, 0);
+    Towers::read(&run).unwrap();
+    let watched = Watched::new(&trained.dataset, &config, &run);
+    assert!(watched.steps < config.train.steps, "stopped after {} steps", watched.steps);
+    let report = train_into(&trained.dataset, &config, &run);
+    assert_eq!(report.steps, config.train.steps);
+    for name in [files::QUERY, files::CANDIDATE, files::SCHEMAS] {
+        let whole = std::fs::read(trained.run().join(name)).unwrap();
+        assert!(std::fs::read(run.join(name)).unwrap() == whole, "{name} differs");
+    }
+}
+
+/// A training that is stopped once its first checkpoint is on disk.
+struct Watched {
+    steps: usize,
+}
+
+impl Watched {
+    fn new(dataset: &nearshelf::data::Dataset, config: &nearshelf::data::Config, run: &std::path::Path) -> Self {
+        let stop = AtomicBool::new(false);
+        let checkpoint = run.join(files::CHECKPOINT);
+        let before = std::fs::read(&checkpoint).unwrap();
+        std::thread::scope(|scope| {
+            let training = scope.spawn(|| train(dataset, config, run, &stop).unwrap());
+            while std::fs::read(&checkpoint).unwrap() == before && !training.is_finished() {
+                std::thread::yield_now();
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            Self { steps: training.join().unwrap().steps }
+        })
+    }
+}

@@ -1,0 +1,74 @@
+// The WebAssembly build against what the native build answered: embeddings, lists and scores, bit for bit.
+// `cargo xtask test` has both made: NEARSHELF_WASM_FIXTURES holds a release and answers.json.
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { test } from 'node:test';
+import { pathToFileURL } from 'node:url';
+
+const fixtures = resolve(process.env.NEARSHELF_WASM_FIXTURES ?? 'target/wasm-fixtures');
+const wasm = resolve(process.env.NEARSHELF_WASM_DIR ?? 'pkg-js/wasm');
+const release = join(fixtures, 'release');
+
+const { default: init, Engine } = await import(pathToFileURL(join(wasm, 'nearshelf.js')));
+await init({ module_or_path: await readFile(join(wasm, 'nearshelf_bg.wasm')) });
+
+async function engine() {
+  const engine = new Engine();
+  let missing = JSON.parse(engine.setHead(await readFile(join(release, 'head.json'))));
+  while (missing.length > 0) {
+    const [{ digest, path }] = missing;
+    missing = JSON.parse(engine.accept(digest, await readFile(join(release, path))));
+  }
+  return engine;
+}
+
+const bits = (numbers) => [...new Uint32Array(Float32Array.from(numbers).buffer)];
+
+test('the WebAssembly build repeats the native answers bit for bit', async () => {
+  const answers = JSON.parse(await readFile(join(fixtures, 'answers.json'), 'utf8'));
+  assert.equal(answers.length, 1000);
+  const wasmEngine = await engine();
+  for (const [index, expected] of answers.entries()) {
+    const request = JSON.stringify(expected.request);
+    assert.deepEqual(bits(wasmEngine.embed(request)), expected.embedding, `embedding of request ${index}`);
+    const answer = JSON.parse(wasmEngine.recommend(request));
+    assert.deepEqual(answer.history, expected.history, `history of request ${index}`);
+    const items = answer.items.map(({ id, score }) => [id, ...bits([score])]);
+    assert.deepEqual(items, expected.items, `items of request ${index}`);
+  }
+  wasmEngine.free();
+});
+
+test('what is no request is an error with a code, and the engine goes on', async () => {
+  const wasmEngine = await engine();
+  const broken = ['', '{', '{"limit":0}', '{"limit":1001}', '{"limit":-1}', '{"limit":1,"history":7}', '{"limit":1e99}'];
+  for (const request of broken) {
+    assert.throws(() => wasmEngine.recommend(request), (error) => {
+      assert.ok(error instanceof Error);
+      assert.match(error.code, /^request\/[a-z-]+$/);
+      return true;
+    }, request);
+  }
+  assert.equal(JSON.parse(wasmEngine.recommend('{"limit":3}')).items.length, 3);
+  wasmEngine.free();
+});
+
+test('every object that is cut or changed is refused by a code, and the whole one is taken afterwards', async () => {
+  const wasmEngine = new Engine();
+  const head = await readFile(join(release, 'head.json'));
+  assert.throws(() => wasmEngine.setHead(head.subarray(0, head.length - 3)), { code: /^release\// });
+  let missing = JSON.parse(wasmEngine.setHead(head));
+  while (missing.length > 0) {
+    const [{ digest, path }] = missing;
+    const bytes = await readFile(join(release, path));
+    const flipped = Uint8Array.from(bytes);
+    flipped[bytes.length >> 1] ^= 1;
+    for (const wrong of [bytes.subarray(0, bytes.length - 1), flipped, new Uint8Array()]) {
+      assert.throws(() => wasmEngine.accept(digest, wrong), { code: /^(sync|shard|release|towers)\/[a-z-]+$/ });
+    }
+    missing = JSON.parse(wasmEngine.accept(digest, bytes));
+  }
+  assert.ok(wasmEngine.isReady());
+  wasmEngine.free();
+});
