@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 use nearshelf::data::{Config, Dataset, prepare};
-use nearshelf::evaluate::{BaselineParams, Scorer, TwoTower, baselines, evaluate};
+use nearshelf::evaluate::{BaselineParams, Scorer, TwoTower, baselines, evaluate, tune_baselines};
 use nearshelf::index::{MeasureParams, measure};
 use nearshelf::platform::files::write_atomically;
 use nearshelf::release;
@@ -49,6 +49,8 @@ enum Command {
     },
     /// Compare the towers with popularity, own counts, item neighbours and matrix factorisation on the test window
     Evaluate,
+    /// Choose the baselines' knobs on the four weeks before the test, and write them beside the configuration
+    Tune,
     /// Embed and index the catalogue, and write a release
     Build {
         /// Folder of the release
@@ -118,6 +120,12 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
         }
         Command::Train { steps } => run_train(place, *steps),
         Command::Evaluate => run_evaluate(place),
+        Command::Tune => {
+            let params = tune_baselines(&place.dataset(&place.config()?)?)?;
+            let text = toml::to_string(&params)?;
+            println!("{text}");
+            write(&place.baselines(), text.as_bytes())
+        }
         Command::Build { release } => {
             let config = place.config()?;
             let folder = release.clone().unwrap_or_else(|| place.work.join("release"));

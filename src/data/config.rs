@@ -349,7 +349,7 @@ pub struct IndexConfig {
 
 impl Default for IndexConfig {
     fn default() -> Self {
-        Self { m: 16, ef_construction: 200, ef_search: 160 }
+        Self { m: 16, ef_construction: 200, ef_search: 256 }
     }
 }
 

@@ -26,7 +26,7 @@ pub use baselines::{
 pub use interactions::Interactions;
 pub use protocol::{Case, Mode, TimeSplit};
 pub use report::{Report, Row};
-pub use tune::{Trial, VALIDATION_WINDOW_MS, tune, validation_split};
+pub use tune::{Trial, VALIDATION_WINDOW_MS, tune, tune_baselines, validation_split};
 pub use two_tower::TwoTower;
 
 use crate::data::Dataset;

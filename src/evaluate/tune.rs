@@ -3,7 +3,10 @@
 //! The last four weeks before the split play the test: models are fitted to what came before them and judged on them.
 //! What is best there is fitted again to all of the training events.
 
-use super::{EvaluateError, Mode, Report, Scorer, evaluate};
+use super::{
+    Als, AlsParams, BaselineParams, EvaluateError, Interactions, ItemKnn, ItemKnnParams, Mode, Report, Scorer, Weighting,
+    evaluate,
+};
 use crate::data::Dataset;
 
 /// Milliseconds of the validation window: four weeks.
@@ -65,6 +68,47 @@ pub fn tune<P, S: Scorer>(
         .collect::<Result<Vec<_>, EvaluateError>>()?;
     trials.sort_by(|a, b| b.value().total_cmp(&a.value()));
     Ok(trials)
+}
+
+/// Tries some knobs of every baseline that has any, on the validation window of `dataset`; the best of each.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn tune_baselines(dataset: &Dataset) -> Result<BaselineParams, EvaluateError> {
+    let validation = validation_split(dataset);
+    let item_knn = tune(&validation, item_knn_grid(), |data, params| {
+        ItemKnn::fit(&Interactions::of_training(data), params)
+    })?;
+    let als = tune(&validation, als_grid(), |data, params| Als::fit(&Interactions::of_training(data), params))?;
+    let (item_knn, als) = (item_knn.into_iter().next(), als.into_iter().next());
+    Ok(BaselineParams {
+        item_knn: item_knn.map(|trial| trial.params).unwrap_or_default(),
+        als: als.map(|trial| trial.params).unwrap_or_default(),
+    })
+}
+
+fn item_knn_grid() -> Vec<ItemKnnParams> {
+    let mut grid = Vec::new();
+    for weighting in [Weighting::Binary, Weighting::Log, Weighting::Bm25] {
+        for neighbours in [20, 100, 500] {
+            for shrinkage in [10.0, 100.0] {
+                grid.push(ItemKnnParams { neighbours, shrinkage, weighting });
+            }
+        }
+    }
+    grid
+}
+
+fn als_grid() -> Vec<AlsParams> {
+    let mut grid = Vec::new();
+    for weighting in [Weighting::Binary, Weighting::Log] {
+        for alpha in [1.0, 5.0, 20.0] {
+            for (regularization, frequency_exponent) in [(10.0, 0.0), (50.0, 0.0), (1.0, 0.5)] {
+                grid.push(AlsParams { weighting, alpha, regularization, frequency_exponent, ..AlsParams::default() });
+            }
+        }
+    }
+    grid
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::codes::gather_scores;
 use super::{CodesView, GraphView, Hit, Key, NodeId, QueryCode};
 
 /// A width that reaches recall@100 of .98 with room to spare on catalogues of some ten thousands; see `measure`.
-pub const DEFAULT_EF_SEARCH: usize = 160;
+pub const DEFAULT_EF_SEARCH: usize = 256;
 
 /// The working memory of searches, kept between them so that a search allocates only its result.
 #[derive(Debug, Default)]

@@ -331,7 +331,9 @@ impl<'m> Lowering<'m> {
                 }
             }
         }
+        let remedy = "train the towers again";
         Program::new(self.inputs, self.constants, self.ops)
+            .map_err(|error| onnx_error(self.path, "weights", &error, "finite numbers in shapes that fit", remedy))
     }
 }
 

@@ -13,19 +13,24 @@ use crate::{SEED, trained};
 const INPUTS: usize = 1000;
 const TOLERANCE: f32 = 1e-5;
 
+/// Which input of either tower holds the weights of a mean.
+const QUERY_WEIGHTS: usize = 1;
+const TOKEN_WEIGHTS: usize = 2;
+
 /// Values of one run of a tower: numbers or rows of a table, input by input.
 enum Values {
     Float(Vec<f32>),
     Index(Vec<u32>),
 }
 
-/// Random inputs; `rows` bounds the indices of each index input, in order.
-fn random_inputs(program: &Program, rows: &[u32], rng: &mut ChaCha8Rng) -> Vec<Values> {
+/// Random inputs; `rows` bounds the indices of each index input, in order; input `weights` is not negative.
+fn random_inputs(program: &Program, rows: &[u32], weights: usize, rng: &mut ChaCha8Rng) -> Vec<Values> {
     let mut rows = rows.iter();
-    let draw = |(kind, length): &(InputKind, usize)| match kind {
+    let draw = |(position, (kind, length)): (usize, &(InputKind, usize))| match kind {
         // Zeros are what padding looks like.
         InputKind::Float => {
-            let number = |_| if rng.random_bool(0.1) { 0.0 } else { rng.random_range(-1.0..1.0_f32) };
+            let least = if position == weights { 0.0 } else { -1.0 };
+            let number = |_| if rng.random_bool(0.1) { 0.0 } else { rng.random_range(least..1.0_f32) };
             Values::Float((0..*length).map(number).collect())
         }
         InputKind::Index => {
@@ -33,7 +38,7 @@ fn random_inputs(program: &Program, rows: &[u32], rng: &mut ChaCha8Rng) -> Vec<V
             Values::Index((0..*length).map(|_| rng.random_range(0..below)).collect())
         }
     };
-    program.inputs().iter().map(draw).collect()
+    program.inputs().iter().enumerate().map(draw).collect()
 }
 
 fn by_program(program: &Program, values: &[Values]) -> Vec<f32> {
@@ -62,13 +67,13 @@ fn by_tract(plan: &std::sync::Arc<TypedRunnableModel>, values: &[Values]) -> Vec
     outputs[0].to_plain_array_view::<f32>().unwrap().iter().copied().collect()
 }
 
-fn check_against_tract(file: &Path, rows: &[u32], count: usize) {
+fn check_against_tract(file: &Path, rows: &[u32], weights: usize, count: usize) {
     let model = lower::read(file).unwrap();
     let program = lower::lower(file, &model).unwrap();
     let plan = model.into_runnable().unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     for input in 0..count {
-        let values = random_inputs(&program, rows, &mut rng);
+        let values = random_inputs(&program, rows, weights, &mut rng);
         let (ours, theirs) = (by_program(&program, &values), by_tract(&plan, &values));
         assert_eq!(ours.len(), theirs.len());
         let worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -81,14 +86,14 @@ fn the_query_tower_computes_what_tract_computes() {
     let trained = trained();
     let towers = nearshelf::towers::candidate::Towers::read(&trained.run()).unwrap();
     let rows = towers.query.schema().category_rows();
-    check_against_tract(&trained.run().join("query.onnx"), &[rows], INPUTS);
+    check_against_tract(&trained.run().join("query.onnx"), &[rows], QUERY_WEIGHTS, INPUTS);
 }
 
 #[test]
 fn the_candidate_tower_computes_what_tract_computes() {
     let items = trained().dataset.items.len() as u32 + 1;
     // Ids, words and labels: more rows than 16 have all tables but the one of labels.
-    check_against_tract(&trained().run().join("candidate.onnx"), &[items, 4097, 12], 200);
+    check_against_tract(&trained().run().join("candidate.onnx"), &[items, 4097, 12], TOKEN_WEIGHTS, 200);
 }
 
 /// Runs both towers with onnxruntime on inputs that this test wrote, and prints the largest difference.
@@ -121,11 +126,12 @@ fn onnxruntime_reads_the_towers_and_agrees() {
     let mut rng = ChaCha8Rng::seed_from_u64(SEED + 1);
     let items = trained.dataset.items.len() as u32 + 1;
     let mut cases = Vec::new();
-    for (name, rows) in [("query.onnx", vec![rows]), ("candidate.onnx", vec![items, 4097, 12])] {
+    let towers = [("query.onnx", vec![rows], QUERY_WEIGHTS), ("candidate.onnx", vec![items, 4097, 12], TOKEN_WEIGHTS)];
+    for (name, rows, weights) in towers {
         let file = trained.run().join(name);
         let program = lower::compile(&file).unwrap();
         // Several rows at once: the batch is symbolic in the file.
-        let batch: Vec<Vec<Values>> = (0..5).map(|_| random_inputs(&program, &rows, &mut rng)).collect();
+        let batch: Vec<Vec<Values>> = (0..5).map(|_| random_inputs(&program, &rows, weights, &mut rng)).collect();
         let output: Vec<f32> = batch.iter().flat_map(|values| by_program(&program, values)).collect();
         let inputs: Vec<serde_json::Value> = (0..program.inputs().len())
             .map(|position| {

@@ -30,7 +30,7 @@ pub fn config() -> Config {
         item = "item"
         title = ["title"]
         [split]
-        test_from = "1970-04-01"
+        test_from = "1970-03-22"
         [model]
         dim = 16
         hidden = 16
@@ -68,7 +68,7 @@ pub fn dataset(seed: u64) -> Dataset {
         event_types: vec!["purchase".into()],
         events: vec![],
         user_offsets: vec![0],
-        test_from_ms: 90 * DAY_MS,
+        test_from_ms: 80 * DAY_MS,
     };
     for user in 0..USERS {
         for basket in 0..BASKETS {
