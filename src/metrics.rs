@@ -52,8 +52,13 @@ pub fn hit_rate_at_k(recommended: &[u32], targets: &[u32], k: usize) -> f64 {
 pub fn ndcg_at_k(recommended: &[u32], targets: &[u32], k: usize) -> f64 {
     let gain = |rank: usize| 1.0 / (rank as f64 + 2.0).log2();
     let ideal: f64 = (0..k.min(targets.len())).map(gain).sum();
-    let found: f64 =
-        recommended.iter().take(k).enumerate().filter(|(_, item)| targets.contains(item)).map(|(rank, _)| gain(rank)).sum();
+    let found: f64 = recommended
+        .iter()
+        .take(k)
+        .enumerate()
+        .filter(|(_, item)| targets.contains(item))
+        .map(|(rank, _)| gain(rank))
+        .sum();
     if ideal > 0.0 { found / ideal } else { 0.0 }
 }
 
@@ -107,7 +112,10 @@ mod tests {
         assert!(close(hit_rate_at_k(&list, &targets, 1), 0.0));
         assert!(close(hit_rate_at_k(&list, &targets, 2), 1.0));
         // Hits at ranks 2 and 4; the ideal has ranks 1 to 3: 1/log2(3) + 1/log2(5) over 1 + 1/log2(3) + 1/2.
-        assert!(close(ndcg_at_k(&list, &targets, 4), (0.630_929_753_571_457_4 + 0.430_676_558_073_393_1) / 2.130_929_753_571_457_4));
+        assert!(close(
+            ndcg_at_k(&list, &targets, 4),
+            (0.630_929_753_571_457_4 + 0.430_676_558_073_393_1) / 2.130_929_753_571_457_4
+        ));
         assert!(close(search_recall_at_k(&[5, 6, 8], &[6, 7, 8], 2), 1.0 / 2.0));
         assert!(close(search_recall_at_k(&[5], &[5], 10), 1.0));
         assert!(close(coverage(&[0, 2, 0, 1]), 0.5));

@@ -137,13 +137,11 @@ impl Engine {
         let started = now();
         let query = recommender.embed(&request.history, &request.context).map_err(|error| request_error(&error))?;
         let embedded = now();
-        let candidates = recommender
-            .retrieve(&query, request.limit, &request.exclude)
-            .map_err(|error| request_error(&error))?;
+        let candidates =
+            recommender.retrieve(&query, request.limit, &request.exclude).map_err(|error| request_error(&error))?;
         let retrieved = now();
         let items = rank::best(candidates, request.limit);
-        let timings =
-            TimingsJson { tower: embedded - started, search: retrieved - embedded, rank: now() - retrieved };
+        let timings = TimingsJson { tower: embedded - started, search: retrieved - embedded, rank: now() - retrieved };
         let items = items.iter().map(|item| ItemJson { id: item.id, score: item.score }).collect();
         let source = if query.history.is_empty() { "default" } else { "history" };
         Ok(json(&ResponseJson { items, history: &query.history, source, timings }))

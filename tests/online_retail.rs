@@ -89,9 +89,12 @@ fn dataset(lines: &[(String, String, i64)]) -> Dataset {
         })
         .collect();
     events.sort_by_key(|event| (event.user, event.time_ms));
-    let item = |id: String| Item { id, title: String::new(), category: Vec::new(), brand: None, price: None, events: 0 };
+    let item =
+        |id: String| Item { id, title: String::new(), category: Vec::new(), brand: None, price: None, events: 0 };
     Dataset {
-        user_offsets: (0..=users.len()).map(|user| events.partition_point(|event| (event.user as usize) < user)).collect(),
+        user_offsets: (0..=users.len())
+            .map(|user| events.partition_point(|event| (event.user as usize) < user))
+            .collect(),
         items: items.into_iter().map(item).collect(),
         users: users.into_iter().map(|id| User { id, attributes: Vec::new() }).collect(),
         event_types: vec!["purchase".to_owned()],

@@ -155,7 +155,7 @@ function say(text: string): void {
 /** What each kind of failure means for a shopper. */
 function explain(code: string): string {
   if (/^download\/network/.test(code)) return "The shop’s shelves could not be reached. Check the connection and try again.";
-  if (/^download\/|^release\//.test(code)) return "This site has no release to show: its files are not where they should be.";
+  if (/^download\/|^release\/address$/.test(code)) return "This site has no release to show: its files are not where they should be.";
   if (/^init\//.test(code)) return "The engine did not start. This browser may be too old, or a setting forbids WebAssembly.";
   return "A file of this shop arrived damaged, so it was not used. Trying again often helps; else the release has to be published again.";
 }

@@ -129,7 +129,10 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
         Command::Build { release } => {
             let config = place.config()?;
             let folder = release.clone().unwrap_or_else(|| place.work.join("release"));
-            println!("{}", release::build(&place.dataset(&config)?.items, &Towers::read(&place.run())?, &config, &folder)?);
+            println!(
+                "{}",
+                release::build(&place.dataset(&config)?.items, &Towers::read(&place.run())?, &config, &folder)?
+            );
             Ok(())
         }
         Command::Inspect { file } => {

@@ -93,7 +93,8 @@ pub fn evaluate(dataset: &Dataset, scorers: &[&dyn Scorer]) -> Result<Report, Ev
     if cases.is_empty() {
         return Err(EvaluateError::NoCases { cold_users: split.cold_users });
     }
-    let trial = Arena { split: &split, cases: &cases, new_only: &split.cases(Mode::NewOnly), items: dataset.items.len() };
+    let trial =
+        Arena { split: &split, cases: &cases, new_only: &split.cases(Mode::NewOnly), items: dataset.items.len() };
     let mut rows = Vec::new();
     for scorer in scorers {
         rows.extend(trial.run(*scorer)?);

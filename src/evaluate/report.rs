@@ -56,9 +56,11 @@ impl Report {
         let rule: Vec<String> = widths
             .iter()
             .enumerate()
-            .map(|(column, &width)| {
-                if column < TEXT_COLUMNS { "-".repeat(width) } else { format!("{}:", "-".repeat(width - 1)) }
-            })
+            .map(
+                |(column, &width)| {
+                    if column < TEXT_COLUMNS { "-".repeat(width) } else { format!("{}:", "-".repeat(width - 1)) }
+                },
+            )
             .collect();
         let rows: String = cells[1..].iter().map(line).collect();
         format!("{}| {} |\n{rows}\n{}\n", line(&cells[0]), rule.join(" | "), self.note())
@@ -168,7 +170,10 @@ mod tests {
 ";
         assert_eq!(report().to_markdown(), markdown);
         let plain = report().to_string();
-        assert_eq!(plain.lines().nth(1), Some("new only  ItemKNN     0.1235   0.2500  1.0000       0.0000  0.5000  12"));
+        assert_eq!(
+            plain.lines().nth(1),
+            Some("new only  ItemKNN     0.1235   0.2500  1.0000       0.0000  0.5000  12")
+        );
     }
 
     #[test]

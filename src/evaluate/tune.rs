@@ -4,8 +4,8 @@
 //! What is best there is fitted again to all of the training events.
 
 use super::{
-    Als, AlsParams, BaselineParams, EvaluateError, Interactions, ItemKnn, ItemKnnParams, Mode, Report, Scorer, Weighting,
-    evaluate,
+    Als, AlsParams, BaselineParams, EvaluateError, Interactions, ItemKnn, ItemKnnParams, Mode, Report, Scorer,
+    Weighting, evaluate,
 };
 use crate::data::Dataset;
 
@@ -76,9 +76,8 @@ pub fn tune<P, S: Scorer>(
 /// As [`evaluate`].
 pub fn tune_baselines(dataset: &Dataset) -> Result<BaselineParams, EvaluateError> {
     let validation = validation_split(dataset);
-    let item_knn = tune(&validation, item_knn_grid(), |data, params| {
-        ItemKnn::fit(&Interactions::of_training(data), params)
-    })?;
+    let item_knn =
+        tune(&validation, item_knn_grid(), |data, params| ItemKnn::fit(&Interactions::of_training(data), params))?;
     let als = tune(&validation, als_grid(), |data, params| Als::fit(&Interactions::of_training(data), params))?;
     let (item_knn, als) = (item_knn.into_iter().next(), als.into_iter().next());
     Ok(BaselineParams {

@@ -108,15 +108,9 @@ impl ItemSchema {
         let brand = item.brand.as_ref();
         labels.push(brand.map_or(brands_from as u32, |brand| row(&self.brands, brand, brands_from)));
         let words = tokens(&item.title).take(self.max_tokens);
-        let numbers = log_price(item).map_or([0.0; NUMBERS], |log| {
-            [(log as f32 - self.log_price_mean) / self.log_price_std, rank, 1.0]
-        });
-        ItemFeatures {
-            id,
-            tokens: words.map(|word| 1 + bucket(&word, self.token_buckets)).collect(),
-            labels,
-            numbers,
-        }
+        let numbers = log_price(item)
+            .map_or([0.0; NUMBERS], |log| [(log as f32 - self.log_price_mean) / self.log_price_std, rank, 1.0]);
+        ItemFeatures { id, tokens: words.map(|word| 1 + bucket(&word, self.token_buckets)).collect(), labels, numbers }
     }
 }
 
@@ -191,8 +185,7 @@ mod tests {
 
     #[test]
     fn prices_rank_within_their_category() {
-        let items: Vec<Item> =
-            [3.0, 1.0, 2.0].iter().map(|p| item("x", "t", &["a"], None, Some(*p))).collect();
+        let items: Vec<Item> = [3.0, 1.0, 2.0].iter().map(|p| item("x", "t", &["a"], None, Some(*p))).collect();
         assert_eq!(price_ranks(&items), [1.0, -1.0, 0.0]);
     }
 }

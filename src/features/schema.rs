@@ -5,8 +5,8 @@ use std::hash::Hash;
 
 use serde::{Deserialize, Serialize};
 
-use super::hashing::bucket;
 use super::FeatureError;
+use super::hashing::bucket;
 
 /// Most categorical features that a schema may have.
 pub const MAX_CATEGORIES: usize = 64;
@@ -164,9 +164,7 @@ impl FeatureSchema {
         for category in &self.categories {
             let (cardinality, sorted) = match category {
                 Categorical::Location { buckets } => (u64::from(*buckets) + 1, true),
-                Categorical::Attribute { values, .. } => {
-                    (values.len() as u64 + 1, values.is_sorted_by(|a, b| a < b))
-                }
+                Categorical::Attribute { values, .. } => (values.len() as u64 + 1, values.is_sorted_by(|a, b| a < b)),
                 Categorical::Hour | Categorical::Weekday => (25, true),
             };
             let size_ok = (2..=u64::from(MAX_CARDINALITY)).contains(&cardinality);

@@ -25,8 +25,7 @@ impl<'a> MatrixRef<'a> {
 
     fn holds(&self, rows: usize, columns: usize) -> bool {
         let reach = |count: usize, stride: usize| count.checked_sub(1)?.checked_mul(stride);
-        let last = reach(rows, self.row_stride)
-            .and_then(|row| row.checked_add(reach(columns, self.column_stride)?));
+        let last = reach(rows, self.row_stride).and_then(|row| row.checked_add(reach(columns, self.column_stride)?));
         last.is_some_and(|last| last < self.values.len() && isize::try_from(last).is_ok())
     }
 }

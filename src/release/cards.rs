@@ -76,7 +76,11 @@ mod tests {
             price,
             events: 7,
         };
-        let items = [item("a", Some("z"), &["x", "y"], Some(1.296)), item("b", None, &[], None), item("c", Some("k"), &["x"], None)];
+        let items = [
+            item("a", Some("z"), &["x", "y"], Some(1.296)),
+            item("b", None, &[], None),
+            item("c", Some("k"), &["x"], None),
+        ];
         let expected = concat!(
             r#"{"format":1,"brands":["k","z"],"categories":[["x"],["x","y"]],"#,
             r#""items":[["a","A",1,1,130,7],["b","B",-1,-1,-1,7],["c","C",0,0,-1,7]]}"#

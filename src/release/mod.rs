@@ -67,17 +67,17 @@ mod verify;
 #[cfg(feature = "origin")]
 mod write;
 
+#[cfg(feature = "origin")]
+pub use build::{BuildError, BuildReport, build, build_params};
 pub use card_ids::card_ids;
+#[cfg(feature = "origin")]
+pub use cards::{Card, Cards};
 pub use error::ReleaseError;
 pub use head::{HEAD_LIMIT, Head, MAX_VERSION};
 pub use inspect::inspect;
 pub use loaded::Release;
 pub use manifest::{ENGINE, LAYOUT_SINGLE, MAX_NAME, MAX_SHARDS, Manifest, ManifestShard, Part};
 pub use object::{ObjectKind, ObjectRef};
-#[cfg(feature = "origin")]
-pub use build::{BuildError, BuildReport, build, build_params};
-#[cfg(feature = "origin")]
-pub use cards::{Card, Cards};
 #[cfg(feature = "origin")]
 pub use verify::{Report, open, verify};
 #[cfg(feature = "origin")]

@@ -32,7 +32,8 @@ type Node = TypedNode;
 /// [`TowerError::Io`], or [`TowerError::Onnx`] naming the node that tract cannot read.
 pub fn read(path: &Path) -> Result<TypedModel, TowerError> {
     let bytes = std::fs::read(path).map_err(|source| TowerError::Io { path: path.into(), source })?;
-    let foreign = |error: TractError| onnx_error(path, "graph", &error, READABLE, "export the tower again as ONNX opset 17");
+    let foreign =
+        |error: TractError| onnx_error(path, "graph", &error, READABLE, "export the tower again as ONNX opset 17");
     let mut model = onnx().model_for_read(&mut &bytes[..]).map_err(foreign)?;
     let nothing = model.inputs.is_empty() || model.outputs.len() != 1;
     if nothing {
@@ -393,9 +394,9 @@ fn product(lengths: &[usize]) -> u32 {
 }
 
 fn floats(tensor: &Tensor) -> Option<Vec<f32>> {
-    (tensor.datum_type() == DatumType::F32).then(|| tensor.to_plain_array_view::<f32>().ok())?.map(|view| {
-        view.iter().copied().collect()
-    })
+    (tensor.datum_type() == DatumType::F32)
+        .then(|| tensor.to_plain_array_view::<f32>().ok())?
+        .map(|view| view.iter().copied().collect())
 }
 
 fn moved(rank: usize, from: usize, to: usize) -> Vec<usize> {

@@ -75,11 +75,7 @@ impl Program {
     ///
     /// # Errors
     /// [`TowerError::Program`] for anything that [`Program::run`] could not run.
-    pub fn new(
-        inputs: Vec<(InputKind, usize)>,
-        constants: Vec<Vec<f32>>,
-        ops: Vec<Op>,
-    ) -> Result<Self, TowerError> {
+    pub fn new(inputs: Vec<(InputKind, usize)>, constants: Vec<Vec<f32>>, ops: Vec<Op>) -> Result<Self, TowerError> {
         check("inputs", inputs.len(), 1, MAX_INPUTS)?;
         check("operations", ops.len(), 1, MAX_OPERATIONS)?;
         for (_, length) in &inputs {

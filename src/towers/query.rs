@@ -121,8 +121,7 @@ impl QueryTower {
     /// # Errors
     /// [`TowerError::Input`] if `query` was not assembled with this tower's schema.
     pub fn embed<'s>(&self, query: &FeatureVector, scratch: &'s mut Scratch) -> Result<&'s [f32], TowerError> {
-        let inputs =
-            [Input::Float(&query.history), Input::Float(&query.weights), Input::Index(&query.categories)];
+        let inputs = [Input::Float(&query.history), Input::Float(&query.weights), Input::Index(&query.categories)];
         self.program.run(&inputs[..self.program.inputs().len().min(inputs.len())], scratch)
     }
 

@@ -43,6 +43,10 @@ fn trained() -> &'static Trained {
     })
 }
 
-fn train_into(dataset: &Dataset, config: &nearshelf::data::Config, run: &Path) -> nearshelf::towers::train::TrainReport {
+fn train_into(
+    dataset: &Dataset,
+    config: &nearshelf::data::Config,
+    run: &Path,
+) -> nearshelf::towers::train::TrainReport {
     train(dataset, config, run, &AtomicBool::new(false)).unwrap()
 }

@@ -204,7 +204,9 @@ mod tests {
     #[test]
     fn no_half_step_raises_the_objective() {
         let history = Interactions::of_training(&planted(3, 8, 10));
-        for (weighting, frequency_exponent) in [(Weighting::Binary, 0.0), (Weighting::Count, 0.0), (Weighting::Log, 1.0)] {
+        for (weighting, frequency_exponent) in
+            [(Weighting::Binary, 0.0), (Weighting::Count, 0.0), (Weighting::Log, 1.0)]
+        {
             let params =
                 AlsParams { factors: 5, regularization: 0.5, frequency_exponent, weighting, ..AlsParams::default() };
             let weights = params.weighting.apply(&history);

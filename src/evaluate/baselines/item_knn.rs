@@ -156,7 +156,10 @@ mod tests {
             for user in 0..history.rows() {
                 model.score(user as u32, &mut scores);
                 for (score, wanted) in scores.iter().zip(naive(&history, &params, user)) {
-                    assert!((f64::from(*score) - wanted).abs() < 1e-4 * wanted.max(1.0), "{weighting:?} {score} {wanted}");
+                    assert!(
+                        (f64::from(*score) - wanted).abs() < 1e-4 * wanted.max(1.0),
+                        "{weighting:?} {score} {wanted}"
+                    );
                 }
             }
         }

@@ -72,11 +72,8 @@ impl Scorer for OwnCounts {
     fn score(&self, user: u32, scores: &mut [f32]) {
         scores.copy_from_slice(&self.by_popularity);
         let (items, counts) = self.history.row(user as usize);
-        let mut own: Vec<(f32, f32, u32)> = items
-            .iter()
-            .zip(counts)
-            .map(|(&item, &count)| (count, self.by_popularity[item as usize], item))
-            .collect();
+        let mut own: Vec<(f32, f32, u32)> =
+            items.iter().zip(counts).map(|(&item, &count)| (count, self.by_popularity[item as usize], item)).collect();
         own.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
         for (rank, (_, _, item)) in own.into_iter().enumerate() {
             scores[item as usize] = (self.by_popularity.len() + rank) as f32;

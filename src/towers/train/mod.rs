@@ -27,11 +27,11 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use graph::{AFFINITY, Last, NORM_FLOOR, mask};
 use model::{Model, Rates, Stepper};
-pub(crate) use sampler::{context, training_events};
 use sampler::{Sampler, StreamingFrequency};
+pub(crate) use sampler::{context, training_events};
 
-use super::candidate::TowerSchemas;
 use super::TowerError;
+use super::candidate::TowerSchemas;
 use crate::Digest;
 use crate::data::{Config, Dataset};
 use crate::features::items::ItemSchema;

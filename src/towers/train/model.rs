@@ -10,8 +10,8 @@ use super::head::{HeadInput, sampled_softmax};
 use super::optimizer::{RowGradient, Weights};
 use super::sampler::{Query, StreamingFrequency};
 use crate::data::config::{ModelConfig, TrainConfig};
-use crate::features::items::{ItemFeatures, ItemSchema, NUMBERS};
 use crate::features::FeatureSchema;
+use crate::features::items::{ItemFeatures, ItemSchema, NUMBERS};
 
 /// Standard deviation of fresh table rows, before the towers normalise.
 const TABLE_SCALE: f32 = 0.1;

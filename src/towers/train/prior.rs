@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::graph::AFFINITY;
 use super::sampler::{DAY_MS, recency, training_events};
-use crate::data::config::{PriorConfig, TrainConfig};
 use crate::data::Dataset;
+use crate::data::config::{PriorConfig, TrainConfig};
 
 /// The last number of every candidate embedding, row 0 for the unknown item: `temperature * strength / AFFINITY` times
 /// the log-popularity against the most popular item, so 0 at most. Multiplied by an affinity and divided by the
