@@ -1,3 +1,5 @@
+import { NearshelfError, text } from "./errors.js";
+
 /** What a shopper can do with a product. */
 export type EventType = "view" | "cart" | "purchase";
 
@@ -32,7 +34,7 @@ export function memoryStorage(): HistoryStorage {
   };
 }
 
-/** A query tower reads the last ten or so; more are kept for a release that reads more, and no visit grows without end. */
+/** The release's query tower decides how many enter, 100 products in the demo; events repeat products, so more are kept. */
 export const MAX_HISTORY = 200;
 
 const TYPES: readonly string[] = ["view", "cart", "purchase"] satisfies EventType[];
@@ -44,4 +46,22 @@ export function isHistoryEvent(value: unknown): value is HistoryEvent {
     && typeof event.id === "string" && event.id !== ""
     && typeof event.type === "string" && TYPES.includes(event.type)
     && Number.isFinite(event.at);
+}
+
+/** What a store gave when the recommender began. */
+export interface LoadedHistory {
+  events: HistoryEvent[];
+  /** Why the events could not be read; they are none then. */
+  error?: NearshelfError;
+}
+
+/** Reads the history back and never rejects: a shopper whose storage is forbidden or damaged still gets a row. */
+export async function loadHistory(storage: HistoryStorage): Promise<LoadedHistory> {
+  try {
+    const stored: unknown = await storage.load();
+    if (!Array.isArray(stored)) throw new TypeError(`load() gave ${stored === null ? "null" : typeof stored}, expected an array of events`);
+    return { events: stored.filter(isHistoryEvent).slice(-MAX_HISTORY) };
+  } catch (cause) {
+    return { events: [], error: new NearshelfError("storage/failed", `the history was not read and begins empty: ${text(cause)}`, { cause }) };
+  }
 }

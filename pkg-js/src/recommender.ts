@@ -1,7 +1,9 @@
 import { Engine } from "nearshelf-engine";
 import type { Card, Cards } from "./cards.js";
-import { engineError, NearshelfError } from "./errors.js";
-import { type EventType, type HistoryEvent, type HistoryStorage, isHistoryEvent, MAX_HISTORY, memoryStorage } from "./history.js";
+import { engineError, NearshelfError, text } from "./errors.js";
+import {
+  type EventType, type HistoryEvent, type HistoryStorage, isHistoryEvent, type LoadedHistory, loadHistory, MAX_HISTORY, memoryStorage,
+} from "./history.js";
 import { init, type WasmSource } from "./init.js";
 import { type Downloaded, ReleaseSync } from "./sync.js";
 
@@ -71,7 +73,7 @@ export interface ReleaseStatus {
 export interface Status {
   release: ReleaseStatus;
   downloaded: Readonly<Downloaded>;
-  /** Why the last sync or the last write to the storage failed; the release above serves on. */
+  /** What failed last, a sync or the storage; the release above serves on. */
   lastError?: NearshelfError;
 }
 
@@ -89,9 +91,11 @@ export async function createRecommender(options: RecommenderOptions): Promise<Re
   const sync = new ReleaseSync(engine, base, fetchFrom, options.cards ?? false);
   try {
     const storage = options.storage ?? memoryStorage();
-    const [stored] = await Promise.all([storage.load(), sync.run()]);
+    const loading = loadHistory(storage);
+    // Both end before a failure is reported, so that the next call meets nothing of this one.
+    await sync.run().finally(() => loading);
     if (!engine.isReady()) throw new NearshelfError("sync/incomplete", `${base.href}: nothing to serve; publish the release again`);
-    return new Recommender(engine, sync, storage, stored.filter(isHistoryEvent).slice(-MAX_HISTORY), options.context ?? {});
+    return new Recommender(engine, sync, storage, await loading, options.context ?? {});
   } catch (cause) {
     sync.close();
     engine.free();
@@ -119,14 +123,17 @@ export class Recommender {
   #events: HistoryEvent[];
   #context: Context;
   #lastError: NearshelfError | undefined;
+  /** Ends with the last write that was asked for, and never rejects. */
+  #writes: Promise<void> = Promise.resolve();
   #closed = false;
 
   /** @internal */
-  constructor(engine: Engine, sync: ReleaseSync, storage: HistoryStorage, events: HistoryEvent[], context: Context) {
+  constructor(engine: Engine, sync: ReleaseSync, storage: HistoryStorage, history: LoadedHistory, context: Context) {
     this.#engine = engine;
     this.#sync = sync;
     this.#storage = storage;
-    this.#events = events;
+    this.#events = history.events;
+    this.#lastError = history.error;
     this.#context = context;
   }
 
@@ -137,8 +144,9 @@ export class Recommender {
     if (!isHistoryEvent(event)) {
       throw new NearshelfError("request/event", `track(${String(type)}, ${String(itemId)}): expected "view", "cart" or "purchase", and an id`);
     }
-    this.#events = [...this.#events, event].slice(-MAX_HISTORY);
-    void this.#store(() => this.#storage.save(this.#events));
+    const events = [...this.#events, event].slice(-MAX_HISTORY);
+    this.#events = events;
+    void this.#store(() => this.#storage.save(events));
   }
 
   /** The row for this shopper, computed here: once a release is loaded, no request goes out. */
@@ -165,7 +173,7 @@ export class Recommender {
     return this.#events.map((event) => ({ ...event }));
   }
 
-  /** Forgets the history, here and in the storage. */
+  /** Forgets the history, here at once and in the storage when the promise ends. */
   async erase(): Promise<void> {
     this.#open();
     this.#events = [];
@@ -230,13 +238,15 @@ export class Recommender {
     }
   }
 
-  /** A full or forbidden storage must not stop a page; the history in memory is right, and `status` tells. */
-  async #store(write: () => void | Promise<void>): Promise<void> {
-    try {
-      await write();
-    } catch (cause) {
-      this.#lastError = new NearshelfError("storage/failed", `the history was not stored: ${String(cause)}`, { cause });
-    }
+  /**
+   * Writes after every earlier write has ended: a slow store must not keep an old history over a newer one, or over an
+   * erased one. A full or forbidden storage must not stop a page; the history in memory is right, and `status` tells.
+   */
+  #store(write: () => void | Promise<void>): Promise<void> {
+    this.#writes = this.#writes.then(write).catch((cause: unknown) => {
+      this.#lastError = new NearshelfError("storage/failed", `the history was not stored: ${text(cause)}`, { cause });
+    });
+    return this.#writes;
   }
 }
 

@@ -121,7 +121,67 @@ test("a storage is read once, written after each event and erased, and its failu
   };
   recommender.track("view", "100000");
   assert.equal(recommender.history().length, 1);
+  await recommender.erase();
+  assert.equal(calls.length, 3, "a failed write must not stop the next");
   assert.match(recommender.status().lastError.message, /quota/);
+});
+
+test("a slow storage is written in the order of the calls, and nothing lands after an erase", async (t) => {
+  const { create } = await shop(t);
+  const log = [];
+  let release;
+  const held = new Promise((resolve) => {
+    release = resolve;
+  });
+  const storage = {
+    load: () => [],
+    save: async (events) => {
+      log.push(`save ${events.length}`);
+      if (events.length === 1) await held;
+      log.push(`saved ${events.length}`);
+    },
+    erase: () => log.push("erased"),
+  };
+  const recommender = await create({ storage });
+  recommender.track("view", "100000");
+  recommender.track("view", "100037");
+  const erasing = recommender.erase();
+  recommender.track("view", "100074");
+  assert.deepEqual(recommender.history().map(({ id }) => id), ["100074"]);
+  release();
+  await erasing;
+  assert.deepEqual(log.slice(0, 5), ["save 1", "saved 1", "save 2", "saved 2", "erased"]);
+  await recommender.erase();
+  assert.deepEqual(log.slice(5), ["save 1", "saved 1", "erased"]);
+});
+
+test("a storage that cannot be read gives an empty history and a reason, never an error", async (t) => {
+  const { create } = await shop(t);
+  const refuse = () => {
+    throw new Error("forbidden");
+  };
+  for (const [load, reason] of [[refuse, /forbidden/], [async () => refuse(), /forbidden/], [() => null, /gave null/], [async () => "[]", /gave string/]]) {
+    const recommender = await create({ storage: { load, save: () => undefined, erase: () => undefined } });
+    const { lastError } = recommender.status();
+    assert.equal(lastError.name, "NearshelfError");
+    assert.equal(lastError.code, "storage/failed");
+    assert.match(lastError.message, reason);
+    assert.deepEqual(recommender.history(), []);
+    assert.equal((await recommender.recommendedForYou()).items.length, 12);
+  }
+});
+
+test("the engine is freed only when neither the release nor the storage is being read", async (t) => {
+  const { nearshelf, create } = await shop(t);
+  const log = [];
+  nearshelf.Engine.prototype.free = () => log.push("freed");
+  const load = () => new Promise((_, reject) => setImmediate(() => {
+    log.push("load ended");
+    reject(new Error("forbidden"));
+  }));
+  const fetch = () => Promise.reject(new TypeError("offline"));
+  await assert.rejects(create({ fetch, storage: { load } }), { code: "download/network" });
+  assert.deepEqual(log, ["load ended", "freed"]);
 });
 
 test("a damaged object is asked for past the cache, then named, and a new attempt starts clean", async (t) => {
