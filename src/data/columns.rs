@@ -7,7 +7,9 @@ use datafusion::error::DataFusionError;
 use datafusion::functions::core::expr_fn::nullif;
 use datafusion::functions::datetime::expr_fn::to_local_time;
 use datafusion::functions::string::expr_fn::btrim;
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, cast, lit, try_cast, when};
+use datafusion::logical_expr::{
+    BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, cast, lit, try_cast, when,
+};
 use datafusion::prelude::{DataFrame, SessionContext};
 
 use super::config::TimeFormat;
@@ -52,7 +54,11 @@ impl<'a> Columns<'a> {
         let expr = if self.names().iter().any(|name| name == entry) {
             Expr::Column(Column::from_name(entry))
         } else {
-            self.expression(&key, entry)?
+            self.expression(&key, entry).map_err(|error| match error {
+                // No operator, no call: the name of a column with a space or a keyword in it.
+                DataError::Expression { .. } if is_name(entry) => self.missing(&key, entry),
+                other => other,
+            })?
         };
         let kind = expr.get_type(self.schema()).map_err(|e| self.not_valid(&key, entry, &e))?;
         let kind = match kind {
@@ -66,15 +72,19 @@ impl<'a> Columns<'a> {
         let parsed = self.ctx.parse_sql_expr(entry, self.schema()).map_err(|error| match error.find_root() {
             DataFusionError::SchemaError(what, _) => match &**what {
                 SchemaError::FieldNotFound { field, .. } => {
-                    let column = if entry.contains(field.name()) { field.name().to_owned() } else { entry.to_owned() };
-                    let (path, columns) = (self.source.path.clone(), self.names());
-                    DataError::MissingColumn { path, key: key.to_owned(), column, columns }
+                    self.missing(key, if entry.contains(field.name()) { field.name() } else { entry })
                 }
                 _ => self.not_valid(key, entry, &error),
             },
             _ => self.not_valid(key, entry, &error),
         })?;
-        self.lenient(parsed.unalias()).map_err(|e| self.not_valid(key, entry, &e))
+        let of_a_row = of_one_row(parsed.unalias()).and_then(|expr| self.lenient(expr));
+        of_a_row.map_err(|e| self.not_valid(key, entry, &e))
+    }
+
+    fn missing(&self, key: &str, column: &str) -> DataError {
+        let (path, columns) = (self.source.path.clone(), self.names());
+        DataError::MissingColumn { path, key: key.to_owned(), column: column.to_owned(), columns }
     }
 
     fn not_valid(&self, key: &str, entry: &str, error: &DataFusionError) -> DataError {
@@ -85,12 +95,19 @@ impl<'a> Columns<'a> {
 
     /// Makes every cast give null for a value it cannot convert, since one bad value must not end the run.
     ///
-    /// A comparison of text with an integer is made one of floats: the engine would otherwise cast the text to an integer, and
-    /// `UnitPrice > 0` would be unknown for `2.55`.
+    /// Arithmetic on text, and a comparison of text with an integer, is made one of floats: the engine refuses the first, and casts
+    /// text to an integer for the second, so that `UnitPrice > 0` would be unknown for `2.55`.
     fn lenient(&self, expr: Expr) -> Result<Expr, DataFusionError> {
+        let schema = self.schema();
         let explicit = expr.transform_up(|e| {
             Ok(match e {
                 Expr::Cast(c) => Transformed::yes(try_cast(*c.expr, c.field.data_type().clone())),
+                Expr::BinaryExpr(operation) if is_arithmetic(operation.op) => {
+                    Transformed::yes(Expr::BinaryExpr(of_numbers(operation, schema)))
+                }
+                Expr::Negative(operand) if is_text_in(&operand, schema) => {
+                    Transformed::yes(Expr::Negative(Box::new(try_cast(*operand, DataType::Float64))))
+                }
                 other => Transformed::no(other),
             })
         })?;
@@ -101,12 +118,10 @@ impl<'a> Columns<'a> {
             return Err(DataFusionError::Plan("not a projection".into()));
         };
         let coerced = projection.expr.into_iter().next().unwrap_or(lit(false)).unalias();
-        let schema = self.schema();
         let lenient = coerced.transform_up(|e| {
             Ok(match e {
                 Expr::Cast(Cast { expr, field }) => {
-                    let from_text = expr.get_type(schema).is_ok_and(|from| is_text(&from));
-                    let to = if from_text && field.data_type().is_integer() {
+                    let to = if is_text_in(&expr, schema) && field.data_type().is_integer() {
                         DataType::Float64
                     } else {
                         field.data_type().clone()
@@ -218,6 +233,55 @@ impl<'a> Columns<'a> {
 
 fn is_text(kind: &DataType) -> bool {
     matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+fn is_text_in(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|kind| is_text(&kind))
+}
+
+/// Whether an entry that is no expression was meant as the name of a column.
+fn is_name(entry: &str) -> bool {
+    entry.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ' ')
+}
+
+fn is_arithmetic(op: Operator) -> bool {
+    matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo)
+}
+
+/// Arithmetic with its text read as numbers, unless the other side says that the text is a moment, as an interval does.
+fn of_numbers(operation: BinaryExpr, schema: &DFSchema) -> BinaryExpr {
+    let BinaryExpr { left, op, right } = operation;
+    let is_temporal = |side: &Expr| side.get_type(schema).is_ok_and(|kind| kind.is_temporal());
+    if is_temporal(&left) || is_temporal(&right) {
+        return BinaryExpr { left, op, right };
+    }
+    let number = |side: Box<Expr>| match is_text_in(&side, schema) {
+        true => Box::new(try_cast(*side, DataType::Float64)),
+        false => side,
+    };
+    BinaryExpr { left: number(left), op, right: number(right) }
+}
+
+/// An entry is computed for each row by itself: an aggregate, a window or a query over other rows fails here, before a row is read.
+fn of_one_row(expr: Expr) -> Result<Expr, DataFusionError> {
+    let of_more = expr.exists(|e| {
+        Ok(matches!(
+            e,
+            Expr::AggregateFunction(_)
+                | Expr::WindowFunction(_)
+                | Expr::ScalarSubquery(_)
+                | Expr::InSubquery(_)
+                | Expr::Exists(_)
+                | Expr::SetComparison(_)
+                | Expr::Unnest(_)
+                | Expr::GroupingSet(_)
+        ))
+    })?;
+    if of_more {
+        let reason = "found an aggregate, a window or a query, expected an expression over one row";
+        return Err(DataFusionError::Plan(reason.into()));
+    }
+    Ok(expr)
 }
 
 fn as_text(typed: &Typed<'_>) -> Expr {

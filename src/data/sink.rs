@@ -19,6 +19,7 @@ use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::DataError;
+use super::source::is_parquet;
 
 /// Rows per batch, everywhere.
 pub(super) const BATCH_ROWS: usize = 8192;
@@ -38,14 +39,14 @@ pub(super) fn query(step: &'static str) -> impl FnOnce(DataFusionError) -> DataE
     move |source| DataError::Query { step, source: Box::new(source) }
 }
 
-/// The typed error behind an error of the query engine: `sources` are the Parquet files it may have been reading.
+/// The typed error behind an error of the query engine: `sources` are the files it may have been reading.
 pub(super) fn explain(error: DataError, mib: usize, sources: &[&Path]) -> DataError {
     let DataError::Query { step, source } = error else { return error };
     match source.find_root() {
         DataFusionError::ResourcesExhausted(reason) => DataError::Memory { step, mib, reason: reason.clone() },
         root if is_damage(root) => {
             let reason = root.to_string();
-            let path = sources.iter().find(|p| damaged(p)).copied();
+            let path = sources.iter().find(|path| is_parquet(path) && damaged(path)).copied();
             match path {
                 Some(path) => DataError::Unreadable { path: path.into(), format: "Parquet", reason },
                 None => DataError::Query { step, source },

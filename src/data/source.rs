@@ -34,6 +34,9 @@ pub(super) const FAULT_VALUE: &str = "__fault_value";
 /// A longer record is taken for a quote that is never closed.
 const MAX_RECORD_BYTES: usize = 1 << 20;
 
+/// Appended to every text as a last record: if it does not come back as one, a quote before it is still open.
+const END: &str = "\u{1e}end of the text";
+
 /// One source, ready to be queried.
 pub(super) struct Source {
     /// The shop's file, for messages.
@@ -44,13 +47,22 @@ pub(super) struct Source {
     pub(super) frame: DataFrame,
 }
 
+fn lower_name(path: &Path) -> String {
+    path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
+/// Whether plans read the file itself, and not what was landed of it.
+pub(super) fn is_parquet(path: &Path) -> bool {
+    lower_name(path).ends_with(".parquet")
+}
+
 /// Makes the file at `path` a table of `ctx`, named `name`. `stage` takes what has to be landed.
 pub(super) async fn register(ctx: &SessionContext, name: &str, path: &Path, stage: &Path) -> Result<Source, DataError> {
-    let file_name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let file_name = lower_name(path);
     let size = std::fs::metadata(path).map_err(DataError::io(path))?.len();
     let landed = stage.join(format!("{name}.landed.parquet"));
     let as_it_is = format!("SELECT * FROM {name}_file");
-    let (parquet, sql) = if file_name.ends_with(".parquet") {
+    let (parquet, sql) = if is_parquet(path) {
         let numbered = format!(
             "SELECT CAST(row_number() OVER () AS BIGINT) AS {RECORD}, CAST(NULL AS VARCHAR) AS {FAULT}, \
              CAST(NULL AS VARCHAR) AS {FAULT_VALUE}, * FROM {name}_file"
@@ -93,7 +105,7 @@ fn land_csv(path: &Path, size: u64, gzip: bool, landed: &Path) -> Result<(), Dat
     let bar = progress("reading", Some(size));
     let file = bar.wrap_read(BufReader::new(file));
     let read: Box<dyn Read> = if gzip { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
-    let mut reader = csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(read);
+    let mut reader = csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(ended(read));
     let failed = |error: csv::Error| match error.into_kind() {
         csv::ErrorKind::Io(source) if gzip => {
             DataError::Unreadable { path: path.into(), format: "gzip", reason: source.to_string() }
@@ -102,23 +114,34 @@ fn land_csv(path: &Path, size: u64, gzip: bool, landed: &Path) -> Result<(), Dat
         other => DataError::Unreadable { path: path.into(), format: "CSV", reason: format!("{other:?}") },
     };
     let mut record = ByteRecord::new();
-    if !reader.read_byte_record(&mut record).map_err(failed)? {
+    if !reader.read_byte_record(&mut record).map_err(failed)? || is_end(&record) {
         return Err(DataError::Empty { path: path.into() });
     }
     let header = header(path, &record)?;
     let mut rows = Landing::create(landed, &header)?;
-    while reader.read_byte_record(&mut record).map_err(failed)? {
+    loop {
         let line = record.position().map_or(0, csv::Position::line);
-        let ragged = record.len() != header.len();
-        let unclosed = ragged && reader.is_done() && record.as_slice().contains(&b'\n');
-        if unclosed || record.as_slice().len() > MAX_RECORD_BYTES {
-            let found = format!("a record of {} bytes over several lines", record.as_slice().len());
+        let bytes = record.as_slice().len();
+        let more = bytes <= MAX_RECORD_BYTES && reader.read_byte_record(&mut record).map_err(failed)?;
+        if !more {
+            let found = format!("a record of {bytes} bytes without an end");
             return Err(DataError::Malformed { path: path.into(), line, found, expected: "every quote to be closed" });
         }
-        rows.push(line, &record)?;
+        if is_end(&record) {
+            break;
+        }
+        rows.push(record.position().map_or(0, csv::Position::line), &record)?;
     }
     bar.finish_and_clear();
     rows.finish()
+}
+
+fn ended(text: impl Read) -> impl Read {
+    text.chain(b"\n".as_slice()).chain(END.as_bytes())
+}
+
+fn is_end(record: &ByteRecord) -> bool {
+    record.len() == 1 && record.as_slice() == END.as_bytes()
 }
 
 fn header(path: &Path, record: &ByteRecord) -> Result<Vec<String>, DataError> {

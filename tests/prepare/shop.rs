@@ -10,16 +10,16 @@ use datafusion::parquet::arrow::ArrowWriter;
 use nearshelf::data::{Config, DataError, PrepareSummary, prepare};
 use tempfile::TempDir;
 
-pub const ITEMS: &str = "sku,name,group,shelf,maker,price\nA,Apple,Food,Fruit,Acme,1.5\nB,Bread,Food,,,\nC,Cup,Home,\"Kitchen, small\",,3\n";
+pub(crate) const ITEMS: &str = "sku,name,group,shelf,maker,price\nA,Apple,Food,Fruit,Acme,1.5\nB,Bread,Food,,,\nC,Cup,Home,\"Kitchen, small\",,3\n";
 
-pub const EVENTS: &str = "who,sku,at,n,price,store,basket,id\n\
+pub(crate) const EVENTS: &str = "who,sku,at,n,price,store,basket,id\n\
     u1,A,2020-01-01 10:00:00,1,1.0,north,k1,1\n\
     u2,B,2020-01-02T10:00:00,2,2.0,south,k2,2\n\
     u1,B,2020-01-03 10:00:00,,4.0,,k3,3\n\
     u1,A,2020-02-01 00:00:00,1,1.0,north,k4,4\n\
     u3,C,2020-02-02,1,3.0,north,,5\n";
 
-pub const USERS: &str = "who,age\nu1,30-39\nu9,20-29\nu2,\n";
+pub(crate) const USERS: &str = "who,age\nu1,30-39\nu9,20-29\nu2,\n";
 
 const CONFIG: &str = r#"
 name = "test"
@@ -52,34 +52,34 @@ max_reject_share = 1.0
 test_from = "2020-02-01"
 "#;
 
-pub struct Shop {
-    pub dir: TempDir,
+pub(crate) struct Shop {
+    pub(crate) dir: TempDir,
     /// Replacements in the configuration.
-    pub edits: Vec<(String, String)>,
+    pub(crate) edits: Vec<(String, String)>,
 }
 
 impl Shop {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let shop = Self { dir: TempDir::new().unwrap(), edits: Vec::new() };
         shop.write("events.csv", EVENTS).write("items.csv", ITEMS).write("users.csv", USERS);
         shop
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
         std::fs::write(self.path(name), content).unwrap();
         self
     }
 
-    pub fn edit(mut self, from: &str, to: &str) -> Self {
+    pub(crate) fn edit(mut self, from: &str, to: &str) -> Self {
         self.edits.push((from.into(), to.into()));
         self
     }
 
-    pub fn config(&self) -> Result<Config, DataError> {
+    pub(crate) fn config(&self) -> Result<Config, DataError> {
         let mut text = CONFIG.to_owned();
         for (from, to) in &self.edits {
             assert!(text.contains(from.as_str()), "{from} is not in the configuration");
@@ -90,16 +90,16 @@ impl Shop {
         Config::read(&self.path("nearshelf.toml"))
     }
 
-    pub fn out(&self) -> PathBuf {
+    pub(crate) fn out(&self) -> PathBuf {
         self.path("prepared")
     }
 
-    pub fn prepare(&self) -> Result<PrepareSummary, DataError> {
+    pub(crate) fn prepare(&self) -> Result<PrepareSummary, DataError> {
         prepare(&self.config()?, &self.out())
     }
 
     /// Everything in the output folder.
-    pub fn bytes(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn bytes(&self) -> BTreeMap<String, Vec<u8>> {
         let entries = std::fs::read_dir(self.out()).unwrap().map(|entry| entry.unwrap().path());
         entries
             .map(|path| (path.file_name().unwrap().to_string_lossy().into(), std::fs::read(&path).unwrap()))
@@ -107,14 +107,14 @@ impl Shop {
     }
 
     /// `record reason value` of every line of a list of rejects.
-    pub fn rejects(&self, path: &Path) -> Vec<(String, u64, String, String)> {
+    pub(crate) fn rejects(&self, path: &Path) -> Vec<(String, u64, String, String)> {
         let mut reader = csv::Reader::from_path(path).unwrap();
         let rows = reader.records().map(Result::unwrap);
         rows.map(|r| (r[0].into(), r[1].parse().unwrap(), r[2].into(), r[3].into())).collect()
     }
 
     /// Prepares with good data, breaks something, and checks that the error is typed and nothing was touched.
-    pub fn breaks(mut self, break_it: impl FnOnce(&mut Self)) -> DataError {
+    pub(crate) fn breaks(mut self, break_it: impl FnOnce(&mut Self)) -> DataError {
         self.prepare().unwrap();
         let before = self.bytes();
         break_it(&mut self);
@@ -127,7 +127,7 @@ impl Shop {
     }
 }
 
-pub fn write_parquet(path: &Path, columns: Vec<(&str, ArrayRef)>) {
+pub(crate) fn write_parquet(path: &Path, columns: Vec<(&str, ArrayRef)>) {
     let columns = columns.into_iter().map(|(name, array)| (name, array, true));
     let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
     let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
@@ -135,6 +135,6 @@ pub fn write_parquet(path: &Path, columns: Vec<(&str, ArrayRef)>) {
     writer.close().unwrap();
 }
 
-pub fn array<A: datafusion::arrow::array::Array + 'static>(array: A) -> ArrayRef {
+pub(crate) fn array<A: datafusion::arrow::array::Array + 'static>(array: A) -> ArrayRef {
     Arc::new(array)
 }
