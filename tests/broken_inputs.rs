@@ -216,7 +216,7 @@ fn nan_in_a_vector() {
     let shop = Shop::new();
     let path = shop.path("work/run/candidate.onnx");
     let old = nearshelf::Digest::of(&fs::read(&path).unwrap()).to_string();
-    change(&path, poison);
+    change(&path, |bytes| poison(bytes));
     let schemas = fs::read_to_string(shop.path("work/run/schemas.json")).unwrap();
     let new = nearshelf::Digest::of(&fs::read(&path).unwrap()).to_string();
     fs::write(shop.path("work/run/schemas.json"), schemas.replace(&old, &new)).unwrap();
@@ -226,7 +226,7 @@ fn nan_in_a_vector() {
 /// Changes a weight of an ONNX file in place.
 mod tract_onnx_proto {
     /// Makes the first number of the id table a NaN. The raw data follow the tensor's name.
-    pub(crate) fn poison(bytes: &mut Vec<u8>) {
+    pub(crate) fn poison(bytes: &mut [u8]) {
         let text = b"\x42\x03ids\x4a";
         let at = bytes.windows(text.len()).position(|window| window == text).unwrap() + text.len();
         // The length of the data is a varint: its last byte has no high bit.

@@ -3,6 +3,7 @@
 //! The file is not part of the repository; without it the test says so and passes. It is read here by hand, not by
 //! preparation, so that the two cannot share a mistake.
 #![cfg(feature = "origin")]
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -165,6 +165,13 @@ fn run_train(place: &Place, steps: Option<usize>) -> Outcome {
         report.peak_memory_mib.map_or("unknown".to_owned(), |mib| mib.to_string()),
         report.towers
     );
+    if report.steps < report.of {
+        return Err(format!(
+            "stopped after {} of {} steps, which are kept; train again to go on",
+            report.steps, report.of
+        )
+        .into());
+    }
     println!("loss curve: {}", place.run().join(nearshelf::towers::train::files::CURVE).display());
     Ok(())
 }
@@ -189,7 +196,7 @@ fn run_bench(place: &Place, json: Option<&Path>) -> Outcome {
     let queries = towers.queries()?;
     let ef_search = config.index.ef_search;
     let params = MeasureParams { build: release::build_params(&config), ef_search: vec![ef_search], rounds: 3 };
-    let report = measure(towers.embeddings(), &queries, config.model.dim, &params)?;
+    let report = measure(towers.embeddings(), &queries, towers.dim(), &params)?;
     println!("{report}");
     let (codes, graph) = (report.codes_against_f32.at_100, report.graph[0].against_codes.at_100);
     let row = |name: &str, value: f64, bar: f64| {

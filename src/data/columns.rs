@@ -213,7 +213,7 @@ impl<'a> Columns<'a> {
         let moment = match &typed.kind {
             kind if is_text(kind) => text.clone(),
             DataType::Timestamp(_, Some(_)) => to_local_time(vec![typed.expr]),
-            kind if matches!(kind, DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64) => typed.expr,
+            DataType::Timestamp(_, None) | DataType::Date32 | DataType::Date64 => typed.expr,
             _ => {
                 let expected = "text or a timestamp (for numbers set events.time_format to seconds or milliseconds)";
                 return Err(self.wrong_type(&typed, expected));

@@ -374,12 +374,14 @@ impl Config {
     /// Reads and checks a configuration file.
     ///
     /// # Errors
-    /// [`DataError::Io`] if it cannot be read, [`DataError::Config`] if it is not what this type describes.
+    /// [`DataError::Io`] if it cannot be read, [`DataError::Config`] if it is not what this type describes,
+    /// [`DataError::ConfigValue`] for a value of `[model]`, `[train]` or `[index]` out of its range.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let text = std::fs::read_to_string(path).map_err(|source| DataError::Io { path: path.into(), source })?;
         let mut config: Self = toml::from_str(&text)
             .map_err(|source| DataError::Config { path: path.into(), source: Box::new(source) })?;
-        config.base = path.parent().unwrap_or(Path::new("")).to_owned();
+        path.parent().unwrap_or(Path::new("")).clone_into(&mut config.base);
+        super::ranges::check(&config)?;
         Ok(config)
     }
 

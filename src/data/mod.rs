@@ -10,6 +10,7 @@ pub mod dataset;
 mod error;
 mod folder;
 mod prepare;
+mod ranges;
 mod read;
 mod sink;
 mod source;

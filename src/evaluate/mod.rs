@@ -264,7 +264,7 @@ mod tests {
         // Lists: 0, 1, 2 for both; user 0 wants 1 and 2, user 1 wants 2.
         let repeats = report.row("fixed", Mode::Repeats).unwrap();
         let log = |value: f64| value.log2();
-        let ndcg = ((1.0 / log(3.0) + 0.5) / (1.0 + 1.0 / log(3.0)) + 0.5) / 2.0;
+        let ndcg = f64::midpoint((1.0 / log(3.0) + 0.5) / (1.0 + 1.0 / log(3.0)), 0.5);
         assert!((repeats.ndcg_at_20 - ndcg).abs() < 1e-12, "{} {ndcg}", repeats.ndcg_at_20);
         assert!((repeats.recall_at_20 - 1.0).abs() < 1e-12 && repeats.users == 2);
         assert!((repeats.coverage_at_20 - 1.0).abs() < 1e-12 && repeats.gini_at_20.abs() < 1e-12);

@@ -31,6 +31,11 @@ impl<'d> TwoTower<'d> {
         Ok(Self { dataset, query: towers.query, embeddings })
     }
 
+    /// Length of all embeddings.
+    pub fn dim(&self) -> usize {
+        self.query.schema().dim
+    }
+
     /// Candidate embeddings, `[items, dim]`.
     pub fn embeddings(&self) -> &[f32] {
         &self.embeddings

@@ -71,7 +71,7 @@ pub fn build(items: &[Item], towers: &Towers, config: &Config, folder: &Path) ->
 }
 
 fn shard(items: &[Item], embeddings: &[f32], towers: &Towers, config: &Config) -> Result<Vec<u8>, BuildError> {
-    let Built { order, codes, graph } = index::build(embeddings, config.model.dim, &build_params(config))?;
+    let Built { order, codes, graph } = index::build(embeddings, towers.query.schema().dim, &build_params(config))?;
     let ids = order.iter().map(|row| items[*row as usize].id.clone()).collect();
     let ef_search = config.index.ef_search;
     Ok(ShardContent { towers: towers.query.towers(), ef_search, ids, codes, graph }.write()?)

@@ -20,6 +20,8 @@ pub struct TowerSchemas {
     pub query: FeatureSchema,
     /// Inputs of the candidate tower.
     pub items: ItemSchema,
+    /// Digest of the trained items' ids, in order: embedding `i` of the id table is that of item `i`.
+    pub catalogue: Digest,
     /// SHA-256 of `query.onnx`.
     pub query_onnx: Digest,
     /// SHA-256 of `candidate.onnx`.
@@ -30,10 +32,16 @@ pub struct TowerSchemas {
 
 impl TowerSchemas {
     /// Describes two ONNX files.
-    pub fn new(query: FeatureSchema, items: ItemSchema, query_onnx: &[u8], candidate_onnx: &[u8]) -> Self {
+    pub fn new(
+        query: FeatureSchema,
+        items: ItemSchema,
+        catalogue: Digest,
+        query_onnx: &[u8],
+        candidate_onnx: &[u8],
+    ) -> Self {
         let (query_onnx, candidate_onnx) = (Digest::of(query_onnx), Digest::of(candidate_onnx));
         let towers = Digest::of_parts([&query_onnx.as_bytes()[..], candidate_onnx.as_bytes()]);
-        Self { query, items, query_onnx, candidate_onnx, towers }
+        Self { query, items, catalogue, query_onnx, candidate_onnx, towers }
     }
 }
 
@@ -43,7 +51,13 @@ pub struct Towers {
     /// The query tower, as clients run it.
     pub query: QueryTower,
     items: ItemSchema,
+    catalogue: Digest,
     candidate: Program,
+}
+
+/// The digest that names a catalogue: of its ids, in order.
+pub(crate) fn catalogue_digest(items: &[Item]) -> Digest {
+    Digest::of_parts(items.iter().flat_map(|item| [item.id.as_bytes(), b"\n"]))
 }
 
 impl Towers {
@@ -79,15 +93,19 @@ impl Towers {
         let program = compile(files::QUERY, schemas.query_onnx)?;
         let candidate = compile(files::CANDIDATE, schemas.candidate_onnx)?;
         let query = QueryTower::new(schemas.query, program, schemas.towers)?;
-        Ok(Self { query, items: schemas.items, candidate })
+        Ok(Self { query, items: schemas.items, catalogue: schemas.catalogue, candidate })
     }
 
     /// The candidate embeddings of a catalogue, `[items, dim]`, in the catalogue's order, which must be the one of the
     /// training.
     ///
     /// # Errors
-    /// [`TowerError::Input`] for more items than were trained.
+    /// [`TowerError::Catalogue`] for another catalogue.
     pub fn embed(&self, items: &[Item]) -> Result<Vec<f32>, TowerError> {
+        let found = catalogue_digest(items);
+        if found != self.catalogue {
+            return Err(TowerError::Catalogue { found, expected: self.catalogue });
+        }
         let features = self.items.features(items);
         let rows: Result<Vec<Vec<f32>>, TowerError> =
             features.par_iter().map_init(Scratch::default, |scratch, item| self.embed_one(item, scratch)).collect();

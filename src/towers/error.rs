@@ -81,6 +81,15 @@ pub enum TowerError {
         /// What to do.
         remedy: &'static str,
     },
+    /// A catalogue that the towers were not trained on.
+    #[cfg(feature = "origin")]
+    #[error("catalogue: its ids have the digest {found}, expected {expected}; train the towers on the prepared data")]
+    Catalogue {
+        /// Of the catalogue at hand.
+        found: Digest,
+        /// Of the one that was trained on.
+        expected: Digest,
+    },
     /// A file could not be read or written.
     #[cfg(feature = "origin")]
     #[error("{}: {source}; check the path and its permissions", path.display())]

@@ -43,7 +43,7 @@ pub fn read(path: &Path) -> Result<TypedModel, TowerError> {
     let batch = model.symbols.sym("batch");
     for input in 0..model.inputs.len() {
         let fact = model.input_fact(input).map_err(foreign)?.clone();
-        let shape: Option<Vec<TDim>> = fact.shape.dims().map(|dim| dim.concretize()).collect();
+        let shape: Option<Vec<TDim>> = fact.shape.dims().map(Factoid::concretize).collect();
         let datum_type = fact.datum_type.concretize();
         let (Some(shape), Some(datum_type)) = (shape, datum_type) else {
             let place = format!("input {input}");

@@ -52,7 +52,7 @@ fn by_program(program: &Program, values: &[Values]) -> Vec<f32> {
     program.run(&inputs, &mut Scratch::default()).unwrap().to_vec()
 }
 
-fn by_tract(plan: &std::sync::Arc<TypedRunnableModel>, values: &[Values]) -> Vec<f32> {
+fn by_tract(plan: &Arc<TypedRunnableModel>, values: &[Values]) -> Vec<f32> {
     let tensors = values.iter().enumerate().map(|(position, values)| {
         let shape = plan.model().input_fact(position).unwrap().shape.as_concrete().unwrap().to_vec();
         let tensor = match values {

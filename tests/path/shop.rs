@@ -4,18 +4,18 @@ use nearshelf::data::{Config, Dataset, Event, Item, User};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-pub const KINDS: u32 = 4;
-pub const ITEMS: u32 = 240;
+pub(crate) const KINDS: u32 = 4;
+pub(crate) const ITEMS: u32 = 240;
 const USERS: u32 = 120;
 const BASKETS: i64 = 12;
 const DAY_MS: i64 = 86_400_000;
 
 /// The shelf of an item; also the kind of a user.
-pub fn kind(number: u32) -> u32 {
+pub(crate) fn kind(number: u32) -> u32 {
     number % KINDS
 }
 
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     let text = r#"
         name = "invented"
         [events]
@@ -46,7 +46,7 @@ pub fn config() -> Config {
 }
 
 /// The shop of a seed.
-pub fn dataset(seed: u64) -> Dataset {
+pub(crate) fn dataset(seed: u64) -> Dataset {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let items = (0..ITEMS).map(|item| Item {
         id: format!("item-{item:04}"),

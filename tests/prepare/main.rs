@@ -5,6 +5,7 @@
 mod hostile;
 mod shop;
 
+use std::fmt::Write;
 use std::path::PathBuf;
 
 use datafusion::arrow::array::{Float64Array, Int64Array, StringArray, TimestampNanosecondArray};
@@ -103,7 +104,7 @@ fn every_bad_row_of_a_csv_has_its_reason() {
         ("users", 3, "duplicate user", "u1"),
         ("users", 4, "missing user", ""),
     ];
-    let rejects = shop.rejects(&shop.out().join("rejects.csv"));
+    let rejects = shop.rejects();
     assert_eq!(reasons(&rejects), expected);
     assert_eq!(summary.events.kept(), 2, "the first row, and the one with a line break");
     assert_eq!(summary.events.rejected["price not a number"], 3);
@@ -157,7 +158,7 @@ fn every_bad_row_of_a_parquet_has_its_reason() {
         ("events", 7, "unknown item", "8"),
         ("events", 8, "negative price", "-1.0"),
     ];
-    let rejects = shop.rejects(&shop.out().join("rejects.csv"));
+    let rejects = shop.rejects();
     assert_eq!(reasons(&rejects), expected);
     let data = Dataset::read(&shop.out(), &shop.config().unwrap()).unwrap();
     assert_eq!((data.items[0].id.as_str(), data.items[0].category.as_slice()), ("7", &["top".to_owned()][..]));
@@ -192,7 +193,7 @@ fn the_same_rows_give_the_same_bytes() {
     for row in 0..30_000u64 {
         let item = ["A", "B", "C"][(row % 3) as usize];
         let (user, day) = (row * 7919 % 501, row * 31 % 28 + 1);
-        events += &format!("u{user},{item},2020-01-{day:02},1,1.0,s{},k{row},{row}\n", row % 5);
+        writeln!(events, "u{user},{item},2020-01-{day:02},1,1.0,s{},k{row},{row}", row % 5).unwrap();
     }
     shop.write("events.csv", events);
     shop.prepare().unwrap();
@@ -296,7 +297,7 @@ proptest! {
         let of_items: u64 = c.rejected.values().sum();
         prop_assert_eq!(c.read, items.len() as u64);
         prop_assert_eq!(c.read, c.left_out + of_items + c.replaced + c.rare + c.only_in_test + c.never_sold + c.kept);
-        let listed = shop.rejects(&shop.out().join("rejects.csv")).len() as u64;
+        let listed = shop.rejects().len() as u64;
         prop_assert_eq!(listed, rejected + of_items);
         let data = Dataset::read(&shop.out(), &shop.config().unwrap()).unwrap();
         prop_assert_eq!(data.events.len() as u64, e.kept());

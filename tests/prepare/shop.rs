@@ -106,9 +106,9 @@ impl Shop {
             .collect()
     }
 
-    /// `record reason value` of every line of a list of rejects.
-    pub(crate) fn rejects(&self, path: &Path) -> Vec<(String, u64, String, String)> {
-        let mut reader = csv::Reader::from_path(path).unwrap();
+    /// `source record reason value` of every line of the list of rejects.
+    pub(crate) fn rejects(&self) -> Vec<(String, u64, String, String)> {
+        let mut reader = csv::Reader::from_path(self.out().join("rejects.csv")).unwrap();
         let rows = reader.records().map(Result::unwrap);
         rows.map(|r| (r[0].into(), r[1].parse().unwrap(), r[2].into(), r[3].into())).collect()
     }

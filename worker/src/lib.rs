@@ -4,7 +4,7 @@
 //! own glue to the Workers runtime, compiled for WebAssembly alone, knows a `Request`. What the worker knows about
 //! formats comes from [`nearshelf`].
 
-use nearshelf::{shard, towers};
+use nearshelf::{release, shard, towers};
 use serde_json::{Value, json};
 
 #[cfg(target_arch = "wasm32")]
@@ -39,11 +39,12 @@ pub fn answer(method: &str, path: &str) -> Answer {
 }
 
 /// This build's version, and the versions of each format that it reads, oldest and newest: whoever publishes a release
-/// asks first whether the edge can serve it.
+/// can ask first whether the edge will read it. Recommendations are not served yet.
 fn status() -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "reads": {
+            "release": [release::OLDEST_READABLE, release::FORMAT_VERSION],
             "shard": [shard::format::OLDEST_READABLE, shard::format::FORMAT_VERSION],
             "query_tower": [towers::OLDEST_READABLE, towers::FORMAT_VERSION],
         },

@@ -31,7 +31,7 @@ use sampler::{Sampler, StreamingFrequency};
 pub(crate) use sampler::{context, training_events};
 
 use super::TowerError;
-use super::candidate::TowerSchemas;
+use super::candidate::{TowerSchemas, catalogue_digest};
 use crate::Digest;
 use crate::data::{Config, Dataset};
 use crate::features::items::ItemSchema;
@@ -103,7 +103,7 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
     let mut progress = Progress::new(first, config.train.steps);
     let mut stepper = Stepper::new(&model, &features, &config.train);
     let mut frequency = StreamingFrequency::new(dataset.items.len());
-    for step in 0..FREQUENCY_WARM_UP + first {
+    for step in (0..FREQUENCY_WARM_UP + first).take_while(|_| !stop.load(Ordering::Relaxed)) {
         frequency.observe(&sampler.step(step));
     }
     let mut done = first;
@@ -125,7 +125,8 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
         }
     }
     checkpoint::save(&checkpoint, &model, done, &settings)?;
-    let towers = write_towers(run, &model, query, items, config)?;
+    let catalogue = catalogue_digest(&dataset.items);
+    let towers = write_towers(run, &model, (query, items, catalogue), config)?;
     let report = TrainReport {
         steps: done,
         of: config.train.steps,
@@ -135,8 +136,11 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
         peak_memory_mib: crate::platform::files::peak_memory_mib(),
         towers,
     };
-    write(run, files::CURVE, curve::loss_curve(&progress.losses)?.as_bytes())?;
-    write(run, files::METRICS, &serde_json::to_vec_pretty(&report).unwrap_or_default())?;
+    // A run that was finished before has the figures of that training.
+    if done > first || !run.join(files::METRICS).exists() {
+        write(run, files::CURVE, curve::loss_curve(&progress.losses)?.as_bytes())?;
+        write(run, files::METRICS, &serde_json::to_vec_pretty(&report).unwrap_or_default())?;
+    }
     Ok(report)
 }
 
@@ -172,9 +176,12 @@ fn query_schema(dataset: &Dataset, config: &Config) -> FeatureSchema {
 
 /// Identifies what a checkpoint was trained with: another configuration or other data start anew.
 fn settings(config: &Config, dataset: &Dataset) -> String {
-    let figures = (dataset.items.len(), dataset.users.len(), dataset.events.len(), dataset.test_from_ms);
-    let text = format!("{:?} {:?} {figures:?}", config.model, config.train);
-    Digest::of(text.as_bytes()).to_string()
+    let text = format!("{:?} {:?}", config.model, config.train);
+    let (items, users) = (format!("{:?}", dataset.items), format!("{:?}", dataset.users));
+    let events = dataset.events.iter().map(|event| format!("{event:?}"));
+    let events: Vec<u8> = events.flat_map(String::into_bytes).collect();
+    let rest = format!("{:?} {:?} {}", dataset.locations, dataset.event_types, dataset.test_from_ms);
+    Digest::of_parts([text.as_bytes(), items.as_bytes(), users.as_bytes(), &events, rest.as_bytes()]).to_string()
 }
 
 fn write(run: &Path, name: &str, bytes: &[u8]) -> Result<(), TowerError> {
@@ -185,13 +192,12 @@ fn write(run: &Path, name: &str, bytes: &[u8]) -> Result<(), TowerError> {
 fn write_towers(
     run: &Path,
     model: &Model,
-    query: FeatureSchema,
-    items: ItemSchema,
+    (query, items, catalogue): (FeatureSchema, ItemSchema, Digest),
     config: &Config,
 ) -> Result<Digest, TowerError> {
     let query_onnx = export::query_onnx(model, &query, &config.model);
     let candidate_onnx = export::candidate_onnx(model, &items, &config.model);
-    let schemas = TowerSchemas::new(query, items, &query_onnx, &candidate_onnx);
+    let schemas = TowerSchemas::new(query, items, catalogue, &query_onnx, &candidate_onnx);
     write(run, files::QUERY, &query_onnx)?;
     write(run, files::CANDIDATE, &candidate_onnx)?;
     // Written last: it names the digests of the other two, so a half-written run is noticed.

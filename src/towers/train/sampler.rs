@@ -90,9 +90,7 @@ impl<'d> Sampler<'d> {
     }
 
     fn query(&self, rng: &mut ChaCha8Rng) -> Query {
-        let total = self.cumulative.last().copied().unwrap_or(0.0);
-        let at = self.cumulative.partition_point(|sum| *sum <= rng.random_range(0.0..total));
-        let Basket { user, start, end } = self.baskets[at.min(self.baskets.len() - 1)];
+        let Basket { user, start, end } = self.baskets[self.draw(rng)];
         let events = self.dataset.events_of(user);
         let (before, basket) = (&events[..start as usize], &events[start as usize..end as usize]);
         let history = self.history(before, rng);
@@ -111,6 +109,12 @@ impl<'d> Sampler<'d> {
             }
         }
         Query { history, context, targets: targets.to_vec(), known }
+    }
+
+    /// A basket, with a probability in proportion to its weight.
+    fn draw(&self, rng: &mut ChaCha8Rng) -> usize {
+        let point = rng.random_range(0.0..self.cumulative.last().copied().unwrap_or(1.0));
+        self.cumulative.partition_point(|sum| *sum <= point).min(self.baskets.len() - 1)
     }
 
     fn history(&self, before: &[Event], rng: &mut ChaCha8Rng) -> Vec<(u32, f32)> {
@@ -240,6 +244,41 @@ mod tests {
         let total: f32 = (0..5).map(|item| frequency.log_q(item).exp()).sum();
         // Two of the five items are never drawn, and smoothed.
         assert!((total - 1.0).abs() < 0.03, "{total}");
+    }
+
+    #[test]
+    fn baskets_are_drawn_as_often_as_their_weights_say() {
+        // Basket `i` of 40 has `i % 4 + 1` items, so with a power of 1 it is drawn that often.
+        let mut dataset = dataset();
+        let template = dataset.events[0];
+        let items = |basket: u32| 0..=basket % 4;
+        dataset.events = (0..40)
+            .flat_map(|basket| {
+                items(basket).map(move |item| Event { item, basket, time_ms: basket.into(), ..template })
+            })
+            .collect();
+        dataset.user_offsets = vec![0, dataset.events.len()];
+        dataset.test_from_ms = 40;
+        let history = HistorySchema { length: 1, decay: 1.0, count_power: 0.0 };
+        let schema = FeatureSchema { dim: 8, history, categories: vec![] };
+        let config =
+            TrainConfig { basket_power: 1.0, half_life_days: 0.0, queries: 20_000, seed: 5, ..TrainConfig::default() };
+        let sampler = Sampler::new(&dataset, &schema, &config).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+        let mut drawn = [0.0; 40];
+        for _ in 0..config.queries {
+            drawn[sampler.draw(&mut rng)] += 1.0;
+        }
+        let chi_square: f64 = drawn
+            .iter()
+            .zip(0..)
+            .map(|(drawn, basket): (&f64, u32)| {
+                let expected = f64::from(config.queries as u32) * f64::from(basket % 4 + 1) / 100.0;
+                (drawn - expected).powi(2) / expected
+            })
+            .sum();
+        // The 99.9 % quantile for 39 degrees of freedom is 72.
+        assert!(chi_square < 72.0, "seed {}: {chi_square} from {drawn:?}", config.seed);
     }
 
     #[test]

@@ -1,0 +1,108 @@
+//! The ranges of what `[model]`, `[train]` and `[index]` say, so that nothing later has to doubt them.
+
+use super::DataError;
+use super::config::{Config, IndexConfig, ModelConfig, RateConfig, TrainConfig};
+
+type Check = Result<(), DataError>;
+
+fn number(key: &'static str, found: f32, fits: impl Fn(f32) -> bool, expected: &'static str) -> Check {
+    if found.is_finite() && fits(found) {
+        return Ok(());
+    }
+    Err(DataError::ConfigValue { key, found: found.to_string(), expected })
+}
+
+fn count(key: &'static str, found: usize, most: usize, expected: &'static str) -> Check {
+    if (1..=most).contains(&found) {
+        return Ok(());
+    }
+    Err(DataError::ConfigValue { key, found: found.to_string(), expected })
+}
+
+fn share(key: &'static str, found: f32) -> Check {
+    number(key, found, |found| (0.0..=1.0).contains(&found), "a share from 0 to 1")
+}
+
+/// Checks everything but what preparation checks itself.
+pub(super) fn check(config: &Config) -> Check {
+    model(&config.model)?;
+    train(&config.train)?;
+    index(&config.index)
+}
+
+fn model(model: &ModelConfig) -> Check {
+    if !model.dim.is_multiple_of(8) || !(8..=512).contains(&model.dim) {
+        let found = model.dim.to_string();
+        return Err(DataError::ConfigValue { key: "model.dim", found, expected: "a multiple of 8 from 8 to 512" });
+    }
+    count("model.hidden", model.hidden, 4096, "1 to 4096")?;
+    count("model.history", model.history, 1024, "1 to 1024")?;
+    number("model.history_decay", model.history_decay, |decay| decay > 0.0 && decay <= 1.0, "above 0, at most 1")?;
+    share("model.history_count_power", model.history_count_power)?;
+    count("model.context_dim", model.context_dim, 256, "1 to 256")?;
+    count("model.location_buckets", model.location_buckets as usize, 1 << 20, "1 to 1048576")?;
+    count("model.label_dim", model.label_dim, 256, "1 to 256")?;
+    count("model.token_dim", model.token_dim, 512, "1 to 512")?;
+    count("model.token_buckets", model.token_buckets as usize, 1 << 22, "1 to 4194304")?;
+    count("model.max_tokens", model.max_tokens, 256, "1 to 256")?;
+    let Some(prior) = &model.prior else { return Ok(()) };
+    number("model.prior.strength", prior.strength, |found| found > 0.0 && found <= 1.0, "above 0, at most 1")?;
+    number("model.prior.recent_days", prior.recent_days, |days| days > 0.0 && days <= 36_525.0, "above 0")?;
+    share("model.prior.recent_weight", prior.recent_weight)
+}
+
+fn train(train: &TrainConfig) -> Check {
+    count("train.queries", train.queries, 1 << 16, "1 to 65536")?;
+    count("train.targets", train.targets, 1 << 12, "1 to 4096")?;
+    number("train.temperature", train.temperature, |found| (1e-3..=100.0).contains(&found), "0.001 to 100")?;
+    share("train.log_q", train.log_q)?;
+    share("train.id_dropout", train.id_dropout)?;
+    share("train.history_dropout", train.history_dropout)?;
+    share("train.context_dropout", train.context_dropout)?;
+    number("train.half_life_days", train.half_life_days, |days| days >= 0.0, "0 or more")?;
+    share("train.basket_power", train.basket_power)?;
+    rate(["train.table_rate.peak", "train.table_rate.warm_up", "train.table_rate.last"], &train.table_rate)?;
+    rate(["train.dense_rate.peak", "train.dense_rate.warm_up", "train.dense_rate.last"], &train.dense_rate)
+}
+
+fn rate([peak, warm_up, last]: [&'static str; 3], rate: &RateConfig) -> Check {
+    number(peak, rate.peak, |found| found > 0.0 && found <= 10.0, "above 0, at most 10")?;
+    share(warm_up, rate.warm_up)?;
+    share(last, rate.last)
+}
+
+fn index(index: &IndexConfig) -> Check {
+    if !(2..=64).contains(&index.m) {
+        return Err(DataError::ConfigValue { key: "index.m", found: index.m.to_string(), expected: "2 to 64" });
+    }
+    count("index.ef_construction", index.ef_construction, 4096, "1 to 4096")?;
+    count("index.ef_search", index.ef_search, 4096, "1 to 4096")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_out_of_range_is_named() {
+        let base = "name = \"x\"\n[events]\npath = \"e\"\n[events.columns]\nuser = \"u\"\nitem = \"i\"\ntime = \"t\"\n\
+                    [catalogue]\npath = \"c\"\n[catalogue.columns]\nitem = \"i\"\ntitle = []\n[split]\ntest_from = \"2020-01-01\"\n";
+        let read = |more: &str| check(&toml::from_str(&format!("{base}{more}")).unwrap());
+        assert!(read("").is_ok());
+        let broken = [
+            ("[model]\ndim = 12", "model.dim"),
+            ("[model]\ntoken_buckets = 0", "model.token_buckets"),
+            ("[model]\nlabel_dim = 0", "model.label_dim"),
+            ("[model]\nprior = { strength = 0, recent_days = 1, recent_weight = 0 }", "model.prior.strength"),
+            ("[train]\ncontext_dropout = 1.5", "train.context_dropout"),
+            ("[train]\nid_dropout = nan", "train.id_dropout"),
+            ("[train]\nqueries = 0", "train.queries"),
+            ("[train]\ntemperature = 0", "train.temperature"),
+            ("[index]\nm = 1", "index.m"),
+        ];
+        for (more, expected) in broken {
+            let error = read(more).unwrap_err();
+            assert!(matches!(&error, DataError::ConfigValue { key, .. } if *key == expected), "{more}: {error}");
+        }
+    }
+}
