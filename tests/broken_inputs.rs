@@ -205,7 +205,7 @@ fn foreign_onnx() {
     let output = graph.node("root", "Sqrt", &[&input], &[]);
     adopt(&shop, &graph.finish(&output, &[Axis::Batch, Axis::Fixed(12)]));
     shop.refuses(&["build"], &["inputs", "12", "expected"]);
-    // No ONNX at all, and half of one.
+    // No ONNX at all.
     adopt(&shop, b"no graph");
     shop.refuses(&["build"], &["query.onnx", "expected", "ONNX"]);
 }
@@ -278,6 +278,7 @@ fn a_release_made_by_other_towers() {
     let (shop, other) = (Shop::new(), Shop::new());
     let config = CONFIG.replace("steps = 4", "steps = 5");
     fs::write(other.path("nearshelf.toml"), config).unwrap();
+    fs::remove_dir_all(other.path("work/release")).unwrap();
     for command in ["train", "build"] {
         assert!(other.run(&[command]).status.success());
     }
@@ -291,6 +292,10 @@ fn a_release_made_by_other_towers() {
     let error = ReleaseWriter::new(shop.path("work/release")).write(&content).unwrap_err();
     assert!(error.to_string().contains("towers") && error.to_string().contains("expected"), "{error}");
     assert!(shop.kept() == before);
+    // Towers of one run with the catalogue of another.
+    let schemas = shop.path("work/run/schemas.json");
+    fs::copy(other.path("work/run/schemas.json"), &schemas).unwrap();
+    shop.refuses(&["build"], &["query.onnx", "digest", "expected", "train"]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Training of both towers on one machine.
 //!
-//! One step: draw queries ([`sampler`]), run the candidate tower on the distinct items of the batch and the query tower
-//! on the pooled histories ([`graph`], by burn), take the fused sampled softmax ([`head`]), send its gradients back
-//! through both towers and the pooling, and let Adagrad step ([`optimizer`]): dense weights wholly, tables only where
+//! One step: draw queries (`sampler`), run the candidate tower on the distinct items of the batch and the query tower
+//! on the pooled histories (`graph`, by burn), take the fused sampled softmax ([`head`]), send its gradients back
+//! through both towers and the pooling, and let Adagrad step (`optimizer`): dense weights wholly, tables only where
 //! the batch touched them.
 //!
 //! The same seed and configuration give the same towers, bit for bit, on the same machine; a training that was
