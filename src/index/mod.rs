@@ -3,7 +3,7 @@
 //! [`Codes`] hold one vector per node, [`Graph`] the links between nodes: a hierarchical navigable small world graph (Malkov
 //! and Yashunin, "Efficient and robust approximate nearest neighbor search using hierarchical navigable small world
 //! graphs", 2016). [`search()`] walks it; [`exact`] scans everything and is the oracle that recall is measured against. With
-//! the feature `origin`, `build` makes both from embeddings.
+//! the feature `build`, the function of that name makes both from embeddings.
 //!
 //! Scores are inner products: larger is better. Vectors may have any norm. Equal inputs give equal results on every
 //! machine: the integer products are exact, and ties are broken by node.
@@ -14,19 +14,19 @@ pub mod exact;
 mod graph;
 mod search;
 
-#[cfg(feature = "origin")]
+#[cfg(feature = "build")]
 mod build;
-#[cfg(feature = "origin")]
+#[cfg(feature = "build")]
 mod measure;
-#[cfg(feature = "origin")]
+#[cfg(feature = "build")]
 mod prune;
 
-#[cfg(feature = "origin")]
+#[cfg(feature = "build")]
 pub use build::{BuildParams, Built, build};
 pub use codes::{Codes, CodesView, QueryCode};
 pub use error::IndexError;
 pub use graph::{Adjacency, Graph, GraphView, Links, MAX_LAYERS, MAX_M};
-#[cfg(feature = "origin")]
+#[cfg(feature = "build")]
 pub use measure::{GraphRow, IndexReport, MeasureParams, Recall, measure};
 pub use search::{DEFAULT_EF_SEARCH, Scratch, search};
 

@@ -12,7 +12,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    #[cfg(feature = "origin")]
+    #[cfg(feature = "build")]
     fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
@@ -27,7 +27,7 @@ impl Random {
     }
 
     /// Nearly normal, with variance 1: the sum of twelve uniform numbers, each of variance 1/3.
-    #[cfg(feature = "origin")]
+    #[cfg(feature = "build")]
     fn normal(&mut self) -> f32 {
         (0..12).map(|_| self.component()).sum::<f32>() / 2.0
     }
@@ -35,7 +35,7 @@ impl Random {
 
 /// `count` embeddings and `queries` query embeddings of unit length, shaped as those of a shop: clusters of very different
 /// sizes, directions of different weight, and queries that are the mean of some items of one cluster and one of another.
-#[cfg(feature = "origin")]
+#[cfg(feature = "build")]
 pub(crate) fn mixture(seed: u64, count: usize, queries: usize, dim: usize) -> (Vec<f32>, Vec<f32>) {
     let mut random = Random(seed);
     let weights: Vec<f32> = (0..dim).map(|column| (1.0 + column as f32).powf(-0.3)).collect();

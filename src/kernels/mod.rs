@@ -10,7 +10,7 @@
 //! Slices of unequal length are a bug of the caller and panic. Lengths need not be multiples of anything.
 #![allow(unsafe_code)]
 
-#[cfg(feature = "origin")]
+#[cfg(feature = "build")]
 pub mod gemm;
 pub mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
