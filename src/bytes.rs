@@ -52,3 +52,72 @@ impl<'a> Reader<'a> {
         self.array(what).map(u32::from_le_bytes)
     }
 }
+
+/// Appends a number as LEB128: seven bits to a byte, the lowest first, the top bit set in all but the last.
+pub(crate) fn put_varint(number: u32, bytes: &mut Vec<u8>) {
+    put_varint_u64(number.into(), bytes);
+}
+
+/// [`put_varint`] of a longer number.
+pub(crate) fn put_varint_u64(mut number: u64, bytes: &mut Vec<u8>) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// Reads a number from the front of `bytes`; nothing if it is cut or longer than 32 bits.
+pub(crate) fn read_varint(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (number, rest) = read_varint_u64(bytes)?;
+    Some((u32::try_from(number).ok()?, rest))
+}
+
+/// Reads a number from the front of `bytes`; nothing if it is cut or longer than 64 bits.
+pub(crate) fn read_varint_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut number = 0u64;
+    for (at, &byte) in bytes.iter().enumerate().take(10) {
+        let bits = u64::from(byte & 0x7f);
+        // The tenth byte has room for one bit.
+        if at == 9 && bits > 1 {
+            return None;
+        }
+        number |= bits << (7 * at);
+        if byte < 0x80 {
+            return Some((number, &bytes[at + 1..]));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_of_any_size_come_back(numbers in prop::collection::vec(any::<u64>().prop_map(|x| x >> (x % 64)), 0..20)) {
+            let mut bytes = Vec::new();
+            numbers.iter().for_each(|&number| put_varint_u64(number, &mut bytes));
+            let mut rest = &bytes[..];
+            for &number in &numbers {
+                let (found, after) = read_varint_u64(rest).unwrap();
+                prop_assert_eq!(found, number);
+                prop_assert_eq!(read_varint(rest).is_some(), u32::try_from(number).is_ok());
+                rest = after;
+            }
+            prop_assert_eq!(rest, &[0u8; 0]);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_or_too_long_is_no_number() {
+        for bytes in
+            [&[][..], &[0x80], &[0xff; 9], &[0xff; 12], &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2]]
+        {
+            assert_eq!(read_varint_u64(bytes), None, "{bytes:02x?}");
+        }
+    }
+}

@@ -112,7 +112,7 @@ impl Recommender {
         }
         let counted = rows.chunks_exact(dim).zip(&distinct).map(|(row, (_, count))| (row, *count));
         let vector = schema.assemble(counted, context).map_err(TowerError::from)?;
-        let ids = distinct.iter().map(|((shard, node), _)| self.shards[*shard].id(*node).to_owned()).collect();
+        let ids = distinct.iter().map(|((shard, node), _)| self.shards[*shard].id(*node)).collect();
         let embedding = self.tower.embed(&vector, &mut self.tower_scratch)?.to_vec();
         Ok(Query { embedding, history: ids })
     }
@@ -130,7 +130,7 @@ impl Recommender {
         query: &Query,
         limit: usize,
         exclude: &HashSet<String>,
-    ) -> Result<Vec<Candidate<'_>>, RecommendError> {
+    ) -> Result<Vec<Candidate>, RecommendError> {
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(RecommendError::Limit { found: limit });
         }
@@ -140,7 +140,7 @@ impl Recommender {
             let passes = |node: NodeId| !excluded.contains(&node);
             let filter: Option<&dyn Fn(NodeId) -> bool> = if excluded.is_empty() { None } else { Some(&passes) };
             let count = limit.max(RETRIEVED);
-            let hits = shard.search_filtered(&query.embedding, count, None, &mut self.search_scratch, filter);
+            let hits = shard.search(&query.embedding, count, None, &mut self.search_scratch, filter);
             candidates.extend(hits.iter().map(|hit| Candidate { id: shard.id(hit.node), score: hit.score.0 }));
         }
         Ok(candidates)
@@ -150,7 +150,7 @@ impl Recommender {
     ///
     /// # Errors
     /// As [`Recommender::embed`] and [`Recommender::retrieve`].
-    pub fn recommend(&mut self, request: &Request) -> Result<Vec<Candidate<'_>>, RecommendError> {
+    pub fn recommend(&mut self, request: &Request) -> Result<Vec<Candidate>, RecommendError> {
         let query = self.embed(&request.history, &request.context)?;
         Ok(rank::best(self.retrieve(&query, request.limit, &request.exclude)?, request.limit))
     }

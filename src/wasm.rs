@@ -142,7 +142,7 @@ impl Engine {
         let retrieved = now();
         let items = rank::best(candidates, request.limit);
         let timings = TimingsJson { tower: embedded - started, search: retrieved - embedded, rank: now() - retrieved };
-        let items = items.iter().map(|item| ItemJson { id: item.id, score: item.score }).collect();
+        let items = items.iter().map(|item| ItemJson { id: &item.id, score: item.score }).collect();
         let source = if query.history.is_empty() { "default" } else { "history" };
         Ok(json(&ResponseJson { items, history: &query.history, source, timings }))
     }

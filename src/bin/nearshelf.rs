@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, Parser, Subcommand};
 use nearshelf::data::{Config, Dataset, prepare};
 use nearshelf::evaluate::{BaselineParams, Scorer, TwoTower, baselines, evaluate, tune_baselines};
-use nearshelf::index::{MeasureParams, measure};
+use nearshelf::index::{Truth, build, choose_search};
 use nearshelf::platform::files::write_atomically;
 use nearshelf::release;
 use nearshelf::towers::candidate::Towers;
@@ -129,10 +129,10 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
         Command::Build { release } => {
             let config = place.config()?;
             let folder = release.clone().unwrap_or_else(|| place.work.join("release"));
-            println!(
-                "{}",
-                release::build(&place.dataset(&config)?.items, &Towers::read(&place.run())?, &config, &folder)?
-            );
+            let dataset = place.dataset(&config)?;
+            let queries = TwoTower::new(&dataset, Towers::read(&place.run())?)?.queries()?;
+            let towers = Towers::read(&place.run())?;
+            println!("{}", release::build(&dataset.items, &towers, &queries, &config, &folder)?);
             Ok(())
         }
         Command::Inspect { file } => {
@@ -193,20 +193,22 @@ fn run_bench(place: &Place, json: Option<&Path>) -> Outcome {
     let config = place.config()?;
     let dataset = place.dataset(&config)?;
     let towers = TwoTower::new(&dataset, Towers::read(&place.run())?)?;
-    let queries = towers.queries()?;
-    let ef_search = config.index.ef_search;
-    let params = MeasureParams { build: release::build_params(&config), ef_search: vec![ef_search], rounds: 3 };
-    let report = measure(towers.embeddings(), &queries, towers.dim(), &params)?;
+    let (embeddings, dim) = (towers.embeddings(), towers.dim());
+    let built = build(embeddings, dim, &release::build_params(&config, dataset.items.len()))?;
+    let truth = Truth::of(embeddings, &release::sample(&towers.queries()?, dim), dim)?;
+    let (params, report) = choose_search(&built, &truth)?;
     println!("{report}");
-    let (codes, graph) = (report.codes_against_f32.at_100, report.graph[0].against_codes.at_100);
+    let codes = report.codes.at_100;
+    let found = report.points.last().map_or(codes, |point| point.recall.at_100);
     let row = |name: &str, value: f64, bar: f64| {
         serde_json::json!({
             "name": name, "value": value, "unit": "recall@100", "peer": "exact search", "peer_value": 1.0,
             "ratio": value, "bar": format!(">= {bar}"), "holds": value >= bar,
         })
     };
-    let graph_name = format!("HNSW at ef_search {ef_search} against a scan of the codes");
-    let rows = [row(&graph_name, graph, 0.98), row("int8 codes against single precision", codes, 0.97)];
+    let search_name = format!("search of {} of {} cells against single precision", params.probes, report.cells);
+    let codes_name = format!("codes of {} bits against single precision", report.bits);
+    let rows = [row(&search_name, found, 0.98), row(&codes_name, codes, 0.97)];
     match json {
         Some(file) => write(file, serde_json::to_string_pretty(&rows)?.as_bytes()),
         None => Ok(()),

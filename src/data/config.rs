@@ -339,17 +339,17 @@ impl Default for TrainConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IndexConfig {
-    /// Links per node above layer 0; layer 0 keeps twice as many. Up: recall and bytes. 4 to 32.
-    pub m: usize,
-    /// Width of the search while building. Up: recall and build time.
-    pub ef_construction: usize,
-    /// Default width of a search, written into the shard. Up: recall and time.
-    pub ef_search: usize,
+    /// Bits per component of a vector: 4, 6 or 8. Up: recall and bytes.
+    pub bits: usize,
+    /// Cells that a shard is cut into; left out: about three times the square root of the items.
+    pub cells: Option<usize>,
+    /// Cells that a search scans by default; left out: what is measured to find 99 % of what the codes can.
+    pub probes: Option<usize>,
 }
 
 impl Default for IndexConfig {
     fn default() -> Self {
-        Self { m: 16, ef_construction: 200, ef_search: 256 }
+        Self { bits: 8, cells: None, probes: None }
     }
 }
 

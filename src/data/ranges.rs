@@ -72,11 +72,11 @@ fn rate([peak, warm_up, last]: [&'static str; 3], rate: &RateConfig) -> Check {
 }
 
 fn index(index: &IndexConfig) -> Check {
-    if !(2..=64).contains(&index.m) {
-        return Err(DataError::ConfigValue { key: "index.m", found: index.m.to_string(), expected: "2 to 64" });
+    if ![4, 6, 8].contains(&index.bits) {
+        return Err(DataError::ConfigValue { key: "index.bits", found: index.bits.to_string(), expected: "4, 6 or 8" });
     }
-    count("index.ef_construction", index.ef_construction, 4096, "1 to 4096")?;
-    count("index.ef_search", index.ef_search, 4096, "1 to 4096")
+    count("index.cells", index.cells.unwrap_or(1), 1 << 16, "1 to 65536")?;
+    count("index.probes", index.probes.unwrap_or(1), 1 << 16, "1 to 65536")
 }
 
 #[cfg(test)]
@@ -98,7 +98,8 @@ mod tests {
             ("[train]\nid_dropout = nan", "train.id_dropout"),
             ("[train]\nqueries = 0", "train.queries"),
             ("[train]\ntemperature = 0", "train.temperature"),
-            ("[index]\nm = 1", "index.m"),
+            ("[index]\nbits = 5", "index.bits"),
+            ("[index]\nprobes = 0", "index.probes"),
         ];
         for (more, expected) in broken {
             let error = read(more).unwrap_err();

@@ -4,7 +4,7 @@
 //! bits, which costs nothing measurable, so that a score is one exact integer sum and two multiplications.
 
 use super::{IndexError, NodeId};
-use crate::kernels::{self, MAX_DIM, QUERY_MAX};
+use crate::kernels::{self, MAX_DIM, NibbleQuery, QUERY_MAX};
 
 /// Largest code of a component.
 const CODE_MAX: f32 = 127.0;
@@ -105,6 +105,12 @@ impl<'a> CodesView<'a> {
         self.scales
     }
 
+    /// The score of a row, without the query's scale.
+    pub(super) fn row_score(&self, node: NodeId, query: &QueryCode) -> f32 {
+        let row = &self.codes[node.row() * self.dim..][..self.dim];
+        kernels::dot_i16_i8(query.code(), row) as f32 * self.scales[node.row()]
+    }
+
     /// Decodes the vector of `node` into `out`.
     ///
     /// # Panics
@@ -121,7 +127,9 @@ impl<'a> CodesView<'a> {
 /// A query embedding, quantised to 14 bits: a component is `scale * code`.
 #[derive(Debug, Clone)]
 pub struct QueryCode {
-    code: Vec<i16>,
+    code: NibbleQuery,
+    /// The sum of the quantised components.
+    sum: i32,
     scale: f32,
 }
 
@@ -137,12 +145,24 @@ impl QueryCode {
         let scale = largest / f32::from(QUERY_MAX);
         let inverse = if scale >= f32::MIN_POSITIVE { scale.recip() } else { 0.0 };
         let code = query.iter().map(|x| (finite(x) * inverse).round() as i16);
-        Self { code: code.map(|q| q.clamp(-QUERY_MAX, QUERY_MAX)).collect(), scale }
+        let code: Vec<i16> = code.map(|q| q.clamp(-QUERY_MAX, QUERY_MAX)).collect();
+        let sum = code.iter().map(|&q| i32::from(q)).sum();
+        Self { code: NibbleQuery::new(&code), sum, scale }
     }
 
     /// The quantised components, at most [`QUERY_MAX`] in magnitude.
     pub fn code(&self) -> &[i16] {
+        self.code.components()
+    }
+
+    /// The quantised components, as kernels over nibbles read them.
+    pub(super) fn nibbles(&self) -> &NibbleQuery {
         &self.code
+    }
+
+    /// The sum of the quantised components: codes that do not lie around zero differ from those that do by a multiple of it.
+    pub(super) fn sum(&self) -> i32 {
+        self.sum
     }
 
     /// What one step of the quantised components is worth.
@@ -165,11 +185,6 @@ pub(super) fn check_vectors(vectors: &[f32], dim: usize) -> Result<(), IndexErro
 
 fn largest_magnitude(row: &[f32]) -> f32 {
     row.iter().map(|x| x.abs()).fold(0.0, f32::max)
-}
-
-/// Scores `rows` against `query`, up to the query's own scale, which leaves the order as it is.
-pub(super) fn gather_scores(codes: &CodesView<'_>, query: &QueryCode, rows: &[u32], dots: &mut Vec<i32>) {
-    kernels::gather_i16_i8(&query.code, codes.codes, rows, dots);
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! is a node of the highest layer.
 
 use super::{IndexError, NodeId};
+use crate::bytes::{put_varint, read_varint};
 
 /// Most links that a node may have above layer 0; twice as many on layer 0, where a count must fit in one byte.
 pub const MAX_M: usize = 64;
@@ -12,43 +13,22 @@ pub const MAX_M: usize = 64;
 /// Most layers above layer 0.
 pub const MAX_LAYERS: usize = 16;
 
-/// Links as formats store them: node ids, little-endian.
-#[derive(Debug, Clone, Copy)]
-pub enum Links<'a> {
-    /// For at most 65,536 nodes.
-    U16(&'a [[u8; 2]]),
-    /// For more.
-    U32(&'a [[u8; 4]]),
-}
-
-impl Links<'_> {
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::U16(links) => links.len(),
-            Self::U32(links) => links.len(),
-        }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// Lists of links: list `i` is `links[ends[i - 1]..ends[i]]`, where the first starts at 0.
+/// Lists of links, as formats store them and searches read them.
+///
+/// A list is ascending; each link is the distance from the one before, less one, and the first its own number, as LEB128: seven
+/// bits to a byte, the lowest first, the top bit set in all but the last. List `i` is `links[ends[i - 1]..ends[i]]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Adjacency<'a> {
     ends: &'a [u32],
-    links: Links<'a>,
+    links: &'a [u8],
 }
 
 impl<'a> Adjacency<'a> {
-    /// Joins list ends and links.
+    /// Joins list ends and links, whose lists are well formed.
     ///
     /// # Panics
-    /// If the last end is not the number of links.
-    pub fn new(ends: &'a [u32], links: Links<'a>) -> Self {
+    /// If the last end is not the number of bytes.
+    pub fn new(ends: &'a [u32], links: &'a [u8]) -> Self {
         assert_eq!(ends.last().map_or(0, |&end| end as usize), links.len(), "list ends do not match the links");
         Self { ends, links }
     }
@@ -56,12 +36,30 @@ impl<'a> Adjacency<'a> {
     /// Calls `visit` with each link of list `list`.
     pub(super) fn for_each(&self, list: usize, mut visit: impl FnMut(u32)) {
         let start = list.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-        let end = self.ends[list] as usize;
-        match self.links {
-            Links::U16(links) => links[start..end].iter().for_each(|&link| visit(u32::from(u16::from_le_bytes(link)))),
-            Links::U32(links) => links[start..end].iter().for_each(|&link| visit(u32::from_le_bytes(link))),
+        let mut bytes = &self.links[start..self.ends[list] as usize];
+        let mut next = 0;
+        while let Some((gap, rest)) = read_varint(bytes) {
+            let link = gap.wrapping_add(next);
+            visit(link);
+            next = link.wrapping_add(1);
+            bytes = rest;
         }
     }
+}
+
+/// Reads `count` links of a list from the front of `bytes`, each of which must be below `limit`; the bytes behind them.
+pub(crate) fn check_list(mut bytes: &[u8], count: u8, limit: u32) -> Option<&[u8]> {
+    let mut next = 0u64;
+    for _ in 0..count {
+        let (gap, rest) = read_varint(bytes)?;
+        next += u64::from(gap);
+        if next >= u64::from(limit) {
+            return None;
+        }
+        next += 1;
+        bytes = rest;
+    }
+    Some(bytes)
 }
 
 /// A graph as searches read it.
@@ -82,6 +80,16 @@ impl<'a> GraphView<'a> {
         assert_eq!(layer_sizes.iter().map(|&n| n as usize).sum::<usize>(), upper.ends.len(), "lists of upper layers");
         assert!(entry_point.row() < base.ends.len(), "the entry point is not a node");
         Self { entry_point, base, upper, layer_sizes }
+    }
+
+    /// Nodes.
+    pub fn len(&self) -> usize {
+        self.base.ends.len()
+    }
+
+    /// Whether there are no nodes.
+    pub fn is_empty(&self) -> bool {
+        self.base.ends.is_empty()
     }
 
     /// Where searches start.
@@ -119,18 +127,25 @@ pub struct Graph {
 /// Owned lists of links.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Lists {
+    counts: Vec<u8>,
     ends: Vec<u32>,
-    links: Vec<[u8; 4]>,
+    links: Vec<u8>,
 }
 
 impl Lists {
+    /// Appends a list, which is ascending and holds nothing twice.
     fn push(&mut self, list: &[u32]) {
-        self.links.extend(list.iter().map(|link| link.to_le_bytes()));
+        let mut next = 0;
+        for &link in list {
+            put_varint(link - next, &mut self.links);
+            next = link + 1;
+        }
+        self.counts.push(list.len() as u8);
         self.ends.push(self.links.len() as u32);
     }
 
     fn view(&self) -> Adjacency<'_> {
-        Adjacency::new(&self.ends, Links::U32(&self.links))
+        Adjacency::new(&self.ends, &self.links)
     }
 }
 
@@ -154,7 +169,10 @@ impl Graph {
                 for &link in list {
                     IndexError::check("link", link as usize, 0, layer.len() - 1)?;
                 }
-                lists.push(list);
+                let mut ascending = list.clone();
+                ascending.sort_unstable();
+                ascending.dedup();
+                lists.push(&ascending);
             }
             if level > 0 {
                 layer_sizes.push(layer.len() as u32);
@@ -205,13 +223,13 @@ impl Graph {
         &self.layer_sizes
     }
 
-    /// The lists of layer 0: one end per node, and the links.
-    pub fn base(&self) -> (&[u32], &[[u8; 4]]) {
-        (&self.base.ends, &self.base.links)
+    /// The lists of layer 0: the number of links of each node, and the links as an [`Adjacency`] has them.
+    pub fn base(&self) -> (&[u8], &[u8]) {
+        (&self.base.counts, &self.base.links)
     }
 
-    /// The lists of the upper layers: one end per node of layer 1, then of layer 2, and so on, and the links.
-    pub fn upper(&self) -> (&[u32], &[[u8; 4]]) {
-        (&self.upper.ends, &self.upper.links)
+    /// The lists of the upper layers, of each node of layer 1, then of layer 2, and so on, as in [`Graph::base`].
+    pub fn upper(&self) -> (&[u8], &[u8]) {
+        (&self.upper.counts, &self.upper.links)
     }
 }

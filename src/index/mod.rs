@@ -1,34 +1,59 @@
-//! Candidate embeddings become int8 codes and a graph, and a query embedding becomes its best candidates.
+//! Candidate embeddings become an index, and a query embedding becomes its best candidates.
 //!
-//! [`Codes`] hold one vector per node, [`Graph`] the links between nodes: a hierarchical navigable small world graph (Malkov
-//! and Yashunin, "Efficient and robust approximate nearest neighbor search using hierarchical navigable small world
-//! graphs", 2016). [`search()`] walks it; [`exact`] scans everything and is the oracle that recall is measured against. With
-//! the feature `build`, the function of that name makes both from embeddings.
+//! An [`Index`] cuts its rows into cells around centroids and holds what each row is beyond its centroid as
+//! [`ResidualCodes`]; a search scans a few cells. A [`Graph`], over the centroids where there are thousands or over the rows
+//! of an index of one cell, is a hierarchical navigable small world graph (Malkov and Yashunin, "Efficient and robust
+//! approximate nearest neighbor search using hierarchical navigable small world graphs", 2016). [`IndexView::exact`] scans
+//! all codes, [`exact::top_k_f32`] all vectors: the oracles that recall is measured against. With the feature `build`, the
+//! function of that name makes an index from embeddings.
 //!
 //! Scores are inner products: larger is better. Vectors may have any norm. Equal inputs give equal results on every
 //! machine: the integer products are exact, and ties are broken by node.
 
+mod cells;
 mod codes;
 mod error;
 pub mod exact;
 mod graph;
+mod residual;
 mod search;
+mod top;
 
 #[cfg(feature = "build")]
 mod build;
 #[cfg(feature = "build")]
+mod encode;
+#[cfg(feature = "build")]
+pub mod generate;
+#[cfg(feature = "build")]
+mod link;
+#[cfg(feature = "build")]
 mod measure;
 #[cfg(feature = "build")]
+mod partition;
+#[cfg(feature = "build")]
+mod plan;
+#[cfg(feature = "build")]
 mod prune;
+#[cfg(any(feature = "build", test))]
+mod random;
 
 #[cfg(feature = "build")]
 pub use build::{BuildParams, Built, build};
+pub use cells::{Filter, Index, IndexView, Scratch, SearchParams};
 pub use codes::{Codes, CodesView, QueryCode};
 pub use error::IndexError;
-pub use graph::{Adjacency, Graph, GraphView, Links, MAX_LAYERS, MAX_M};
+pub(crate) use graph::check_list;
+pub use graph::{Adjacency, Graph, GraphView, MAX_LAYERS, MAX_M};
 #[cfg(feature = "build")]
-pub use measure::{GraphRow, IndexReport, MeasureParams, Recall, measure};
-pub use search::{DEFAULT_EF_SEARCH, Scratch, search};
+pub use link::GraphParams;
+#[cfg(feature = "build")]
+pub use measure::{IndexReport, Point, Recall, Truth, measure};
+#[cfg(feature = "build")]
+pub use partition::{Partition, PartitionParams, partition};
+#[cfg(feature = "build")]
+pub use plan::{SHARE_OF_CODES, choose_search};
+pub use residual::{EXPONENTS, FineBits, ResidualCodes, ResidualView, Steps};
 
 /// A row of one index: it means nothing in any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

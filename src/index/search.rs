@@ -1,21 +1,18 @@
 //! Search in the graph: algorithms 2 and 5 of Malkov and Yashunin (2016).
 //!
-//! A greedy walk descends to layer 0, where a beam of width `ef_search` collects the results. A filter decides what may be
+//! A greedy walk descends to layer 0, where a beam of a given width collects the results. A filter decides what may be
 //! a result, not where the beam may walk, so it does not tear the graph apart; the fewer nodes pass, the further the beam
 //! walks.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::codes::gather_scores;
-use super::{CodesView, GraphView, Hit, Key, NodeId, QueryCode};
+use super::{CodesView, GraphView, Key, NodeId, QueryCode, ResidualView};
+use crate::kernels;
 
-/// A width that reaches recall@100 of .98 with room to spare on catalogues of some ten thousands; see `measure`.
-pub const DEFAULT_EF_SEARCH: usize = 256;
-
-/// The working memory of searches, kept between them so that a search allocates only its result.
+/// The working memory of walks, kept between them.
 #[derive(Debug, Default)]
-pub struct Scratch {
+pub(super) struct WalkScratch {
     visited: Vec<u64>,
     frontier: BinaryHeap<Key>,
     nearest: BinaryHeap<Reverse<Key>>,
@@ -23,7 +20,7 @@ pub struct Scratch {
     dots: Vec<i32>,
 }
 
-impl Scratch {
+impl WalkScratch {
     fn start(&mut self, count: usize) {
         self.visited.clear();
         self.visited.resize(count.div_ceil(64), 0);
@@ -41,63 +38,80 @@ impl Scratch {
     }
 }
 
-/// The `k` best nodes for `query` that pass `filter`, the best first, ties by node.
-///
-/// `ef_search` is the width of the beam, at least `k` in effect. Up: recall and time. Fewer than `k` hits come back only if
-/// fewer nodes can be reached or pass.
-///
-/// # Panics
-/// If the query, the codes and the graph do not belong together.
-pub fn search(
-    codes: &CodesView<'_>,
-    graph: &GraphView<'_>,
-    query: &QueryCode,
-    k: usize,
-    ef_search: usize,
-    scratch: &mut Scratch,
-    filter: Option<&dyn Fn(NodeId) -> bool>,
-) -> Vec<Hit> {
-    assert_eq!(query.code().len(), codes.dim(), "the query has another number of dimensions");
-    scratch.start(codes.len());
-    if k == 0 {
-        return Vec::new();
-    }
-    let search = Search { codes, graph, query };
-    let entry = search.descend(scratch);
-    search.beam(entry, ef_search.max(k), scratch, filter);
-    let mut keys: Vec<Key> = scratch.nearest.drain().map(|Reverse(key)| key).collect();
-    keys.sort_unstable_by(|a, b| b.cmp(a));
-    keys.into_iter().take(k).map(|key| key.hit(query.scale())).collect()
+/// What a walk scores: the vectors of a graph's nodes.
+pub(super) trait Scored {
+    fn len(&self) -> usize;
+
+    /// Gives `take` the key of each of `nodes`; the scores leave out the query's scale.
+    fn score(&self, query: &QueryCode, nodes: &[u32], dots: &mut Vec<i32>, take: impl FnMut(Key));
 }
 
-struct Search<'a> {
-    codes: &'a CodesView<'a>,
+impl Scored for CodesView<'_> {
+    fn len(&self) -> usize {
+        CodesView::len(self)
+    }
+
+    fn score(&self, query: &QueryCode, nodes: &[u32], dots: &mut Vec<i32>, mut take: impl FnMut(Key)) {
+        kernels::gather_i16_i8(query.code(), self.codes(), nodes, dots);
+        for (&node, &dot) in nodes.iter().zip(dots.iter()) {
+            take(Key::new(dot as f32 * self.scales()[node as usize], node));
+        }
+    }
+}
+
+/// Rows of one cell by their coarse codes: what the centroid adds is the same for all.
+impl Scored for ResidualView<'_> {
+    fn len(&self) -> usize {
+        ResidualView::len(self)
+    }
+
+    fn score(&self, query: &QueryCode, nodes: &[u32], dots: &mut Vec<i32>, mut take: impl FnMut(Key)) {
+        let coarse = self.coarse_scores(query);
+        kernels::gather_i16_u4(query.nibbles(), self.coarse, nodes, dots);
+        for (&node, &dot) in nodes.iter().zip(dots.iter()) {
+            take(Key::new(coarse.score(0.0, dot, self.bytes[node as usize]), node));
+        }
+    }
+}
+
+/// Fills `scratch` with the best nodes for `query` that a beam of width `ef` finds and that pass `filter`; the best first,
+/// ties by node.
+pub(super) fn walk(
+    rows: &impl Scored,
+    graph: &GraphView<'_>,
+    query: &QueryCode,
+    ef: usize,
+    scratch: &mut WalkScratch,
+    filter: Option<&dyn Fn(NodeId) -> bool>,
+) -> Vec<Key> {
+    scratch.start(rows.len());
+    let walk = Walk { rows, graph, query };
+    let entry = walk.descend(scratch);
+    walk.beam(entry, ef, scratch, filter);
+    let mut keys: Vec<Key> = scratch.nearest.drain().map(|Reverse(key)| key).collect();
+    keys.sort_unstable_by(|a, b| b.cmp(a));
+    keys
+}
+
+struct Walk<'a, R> {
+    rows: &'a R,
     graph: &'a GraphView<'a>,
     query: &'a QueryCode,
 }
 
-impl Search<'_> {
-    /// Scores `scratch.nodes`, and gives each with its key to `take`.
-    fn score_nodes(&self, nodes: &[u32], dots: &mut Vec<i32>, mut take: impl FnMut(Key)) {
-        gather_scores(self.codes, self.query, nodes, dots);
-        let scales = self.codes.scales();
-        for (&node, &dot) in nodes.iter().zip(dots.iter()) {
-            take(Key::new(dot as f32 * scales[node as usize], node));
-        }
-    }
-
+impl<R: Scored> Walk<'_, R> {
     /// Walks from the entry point to the best node of layer 1 that greedy steps reach.
-    fn descend(&self, scratch: &mut Scratch) -> Key {
-        let Scratch { nodes, dots, .. } = scratch;
+    fn descend(&self, scratch: &mut WalkScratch) -> Key {
+        let WalkScratch { nodes, dots, .. } = scratch;
         let entry = self.graph.entry_point().0;
         let mut best = Key::new(0.0, entry);
-        self.score_nodes(&[entry], dots, |key| best = key);
+        self.rows.score(self.query, &[entry], dots, |key| best = key);
         for layer in (1..=self.graph.upper_layers()).rev() {
             loop {
                 let start = best;
                 nodes.clear();
                 self.graph.for_each_neighbour(layer, start.node(), |node| nodes.push(node));
-                self.score_nodes(nodes, dots, |key| best = best.max(key));
+                self.rows.score(self.query, nodes, dots, |key| best = best.max(key));
                 if best == start {
                     break;
                 }
@@ -107,10 +121,10 @@ impl Search<'_> {
     }
 
     /// Fills `scratch.nearest` with the `ef` best nodes found on layer 0 that pass the filter.
-    fn beam(&self, entry: Key, ef: usize, scratch: &mut Scratch, filter: Option<&dyn Fn(NodeId) -> bool>) {
-        let Scratch { visited, frontier, nearest, nodes, dots } = scratch;
+    fn beam(&self, entry: Key, ef: usize, scratch: &mut WalkScratch, filter: Option<&dyn Fn(NodeId) -> bool>) {
+        let WalkScratch { visited, frontier, nearest, nodes, dots } = scratch;
         let passes = |key: Key| filter.is_none_or(|filter| filter(NodeId(key.node())));
-        Scratch::visit(visited, entry.node());
+        WalkScratch::visit(visited, entry.node());
         frontier.push(entry);
         if passes(entry) {
             nearest.push(Reverse(entry));
@@ -121,11 +135,11 @@ impl Search<'_> {
             }
             nodes.clear();
             self.graph.for_each_neighbour(0, next.node(), |node| {
-                if Scratch::visit(visited, node) {
+                if WalkScratch::visit(visited, node) {
                     nodes.push(node);
                 }
             });
-            self.score_nodes(nodes, dots, |key| {
+            self.rows.score(self.query, nodes, dots, |key| {
                 let full = nearest.len() >= ef;
                 if full && nearest.peek().is_some_and(|&Reverse(worst)| key < worst) {
                     return;

@@ -1,15 +1,17 @@
 //! Numbers and embeddings for tests.
 
-/// `SplitMix64` (Steele, Lea and Flood, 2014): the portable tests have no other source of numbers.
-pub(crate) struct Random(pub(crate) u64);
+use super::random::SplitMix64;
+
+/// The portable tests have no other source of numbers.
+pub(crate) struct Random(SplitMix64);
 
 impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(SplitMix64(seed))
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next()
     }
 
     #[cfg(feature = "build")]
@@ -37,7 +39,7 @@ impl Random {
 /// sizes, directions of different weight, and queries that are the mean of some items of one cluster and one of another.
 #[cfg(feature = "build")]
 pub(crate) fn mixture(seed: u64, count: usize, queries: usize, dim: usize) -> (Vec<f32>, Vec<f32>) {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let weights: Vec<f32> = (0..dim).map(|column| (1.0 + column as f32).powf(-0.3)).collect();
     let noise =
         |random: &mut Random, by: f32| weights.iter().map(|weight| random.normal() * weight * by).collect::<Vec<_>>();
@@ -62,7 +64,7 @@ pub(crate) fn mixture(seed: u64, count: usize, queries: usize, dim: usize) -> (V
             near(&mut random, centre)
         })
         .collect();
-    let mut random = Random(!seed);
+    let mut random = Random::new(!seed);
     let query = |_| {
         let mut query = vec![0.0; dim];
         let centre = cluster(&mut random);

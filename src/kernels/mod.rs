@@ -34,6 +34,42 @@ pub const MAX_DIM: usize = 1024;
 /// Largest magnitude of a quantised query component: 14 bits with the sign.
 pub const QUERY_MAX: i16 = (1 << 13) - 1;
 
+/// Components of a row of nibbles that are stored together, in 16 bytes: see [`scalar::nibble_place`].
+pub const NIBBLE_BLOCK: usize = 32;
+
+/// Bytes of a row of nibbles with `dim` components: whole blocks, the rest of the last one zero.
+pub const fn nibble_stride(dim: usize) -> usize {
+    dim.div_ceil(NIBBLE_BLOCK) * (NIBBLE_BLOCK / 2)
+}
+
+/// A query in the order in which the kernels of this machine meet the components of a row of nibbles.
+#[derive(Debug, Clone, Default)]
+pub struct NibbleQuery {
+    /// The components in their own order.
+    plain: Vec<i16>,
+    /// By pair of blocks, nibble, half of the pair and word; zeros where there is no component.
+    lanes: Vec<i16>,
+}
+
+impl NibbleQuery {
+    /// Arranges the components of a query, each at most [`QUERY_MAX`] in magnitude.
+    pub fn new(query: &[i16]) -> Self {
+        let mut lanes = vec![0; query.len().div_ceil(2 * NIBBLE_BLOCK) * 2 * NIBBLE_BLOCK];
+        for (at, &q) in query.iter().enumerate() {
+            let (block, within) = (at / NIBBLE_BLOCK, at % NIBBLE_BLOCK);
+            let (pair, half) = (block / 2, block % 2);
+            let (nibble, word) = (within / 8, within % 8);
+            lanes[((pair * 4 + nibble) * 2 + half) * 8 + word] = q;
+        }
+        Self { plain: query.to_vec(), lanes }
+    }
+
+    /// The components in their own order.
+    pub fn components(&self) -> &[i16] {
+        &self.plain
+    }
+}
+
 /// The largest magnitude that a sum of products can reach: `MAX_DIM` times the largest query component times the largest
 /// code (-128).
 const LARGEST_DOT: i64 = MAX_DIM as i64 * QUERY_MAX as i64 * 128;
@@ -69,6 +105,25 @@ pub fn gather_i16_i8(query: &[i16], codes: &[i8], rows: &[u32], out: &mut Vec<i3
 pub fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
     assert_eq!(codes.len(), out.len() * query.len(), "codes are not [rows, dim]");
     backend::scan_i16_i8(query, codes, out);
+}
+
+/// The exact inner products of `query` with every row of `codes`: rows of nibbles, each a component of 0 to 15.
+///
+/// # Panics
+/// If `codes` does not hold `out.len()` rows of [`nibble_stride`] bytes.
+pub fn scan_i16_u4(query: &NibbleQuery, codes: &[u8], out: &mut [i32]) {
+    assert_eq!(codes.len(), out.len() * nibble_stride(query.plain.len()), "codes are not rows of nibbles");
+    backend::scan_i16_u4(query, codes, out);
+}
+
+/// [`scan_i16_u4`] of the rows that `rows` names; `out` is replaced by one value per name.
+///
+/// # Panics
+/// If a row lies outside `codes`.
+pub fn gather_i16_u4(query: &NibbleQuery, codes: &[u8], rows: &[u32], out: &mut Vec<i32>) {
+    out.clear();
+    out.reserve(rows.len());
+    backend::gather_i16_u4(query, codes, rows, out);
 }
 
 /// The inner product of two vectors, summed over [`LANES`] lanes.
@@ -133,6 +188,35 @@ mod tests {
             for (row, value) in matrix.chunks(dim).zip(out) {
                 prop_assert_eq!(value.to_bits(), scalar::dot_f32(row, &x).to_bits());
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nibbles_give_the_sums_of_their_components(
+            dim in 1usize..150, rows in 0usize..11, seed in any::<u32>(),
+        ) {
+            let component = |i: usize| (seed.wrapping_mul(i as u32 * 2 + 1) >> 28) as u8;
+            let stride = nibble_stride(dim);
+            let mut codes = vec![0u8; rows * stride];
+            for row in 0..rows {
+                for at in 0..dim {
+                    let (byte, shift) = scalar::nibble_place(at % NIBBLE_BLOCK);
+                    codes[row * stride + at / NIBBLE_BLOCK * 16 + byte] |= component(row * dim + at) << shift;
+                }
+            }
+            let query: Vec<i16> = (0..dim).map(|i| (seed.wrapping_add(i as u32 * 7919) % 16383) as i16 - 8191).collect();
+            let sum = |row| (0..dim).map(|at| i32::from(query[at]) * i32::from(component(row * dim + at))).sum();
+            let expected: Vec<i32> = (0..rows).map(sum).collect();
+            let query = NibbleQuery::new(&query);
+            let mut scanned = vec![0; rows];
+            scan_i16_u4(&query, &codes, &mut scanned);
+            prop_assert_eq!(&scanned, &expected);
+            scalar::scan_i16_u4(&query, &codes, &mut scanned);
+            prop_assert_eq!(&scanned, &expected);
+            let mut gathered = vec![7];
+            gather_i16_u4(&query, &codes, &(0..rows as u32).collect::<Vec<_>>(), &mut gathered);
+            prop_assert_eq!(&gathered, &expected);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The kernels without SIMD: what every other form is compared with.
 
-use super::LANES;
+use super::{LANES, NIBBLE_BLOCK, NibbleQuery, nibble_stride};
 
 /// Adds the lanes of an `f32` sum in the one fixed order.
 pub fn reduce(lanes: [f32; LANES]) -> f32 {
@@ -30,6 +30,39 @@ pub fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
     for (row, out) in out.iter_mut().enumerate() {
         *out = dot_i16_i8(query, &codes[row * query.len()..][..query.len()]);
     }
+}
+
+/// See [`super::scan_i16_u4`].
+pub fn scan_i16_u4(query: &NibbleQuery, codes: &[u8], out: &mut [i32]) {
+    let stride = nibble_stride(query.plain.len());
+    for (row, out) in out.iter_mut().enumerate() {
+        *out = dot_i16_u4(&query.plain, &codes[row * stride..][..stride]);
+    }
+}
+
+/// See [`super::gather_i16_u4`].
+pub fn gather_i16_u4(query: &NibbleQuery, codes: &[u8], rows: &[u32], out: &mut Vec<i32>) {
+    let stride = nibble_stride(query.plain.len());
+    out.extend(rows.iter().map(|&row| dot_i16_u4(&query.plain, &codes[row as usize * stride..][..stride])));
+}
+
+/// The inner product of a query in its own order and one row of nibbles.
+fn dot_i16_u4(query: &[i16], row: &[u8]) -> i32 {
+    let blocks = query.chunks(NIBBLE_BLOCK).zip(row.as_chunks::<{ NIBBLE_BLOCK / 2 }>().0);
+    blocks.fold(0i32, |sum, (query, block)| {
+        query.iter().enumerate().fold(sum, |sum, (at, &q)| {
+            let (byte, shift) = nibble_place(at);
+            sum.wrapping_add(i32::from(q) * i32::from(block[byte] >> shift & 0x0f))
+        })
+    })
+}
+
+/// Where component `at` of a block of nibbles lies: its byte, and the shift within it. Eight 16-bit words hold four nibbles
+/// each, and word `at % 8` holds component `at` as its nibble `at / 8`: a shift and a mask give eight components as 16-bit
+/// lanes, with nothing to widen.
+pub const fn nibble_place(at: usize) -> (usize, usize) {
+    let (word, nibble) = (at % 8, at / 8);
+    (2 * word + nibble / 2, 4 * (nibble % 2))
 }
 
 /// See [`super::dot_f32`].

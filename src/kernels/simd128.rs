@@ -1,11 +1,11 @@
 //! WebAssembly simd128. A module built with it runs only where simd128 exists, so there is nothing to detect.
 
 use std::arch::wasm32::{
-    f32x4_add, f32x4_mul, f32x4_splat, i16x8_extend_high_i8x16, i16x8_extend_low_i8x16, i32x4_add, i32x4_dot_i16x8,
-    i32x4_extract_lane, i32x4_splat, v128, v128_load, v128_store,
+    f32x4_add, f32x4_mul, f32x4_splat, i16x8_extend_high_i8x16, i16x8_extend_low_i8x16, i16x8_splat, i32x4_add,
+    i32x4_dot_i16x8, i32x4_extract_lane, i32x4_shuffle, i32x4_splat, u16x8_shr, v128, v128_and, v128_load, v128_store,
 };
 
-use super::{LANES, scalar};
+use super::{LANES, NibbleQuery, nibble_stride, scalar};
 
 pub(super) fn dot_i16_i8(query: &[i16], code: &[i8]) -> i32 {
     let (query, query_tail) = query.as_chunks::<16>();
@@ -37,6 +37,80 @@ pub(super) fn gather_i16_i8(query: &[i16], codes: &[i8], rows: &[u32], out: &mut
 pub(super) fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
     for (row, out) in out.iter_mut().enumerate() {
         *out = dot_i16_i8(query, &codes[row * query.len()..][..query.len()]);
+    }
+}
+
+/// The sums of `R` rows of nibbles, not yet added across lanes.
+fn nibble_sums<const R: usize>(query: &NibbleQuery, rows: [&[u8]; R]) -> [v128; R] {
+    let mask = i16x8_splat(0x0f);
+    let (lanes, _) = query.lanes.as_chunks::<8>();
+    let rows = rows.map(|row| row.as_chunks::<16>().0);
+    let mut sums = [i32x4_splat(0); R];
+    for block in 0..rows[0].len() {
+        // A pair of blocks has the lanes of both behind each other, for each nibble.
+        let first = block / 2 * 8 + block % 2;
+        let lanes = [&lanes[first], &lanes[first + 2], &lanes[first + 4], &lanes[first + 6]];
+        // SAFETY: each is an array of 16 readable bytes; the loads need no alignment.
+        let query = lanes.map(|lanes| unsafe { v128_load(lanes.as_ptr().cast()) });
+        for (sum, row) in sums.iter_mut().zip(rows) {
+            // SAFETY: the indexed element is an array of 16 readable bytes; the load needs no alignment.
+            let codes = unsafe { v128_load(row[block].as_ptr().cast()) };
+            let components = [
+                v128_and(codes, mask),
+                v128_and(u16x8_shr(codes, 4), mask),
+                v128_and(u16x8_shr(codes, 8), mask),
+                u16x8_shr(codes, 12),
+            ];
+            for (query, components) in query.into_iter().zip(components) {
+                *sum = i32x4_add(*sum, i32x4_dot_i16x8(query, components));
+            }
+        }
+    }
+    sums
+}
+
+fn four_nibble_dots(query: &NibbleQuery, rows: [&[u8]; 4]) -> [i32; 4] {
+    let [a, b, c, d] = nibble_sums(query, rows);
+    let low = i32x4_add(i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<2, 6, 3, 7>(a, b));
+    let high = i32x4_add(i32x4_shuffle::<0, 4, 1, 5>(c, d), i32x4_shuffle::<2, 6, 3, 7>(c, d));
+    let sums = i32x4_add(i32x4_shuffle::<0, 1, 4, 5>(low, high), i32x4_shuffle::<2, 3, 6, 7>(low, high));
+    let mut out = [0; 4];
+    // SAFETY: `out` is an array of 16 writable bytes; the store needs no alignment.
+    unsafe { v128_store(out.as_mut_ptr().cast(), sums) };
+    out
+}
+
+fn one_nibble_dot(query: &NibbleQuery, row: &[u8]) -> i32 {
+    let [sum] = nibble_sums(query, [row]);
+    i32x4_extract_lane::<0>(sum)
+        .wrapping_add(i32x4_extract_lane::<1>(sum))
+        .wrapping_add(i32x4_extract_lane::<2>(sum))
+        .wrapping_add(i32x4_extract_lane::<3>(sum))
+}
+
+pub(super) fn scan_i16_u4(query: &NibbleQuery, codes: &[u8], out: &mut [i32]) {
+    let stride = nibble_stride(query.plain.len());
+    let row = |row: usize| &codes[row * stride..][..stride];
+    let (fours, rest) = out.as_chunks_mut::<4>();
+    let first_of_rest = fours.len() * 4;
+    for (block, out) in fours.iter_mut().enumerate() {
+        let r = block * 4;
+        *out = four_nibble_dots(query, [row(r), row(r + 1), row(r + 2), row(r + 3)]);
+    }
+    for (r, out) in rest.iter_mut().enumerate() {
+        *out = one_nibble_dot(query, row(first_of_rest + r));
+    }
+}
+
+pub(super) fn gather_i16_u4(query: &NibbleQuery, codes: &[u8], rows: &[u32], out: &mut Vec<i32>) {
+    let stride = nibble_stride(query.plain.len());
+    let row = |row: u32| &codes[row as usize * stride..][..stride];
+    let (fours, rest) = rows.as_chunks::<4>();
+    for &[a, b, c, d] in fours {
+        out.extend(four_nibble_dots(query, [row(a), row(b), row(c), row(d)]));
+    }
+    for &r in rest {
+        out.push(one_nibble_dot(query, row(r)));
     }
 }
 

@@ -1,12 +1,13 @@
 //! AVX2 where the processor has it, the scalar form elsewhere.
 
 use std::arch::x86_64::{
-    __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_shuffle_epi32, _mm256_add_epi32, _mm256_add_ps,
-    _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_extracti128_si256, _mm256_loadu_ps, _mm256_loadu_si256,
-    _mm256_madd_epi16, _mm256_mul_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_storeu_ps,
+    __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_shuffle_epi32, _mm_storeu_si128, _mm256_add_epi32,
+    _mm256_add_ps, _mm256_and_si256, _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_extracti128_si256,
+    _mm256_hadd_epi32, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_mul_ps, _mm256_set1_epi16,
+    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_srli_epi16, _mm256_storeu_ps, _mm256_zextsi128_si256,
 };
 
-use super::{LANES, scalar};
+use super::{LANES, NibbleQuery, nibble_stride, scalar};
 
 /// Defines the run-time choice between the AVX2 form in [`avx2`] and the scalar twin. The standard library caches the
 /// answer of the processor.
@@ -27,6 +28,8 @@ choose! {
     dot_i16_i8(query: &[i16], code: &[i8]) -> i32;
     gather_i16_i8(query: &[i16], codes: &[i8], rows: &[u32], out: &mut Vec<i32>);
     scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]);
+    scan_i16_u4(query: &NibbleQuery, codes: &[u8], out: &mut [i32]);
+    gather_i16_u4(query: &NibbleQuery, codes: &[u8], rows: &[u32], out: &mut Vec<i32>);
     dot_f32(a: &[f32], b: &[f32]) -> f32;
     gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]);
 }
@@ -68,6 +71,89 @@ mod avx2 {
     pub(super) fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
         for (row, out) in out.iter_mut().enumerate() {
             *out = dot_i16_i8(query, &codes[row * query.len()..][..query.len()]);
+        }
+    }
+
+    /// Adds the products of one pair of blocks to `sum`: two blocks of codes against the query's lanes for them.
+    #[target_feature(enable = "avx2")]
+    fn add_nibbles(sum: __m256i, codes: __m256i, lanes: &[i16; 64]) -> __m256i {
+        let mask = _mm256_set1_epi16(0x0f);
+        let components = [
+            _mm256_and_si256(codes, mask),
+            _mm256_and_si256(_mm256_srli_epi16::<4>(codes), mask),
+            _mm256_and_si256(_mm256_srli_epi16::<8>(codes), mask),
+            _mm256_srli_epi16::<12>(codes),
+        ];
+        let (lanes, _) = lanes.as_chunks::<16>();
+        components.into_iter().zip(lanes).fold(sum, |sum, (components, lanes)| {
+            // SAFETY: `lanes` is an array of 32 readable bytes; the load needs no alignment.
+            let query = unsafe { _mm256_loadu_si256(lanes.as_ptr().cast()) };
+            _mm256_add_epi32(sum, _mm256_madd_epi16(query, components))
+        })
+    }
+
+    /// The sums of `R` rows, not yet added across lanes: independent sums hide the latency of the multiplication.
+    #[target_feature(enable = "avx2")]
+    fn nibble_sums<const R: usize>(query: &NibbleQuery, rows: [&[u8]; R]) -> [__m256i; R] {
+        let (pairs, _) = query.lanes.as_chunks::<64>();
+        let rows = rows.map(|row| row.as_chunks::<32>());
+        let mut sums = [_mm256_setzero_si256(); R];
+        for (at, lanes) in pairs.iter().enumerate() {
+            for (sum, (whole, rest)) in sums.iter_mut().zip(rows) {
+                let codes = match (whole.get(at), rest.first_chunk::<16>()) {
+                    // SAFETY: `pair` is an array of 32 readable bytes; the load needs no alignment.
+                    (Some(pair), _) => unsafe { _mm256_loadu_si256(pair.as_ptr().cast()) },
+                    // SAFETY: `block` is an array of 16 readable bytes; the load needs no alignment.
+                    (None, Some(block)) => _mm256_zextsi128_si256(unsafe { _mm_loadu_si128(block.as_ptr().cast()) }),
+                    (None, None) => _mm256_setzero_si256(),
+                };
+                *sum = add_nibbles(*sum, codes, lanes);
+            }
+        }
+        sums
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn four_nibble_dots(query: &NibbleQuery, rows: [&[u8]; 4]) -> [i32; 4] {
+        let [a, b, c, d] = nibble_sums(query, rows);
+        let sums = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+        let sums = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+        let mut out = [0; 4];
+        // SAFETY: `out` is an array of 16 writable bytes; the store needs no alignment.
+        unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), sums) };
+        out
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn one_nibble_dot(query: &NibbleQuery, row: &[u8]) -> i32 {
+        add_lanes(nibble_sums(query, [row])[0])
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn scan_i16_u4(query: &NibbleQuery, codes: &[u8], out: &mut [i32]) {
+        let stride = nibble_stride(query.plain.len());
+        let row = |row: usize| &codes[row * stride..][..stride];
+        let (fours, rest) = out.as_chunks_mut::<4>();
+        let first_of_rest = fours.len() * 4;
+        for (block, out) in fours.iter_mut().enumerate() {
+            let r = block * 4;
+            *out = four_nibble_dots(query, [row(r), row(r + 1), row(r + 2), row(r + 3)]);
+        }
+        for (r, out) in rest.iter_mut().enumerate() {
+            *out = one_nibble_dot(query, row(first_of_rest + r));
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn gather_i16_u4(query: &NibbleQuery, codes: &[u8], rows: &[u32], out: &mut Vec<i32>) {
+        let stride = nibble_stride(query.plain.len());
+        let row = |row: u32| &codes[row as usize * stride..][..stride];
+        let (fours, rest) = rows.as_chunks::<4>();
+        for &[a, b, c, d] in fours {
+            out.extend(four_nibble_dots(query, [row(a), row(b), row(c), row(d)]));
+        }
+        for &r in rest {
+            out.push(one_nibble_dot(query, row(r)));
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::cards::Cards;
 use super::{ReleaseContent, ReleaseError, ReleaseWriter, Written};
 use crate::data::{Config, Item};
-use crate::index::{self, BuildParams, Built, IndexError};
+use crate::index::{self, BuildParams, FineBits, IndexError, IndexReport, SearchParams, Truth, choose_search};
 use crate::shard::{ShardContent, ShardError};
 use crate::towers::TowerError;
 use crate::towers::candidate::Towers;
@@ -30,7 +30,7 @@ pub enum BuildError {
 }
 
 /// What a build made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct BuildReport {
     /// The release.
     pub written: Written,
@@ -42,6 +42,8 @@ pub struct BuildReport {
     pub shard_bytes: usize,
     /// Bytes of the cards.
     pub cards_bytes: usize,
+    /// How much searches find, and how fast; nothing for an empty catalogue.
+    pub search: Option<IndexReport>,
 }
 
 impl fmt::Display for BuildReport {
@@ -52,32 +54,74 @@ impl fmt::Display for BuildReport {
         let per_item = self.shard_bytes as f64 / self.items.max(1) as f64;
         writeln!(f, "shard        {} candidates, {} bytes, {per_item:.1} per candidate", self.items, self.shard_bytes)?;
         writeln!(f, "query tower  {} bytes", self.tower_bytes)?;
-        write!(f, "cards        {} bytes", self.cards_bytes)
+        writeln!(f, "cards        {} bytes", self.cards_bytes)?;
+        match &self.search {
+            Some(report) => write!(f, "\n{report}"),
+            None => Ok(()),
+        }
     }
 }
 
 /// Embeds and indexes a catalogue, and writes it into `folder` as a release: one shard, query tower and cards.
 ///
+/// `queries` are query embeddings, row-major: how far searches go by default is measured with them. Without any, some of
+/// the candidates stand in for them.
+///
 /// # Errors
 /// A [`BuildError`]; nothing has been replaced then.
-pub fn build(items: &[Item], towers: &Towers, config: &Config, folder: &Path) -> Result<BuildReport, BuildError> {
+pub fn build(
+    items: &[Item],
+    towers: &Towers,
+    queries: &[f32],
+    config: &Config,
+    folder: &Path,
+) -> Result<BuildReport, BuildError> {
     let embeddings = towers.embed(items)?;
-    let shard = shard(items, &embeddings, towers, config)?;
+    let dim = towers.query.schema().dim;
+    let built = index::build(&embeddings, dim, &build_params(config, items.len()))?;
+    let (params, search) = search_params(&built, &embeddings, queries, dim, config)?;
+    let ids = built.order.iter().map(|row| items[*row as usize].id.clone()).collect();
+    let shard = ShardContent { towers: towers.query.towers(), params, ids, index: built.index }.write()?;
     let (query_tower, cards) = (towers.query.write(), Cards::of(items).write());
     let (tower_bytes, shard_bytes, cards_bytes) = (query_tower.len(), shard.len(), cards.len());
     let content = ReleaseContent { name: config.name.clone(), query_tower, shards: vec![shard], cards: Some(cards) };
     let written = ReleaseWriter::new(folder).write(&content)?;
-    Ok(BuildReport { written, items: items.len(), tower_bytes, shard_bytes, cards_bytes })
+    Ok(BuildReport { written, items: items.len(), tower_bytes, shard_bytes, cards_bytes, search })
 }
 
-fn shard(items: &[Item], embeddings: &[f32], towers: &Towers, config: &Config) -> Result<Vec<u8>, BuildError> {
-    let Built { order, codes, graph } = index::build(embeddings, towers.query.schema().dim, &build_params(config))?;
-    let ids = order.iter().map(|row| items[*row as usize].id.clone()).collect();
-    let ef_search = config.index.ef_search;
-    Ok(ShardContent { towers: towers.query.towers(), ef_search, ids, codes, graph }.write()?)
+/// How far searches go by default, and the measurements that say so.
+fn search_params(
+    built: &index::Built,
+    embeddings: &[f32],
+    queries: &[f32],
+    dim: usize,
+    config: &Config,
+) -> Result<(SearchParams, Option<IndexReport>), BuildError> {
+    if embeddings.is_empty() {
+        return Ok((SearchParams { probes: 1, ef_search: 64 }, None));
+    }
+    let queries = if queries.is_empty() { embeddings } else { queries };
+    let truth = Truth::of(embeddings, &sample(queries, dim), dim)?;
+    let (mut params, report) = choose_search(built, &truth)?;
+    params.probes = config.index.probes.unwrap_or(params.probes);
+    Ok((params, Some(report)))
 }
 
-/// How the configuration has graphs built.
-pub fn build_params(config: &Config) -> BuildParams {
-    BuildParams { m: config.index.m, ef_construction: config.index.ef_construction, seed: config.train.seed }
+/// Queries that a search is measured with.
+const QUERIES: usize = 200;
+
+/// At most [`QUERIES`] rows, evenly spread.
+pub fn sample(rows: &[f32], dim: usize) -> Vec<f32> {
+    let step = (rows.len() / dim).div_ceil(QUERIES).max(1);
+    rows.chunks_exact(dim).step_by(step).flatten().copied().collect()
+}
+
+/// How the configuration has the index of so many items built.
+pub fn build_params(config: &Config, items: usize) -> BuildParams {
+    let mut params = BuildParams::for_rows(items);
+    // The configuration has been checked: there are 4, 6 or 8 bits.
+    params.fine_bits = FineBits::from_bits(config.index.bits.saturating_sub(4)).unwrap_or(params.fine_bits);
+    params.cells = config.index.cells.unwrap_or(params.cells);
+    params.seed = config.train.seed;
+    params
 }

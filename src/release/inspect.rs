@@ -44,17 +44,19 @@ fn shard(out: &mut Fields, shard: Shard<Unverified>) {
     out.put("candidates", header.count);
     out.put("dim", header.dim);
     out.put("towers", header.towers);
-    out.put("encoding", "int8 and one scale per vector, inner product");
-    out.put("ef_search", header.ef_search);
+    let bits = 4 + header.fine_bits.bits();
+    out.put("encoding", format_args!("residuals in {bits} bits per component, inner product"));
+    out.put("cells", format_args!("{}, of which a search scans {}", header.cells, header.probes));
     if header.has_graph() {
         out.put("graph", format_args!("m {}, entry point {}", header.m, header.entry_point));
         out.put("layers", format_args!("{} above layer 0, with {} nodes", header.upper_layers, header.upper_nodes));
-        out.put("links", format_args!("{} on layer 0, {} above", header.base_links, header.upper_links));
+        let over = if header.cells == 1 { "candidates" } else { "cells" };
+        out.put("nodes", format_args!("{} {over}, ef_search {}", header.nodes(), header.ef_search));
     } else {
-        out.put("graph", "none: searches scan");
+        out.put("graph", "none");
     }
     for section in Section::ALL {
-        out.put("section", format_args!("{:<13}{} bytes", section.name(), header.section_len(section)));
+        out.put("section", format_args!("{:<17}{} bytes", section.name(), header.section_len(section)));
     }
     match shard.verify() {
         Ok(_) => out.put("content", "whole"),
@@ -102,7 +104,6 @@ fn manifest(out: &mut Fields, manifest: &Manifest) {
     out.put("dim", manifest.dim);
     out.put("engine", &manifest.engine);
     out.put("items", manifest.items);
-    out.put("ef_search", manifest.ef_search);
     out.object("query tower", &manifest.query_tower);
     for shard in &manifest.shards {
         out.object("shard", &shard.object);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FORMAT_VERSION, OLDEST_READABLE, ObjectKind, ObjectRef, ReleaseError, UNDERSTOOD};
 use crate::Digest;
-use crate::shard::format::{MAX_COUNT, MAX_DIM, MAX_EF_SEARCH};
+use crate::shard::format::{MAX_COUNT, MAX_DIM};
 use crate::shard::{Shard, ShardError, Verified};
 use crate::towers::QueryTower;
 
@@ -40,8 +40,6 @@ pub struct Manifest {
     pub shards: Vec<ManifestShard>,
     /// What a page shows of each candidate.
     pub cards: Option<ObjectRef>,
-    /// Default width of a search.
-    pub ef_search: usize,
     /// Candidates.
     pub items: u64,
     /// What a reader must understand.
@@ -137,7 +135,6 @@ impl Manifest {
         check_range("length of name", self.name.len() as u64, 1, MAX_NAME as u64)?;
         check_range("dim", self.dim as u64, 1, MAX_DIM as u64)?;
         check_text("engine", &self.engine, ENGINE)?;
-        check_range("ef_search", self.ef_search as u64, 1, MAX_EF_SEARCH.into())?;
         check_range("number of shards", self.shards.len() as u64, 1, MAX_SHARDS as u64)?;
         for shard in &self.shards {
             check_text("layout of a shard", &shard.layout, LAYOUT_SINGLE)?;

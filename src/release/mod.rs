@@ -40,7 +40,6 @@
 //! | `query_tower` | an object: `{"digest", "size"}`                                                              |
 //! | `shards`      | 1 to [`MAX_SHARDS`] of `{"object", "count", "layout"}`                                       |
 //! | `cards`       | an object, or `null`; what a page shows of each candidate                                    |
-//! | `ef_search`   | default width of a search, `1..=`[`MAX_EF_SEARCH`](crate::shard::format::MAX_EF_SEARCH)       |
 //! | `items`       | sum of the shards' counts                                                                    |
 //! | `requires`    | names of what a reader must understand; absent if there are none                             |
 //!
@@ -68,7 +67,7 @@ mod verify;
 mod write;
 
 #[cfg(feature = "origin")]
-pub use build::{BuildError, BuildReport, build, build_params};
+pub use build::{BuildError, BuildReport, build, build_params, sample};
 pub use card_ids::card_ids;
 #[cfg(feature = "origin")]
 pub use cards::{Card, Cards};

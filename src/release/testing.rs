@@ -49,7 +49,7 @@ impl Files {
     pub(crate) fn new(version: u64, shards: &[Vec<u8>], with_cards: bool) -> Self {
         let opened: Vec<_> = shards.iter().map(|bytes| Shard::open(bytes.clone()).unwrap().verify().unwrap()).collect();
         let towers = opened[0].towers();
-        let cards = with_cards.then(|| cards(opened.iter().flat_map(Shard::ids).map(str::to_owned)));
+        let cards = with_cards.then(|| cards(opened.iter().flat_map(Shard::ids)));
         let tower = tower(towers);
         let entry = |bytes: &Vec<u8>, count| ManifestShard {
             object: ObjectRef::of(bytes),
@@ -65,7 +65,6 @@ impl Files {
             query_tower: ObjectRef::of(&tower),
             shards: shards.iter().zip(&opened).map(|(bytes, shard)| entry(bytes, shard.header().count)).collect(),
             cards: cards.as_deref().map(ObjectRef::of),
-            ef_search: 32,
             items: opened.iter().map(|shard| shard.len() as u64).sum(),
             requires: Vec::new(),
         };

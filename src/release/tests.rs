@@ -83,7 +83,6 @@ fn heads_and_manifests_that_break_a_rule_are_refused_by_kind() {
         ("/dim", json!(0), "release/field"),
         ("/dim", json!(1_000_000), "release/field"),
         ("/engine", json!("tract"), "release/field"),
-        ("/ef_search", json!(4097), "release/field"),
         ("/items", json!(26), "release/field"),
         ("/shards", json!([]), "release/field"),
         ("/shards/0/layout", json!("clusters"), "release/field"),
@@ -176,7 +175,7 @@ fn every_file_of_a_release_can_be_inspected() {
         (files.head(), "head, format 1"),
         (files.manifest_bytes(), "manifest, format 1"),
         (cards(["a".to_owned()]), "cards, format 1"),
-        (shard.clone(), "shard, format 1"),
+        (shard.clone(), "shard, format 2"),
         (tower, "query tower, format 1"),
     ] {
         let text = inspect(&bytes).unwrap();

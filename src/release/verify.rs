@@ -58,7 +58,7 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
     if let Some(cards) = manifest.cards {
         let cards = card_ids(&read_object(dir, ObjectKind::Cards, &cards)?)?;
         let ids = release.shards().iter().flat_map(|shard| shard.ids());
-        check_cards(ids, &cards)?;
+        check_cards(ids, cards)?;
     }
     let sizes = || manifest.parts().map(|(_, object)| object.size);
     let manifest_size = manifest.to_bytes()?.len() as u64;
@@ -112,8 +112,8 @@ pub(super) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, ReleaseEr
 }
 
 /// Checks that there is exactly one card for each of `ids`.
-pub(super) fn check_cards<'a>(ids: impl Iterator<Item = &'a str>, cards: &[String]) -> Result<(), ReleaseError> {
-    let mut balance: BTreeMap<&str, i64> = BTreeMap::new();
+pub(super) fn check_cards(ids: impl Iterator<Item = String>, cards: Vec<String>) -> Result<(), ReleaseError> {
+    let mut balance: BTreeMap<String, i64> = BTreeMap::new();
     for id in ids {
         *balance.entry(id).or_default() += 1;
     }
@@ -122,5 +122,5 @@ pub(super) fn check_cards<'a>(ids: impl Iterator<Item = &'a str>, cards: &[Strin
     }
     let sum = |sign: i64| balance.values().map(|n| (n * sign).max(0) as usize).sum();
     let Some((example, _)) = balance.iter().find(|(_, n)| **n != 0) else { return Ok(()) };
-    Err(ReleaseError::Cards { missing: sum(1), extra: sum(-1), example: (*example).to_owned() })
+    Err(ReleaseError::Cards { missing: sum(1), extra: sum(-1), example: example.clone() })
 }

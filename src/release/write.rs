@@ -126,7 +126,6 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         query_tower: ObjectRef::of(&content.query_tower),
         shards: shards.iter().zip(&content.shards).map(entry).collect(),
         cards: content.cards.as_deref().map(ObjectRef::of),
-        ef_search: shards.iter().map(|shard| shard.header().ef_search as usize).max().unwrap_or(1),
         items: shards.iter().map(|shard| shard.len() as u64).sum(),
         requires: Vec::new(),
     };
@@ -134,7 +133,7 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         manifest.check_shard(at, shard)?;
     }
     if let Some(cards) = &content.cards {
-        check_cards(shards.iter().flat_map(Shard::ids), &card_ids(cards)?)?;
+        check_cards(shards.iter().flat_map(Shard::ids), card_ids(cards)?)?;
     }
     Ok(manifest)
 }

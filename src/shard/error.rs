@@ -1,6 +1,6 @@
 //! What can be wrong with a shard.
 
-use super::format::{FORMAT_VERSION, OLDEST_READABLE};
+use super::format::{FORMAT_VERSION, MAX_ID_BYTES, MAX_SCALE, OLDEST_READABLE};
 use crate::Digest;
 
 /// An error of the shard stage.
@@ -64,19 +64,53 @@ pub enum ShardError {
         /// The largest allowed value.
         high: u64,
     },
-    /// A scale is NaN, infinite or negative.
-    #[error("shard: the scale of node {node} is {found}, expected a finite number >= 0; build the release again")]
+    /// The exponent of the steps is out of range.
+    #[error(
+        "shard: step_exponent is {found}, expected {low}..={high}; the file is damaged, download it again or build it again"
+    )]
+    StepExponent {
+        /// Its value.
+        found: i8,
+        /// The smallest allowed value.
+        low: i8,
+        /// The largest allowed value.
+        high: i8,
+    },
+    /// A scale is NaN, infinite, negative or too large.
+    #[error("shard: the scale of centroid {cell} is {found}, expected 0..={MAX_SCALE:e}; build the release again")]
     Scale {
-        /// Which node.
-        node: u32,
-        /// Its scale.
+        /// Whose.
+        cell: u32,
+        /// The scale.
         found: f32,
     },
-    /// An id is not UTF-8.
-    #[error("shard: the id of node {node} is not UTF-8; build the release again")]
-    IdText {
+    /// An id cannot be read.
+    #[error("shard: the id of node {node} {reason}; the file is damaged, download it again or build it again")]
+    Id {
         /// Which node.
         node: u32,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// An id is too long.
+    #[error("shard: the id {start:?}… has {found} bytes, expected at most {MAX_ID_BYTES}; give the item a shorter id")]
+    IdLength {
+        /// How it begins.
+        start: String,
+        /// Its length.
+        found: usize,
+    },
+    /// The links of a node are not a list of nodes of its layer.
+    #[error(
+        "shard: links of node {node} in {what}: found no ascending list of nodes below {limit}; download it again or build it again"
+    )]
+    Links {
+        /// Which node.
+        node: u32,
+        /// In which section.
+        what: &'static str,
+        /// Nodes of the layer.
+        limit: u32,
     },
     /// Two nodes have one id.
     #[error(
@@ -130,9 +164,11 @@ impl ShardError {
             Self::Flags { .. } => "shard/flags",
             Self::Truncated { .. } => "shard/truncated",
             Self::Trailing { .. } => "shard/trailing",
-            Self::Field { .. } => "shard/field",
+            Self::Field { .. } | Self::StepExponent { .. } => "shard/field",
             Self::Scale { .. } => "shard/scale",
-            Self::IdText { .. } => "shard/id-text",
+            Self::Id { .. } => "shard/id",
+            Self::IdLength { .. } => "shard/id-length",
+            Self::Links { .. } => "shard/links",
             Self::DuplicateId { .. } => "shard/duplicate-id",
             Self::Digest { .. } => "shard/digest",
             Self::Towers { .. } => "shard/towers",

@@ -1,4 +1,4 @@
-//! # Shard file, format 1
+//! # Shard file, format 2
 //!
 //! Integers are little-endian, `f32` is IEEE-754, nothing is padded.
 //!
@@ -9,71 +9,111 @@
 //! |      6 |    2 | `reader_flags`   | a set bit outside [`READER_FLAGS`] is an error                        |
 //! |      8 |    4 | `dim`            | `1..=`[`MAX_DIM`]                                                     |
 //! |     12 |    4 | `count`          | `0..=`[`MAX_COUNT`]                                                   |
-//! |     16 |    2 | `m`              | `0..=`[`MAX_M`]; 0: no graph, the shard is scanned                    |
-//! |     18 |    1 | `metric`         | 0: inner product                                                      |
-//! |     19 |    1 | `encoding`       | 0: int8 and one `f32` scale per vector                                |
-//! |     20 |    4 | `entry_point`    | a node of the highest layer, or `u32::MAX` without a graph            |
-//! |     24 |    4 | `ef_search`      | `1..=`[`MAX_EF_SEARCH`]: the default width of a search                |
-//! |     28 |    4 | `upper_layers`   | `0..=`[`MAX_LAYERS`]                                                  |
+//! |     16 |    4 | `cells`          | `1..=`[`MAX_CELLS`]                                                   |
+//! |     20 |    1 | `fine_bits`      | 0, 2 or 4: bits per component beyond the coarse four                  |
+//! |     21 |    1 | `metric`         | 0: inner product                                                      |
+//! |     22 |    1 | `step_exponent`  | `i8` in [`EXPONENTS`](crate::index::EXPONENTS)                        |
+//! |     23 |    1 | `id_kind`        | 0: text, 1: decimal numbers                                           |
+//! |     24 |    2 | `m`              | `0..=`[`MAX_M`]; 0: no graph                                          |
+//! |     26 |    2 | `upper_layers`   | `0..=`[`MAX_LAYERS`]                                                  |
+//! |     28 |    4 | `probes`         | `1..=`[`MAX_CELLS`]: cells that a search scans by default             |
 //! |     32 |   32 | `towers`         | SHA-256 of the towers that made the vectors                           |
-//! |     64 |    4 | `id_bytes`       | length of the section `id_text`                                       |
-//! |     68 |    4 | `base_links`     | links on layer 0, at most `count * 2 * m`                             |
-//! |     72 |    4 | `upper_nodes`    | sum of `layer_sizes`                                                  |
-//! |     76 |    4 | `upper_links`    | links above layer 0, at most `upper_nodes * m`                        |
-//! |     80 |   16 | `reserved`       | zero                                                                  |
+//! |     64 |    4 | `ef_search`      | `1..=`[`MAX_EF_SEARCH`]: the default width of a walk over rows        |
+//! |     68 |    4 | `entry_point`    | a node of the highest layer, or `u32::MAX` without a graph            |
+//! |     72 |    4 | `id_bytes`       | length of the section `ids`                                           |
+//! |     76 |    4 | `base_bytes`     | length of the section `base_links`                                    |
+//! |     80 |    4 | `upper_nodes`    | sum of `layer_sizes`                                                  |
+//! |     84 |    4 | `upper_bytes`    | length of the section `upper_links`                                   |
+//! |     88 |    8 | `reserved`       | zero                                                                  |
 //! |     96 |      | `sections`       | below, in this order                                                  |
 //! |      … |   32 | `digest`         | SHA-256 of all bytes before; then the file ends                       |
 //!
-//! | section          | size                    | content                                                          |
-//! |------------------|-------------------------|------------------------------------------------------------------|
-//! | `id_ends`        | `4 * count`             | end of each id in `id_text`, never less than the one before       |
-//! | `id_text`        | `id_bytes`              | the ids, UTF-8, each one once, by node                           |
-//! | `codes`          | `count * dim`           | `i8`, row-major by node                                          |
-//! | `scales`         | `4 * count`             | `f32`, finite, >= 0; a component is `scale * code`               |
-//! | `base_counts`    | `count`, 0 if no graph  | `u8`: links of each node on layer 0, at most `2 * m`             |
-//! | `base_links`     | `width * base_links`    | the links, by node; each names a node                            |
-//! | `layer_sizes`    | `4 * upper_layers`      | `u32`: nodes of layer 1, 2, …: not 0, never more than below      |
-//! | `upper_counts`   | `upper_nodes`           | `u8`: links of each node of layer 1, then layer 2, …, at most `m`|
-//! | `upper_links`    | `width * upper_links`   | the links, in that order; each names a node of its layer         |
+//! | section            | size                        | content                                                        |
+//! |--------------------|-----------------------------|----------------------------------------------------------------|
+//! | `centroid_codes`   | `cells * dim`               | `i8`, row-major by cell                                        |
+//! | `centroid_scales`  | `4 * cells`                 | `f32`, `0..=`[`MAX_SCALE`]; a component is `scale * code`      |
+//! | `cell_ends`        | `4 * cells`                 | `u32`: where the rows of each cell end, never less than before, at last `count` |
+//! | `steps`            | `count`                     | a byte per row, see [`ResidualCodes`](crate::index::ResidualCodes) |
+//! | `coarse`           | `count *` [`nibble_stride`] | the upper four bits of each code plus 8, 32 components to a block of 16 bytes, as [`nibble_place`](crate::kernels::scalar::nibble_place) says |
+//! | `fine`             | `count * ceil(dim * fine_bits / 8)` | the lower bits of each code, the first component lowest |
+//! | `ids`              | `id_bytes`                  | below                                                          |
+//! | `base_counts`      | `nodes`, 0 if no graph      | `u8`: links of each node on layer 0, at most `2 * m`           |
+//! | `base_links`       | `base_bytes`                | the lists of layer 0, by node, as [`Adjacency`](crate::index::Adjacency) has them |
+//! | `layer_sizes`      | `4 * upper_layers`          | `u32`: nodes of layer 1, 2, …: not 0, never more than below    |
+//! | `upper_counts`     | `upper_nodes`               | `u8`: links of each node of layer 1, then layer 2, …, at most `m` |
+//! | `upper_links`      | `upper_bytes`               | their lists; each link names a node of its layer               |
 //!
-//! `width` is 2 while `count <= 65536`, else 4. Layer `l >= 1` holds the nodes `0..layer_sizes[l - 1]`. Without a graph
-//! `upper_layers`, `base_links`, `upper_nodes` and `upper_links` are 0.
+//! The nodes of the graph are the cells, or the rows if there is one cell. Layer `l >= 1` holds the nodes
+//! `0..layer_sizes[l - 1]`. Without a graph all its sections are empty.
+//!
+//! Ids stand in the order of the rows, in blocks of [`ID_BLOCK`]; numbers are LEB128.
+//!
+//! - Text: the length of what the id shares with the one before in its block (0 for the first), the length of the rest, the
+//!   rest. An id is UTF-8, at most [`MAX_ID_BYTES`].
+//! - Decimal numbers up to `u64::MAX` without leading zeros: the difference from the one before in its block (0 for the
+//!   first), modulo 2^64, zigzag-coded.
+//!
+//! No id occurs twice.
 
 use std::ops::Range;
 
 use super::ShardError;
 use crate::Digest;
+use crate::index::{EXPONENTS, FineBits};
 pub use crate::index::{MAX_LAYERS, MAX_M};
-pub use crate::kernels::MAX_DIM;
+pub use crate::kernels::{MAX_DIM, nibble_stride};
 
 /// The first bytes of a shard.
 pub const MAGIC: [u8; 4] = *b"NSSH";
 /// The format that this build writes.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 /// The oldest format that this build reads.
-pub const OLDEST_READABLE: u16 = 1;
+pub const OLDEST_READABLE: u16 = 2;
 /// The reader flags that this build knows.
 pub const READER_FLAGS: u16 = 0;
 /// Most candidates of a shard.
 pub const MAX_COUNT: u32 = 1 << 24;
+/// Most cells of a shard.
+pub const MAX_CELLS: u32 = 1 << 16;
 /// Largest default width of a search: a bound on the work of a query that a shard may ask for.
 pub const MAX_EF_SEARCH: u32 = 4096;
+/// Largest scale of a centroid: a score stays finite.
+pub const MAX_SCALE: f32 = 1e27;
 /// Bytes before the sections.
 pub const HEADER_LEN: usize = 96;
 /// The entry point of a shard without a graph.
 pub const NO_ENTRY_POINT: u32 = u32::MAX;
+/// Ids that are coded against each other: to read one, those before it in its block are read.
+pub const ID_BLOCK: usize = 16;
+/// Most bytes of an id.
+pub const MAX_ID_BYTES: usize = 1 << 16;
+
+/// How ids are coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdKind {
+    /// Any text.
+    Text,
+    /// Decimal numbers without leading zeros.
+    Decimal,
+}
 
 /// The sections, in their order in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
-    /// Ends of the ids.
-    IdEnds,
-    /// Text of the ids.
-    IdText,
-    /// Int8 codes.
-    Codes,
-    /// Scales of the codes.
-    Scales,
+    /// Codes of the centroids.
+    CentroidCodes,
+    /// Scales of the centroids.
+    CentroidScales,
+    /// Ends of the cells.
+    CellEnds,
+    /// Steps of the rows' codes.
+    Steps,
+    /// Coarse plane.
+    Coarse,
+    /// Fine plane.
+    Fine,
+    /// Ids.
+    Ids,
     /// Numbers of links on layer 0.
     BaseCounts,
     /// Links on layer 0.
@@ -88,11 +128,14 @@ pub enum Section {
 
 impl Section {
     /// All sections, in their order in the file.
-    pub const ALL: [Self; 9] = [
-        Self::IdEnds,
-        Self::IdText,
-        Self::Codes,
-        Self::Scales,
+    pub const ALL: [Self; 12] = [
+        Self::CentroidCodes,
+        Self::CentroidScales,
+        Self::CellEnds,
+        Self::Steps,
+        Self::Coarse,
+        Self::Fine,
+        Self::Ids,
         Self::BaseCounts,
         Self::BaseLinks,
         Self::LayerSizes,
@@ -103,10 +146,13 @@ impl Section {
     /// The name in the table above.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::IdEnds => "id_ends",
-            Self::IdText => "id_text",
-            Self::Codes => "codes",
-            Self::Scales => "scales",
+            Self::CentroidCodes => "centroid_codes",
+            Self::CentroidScales => "centroid_scales",
+            Self::CellEnds => "cell_ends",
+            Self::Steps => "steps",
+            Self::Coarse => "coarse",
+            Self::Fine => "fine",
+            Self::Ids => "ids",
             Self::BaseCounts => "base_counts",
             Self::BaseLinks => "base_links",
             Self::LayerSizes => "layer_sizes",
@@ -123,24 +169,34 @@ pub struct Header {
     pub dim: u32,
     /// Candidates.
     pub count: u32,
+    /// Cells that they lie in.
+    pub cells: u32,
+    /// Bits beyond the coarse four.
+    pub fine_bits: FineBits,
+    /// Exponent of the steps.
+    pub step_exponent: i8,
+    /// How ids are coded.
+    pub id_kind: IdKind,
     /// Most links of a node above layer 0, or 0 without a graph.
     pub m: u16,
-    /// Where searches start, or [`NO_ENTRY_POINT`].
-    pub entry_point: u32,
-    /// Default width of a search.
-    pub ef_search: u32,
     /// Layers above layer 0.
-    pub upper_layers: u32,
+    pub upper_layers: u16,
+    /// Cells that a search scans by default.
+    pub probes: u32,
     /// The towers that made the vectors.
     pub towers: Digest,
+    /// Default width of a walk over rows.
+    pub ef_search: u32,
+    /// Where walks start, or [`NO_ENTRY_POINT`].
+    pub entry_point: u32,
     /// Length of the ids.
     pub id_bytes: u32,
-    /// Links on layer 0.
-    pub base_links: u32,
+    /// Length of the links on layer 0.
+    pub base_bytes: u32,
     /// Sum of the sizes of the upper layers.
     pub upper_nodes: u32,
-    /// Links above layer 0.
-    pub upper_links: u32,
+    /// Length of the links above layer 0.
+    pub upper_bytes: u32,
 }
 
 impl Header {
@@ -164,9 +220,15 @@ impl Header {
         if u16_at(6) & !READER_FLAGS != 0 {
             return Err(ShardError::Flags { found: u16_at(6), known: READER_FLAGS });
         }
-        ShardError::check("metric", header[18].into(), 0, 0)?;
-        ShardError::check("encoding", header[19].into(), 0, 0)?;
-        for &reserved in &header[80..HEADER_LEN] {
+        let unknown = |what, found: u8, high| ShardError::Field { what, found: found.into(), low: 0, high };
+        let fine_bits = FineBits::from_bits(header[20].into()).ok_or_else(|| unknown("fine_bits", header[20], 4))?;
+        ShardError::check("metric", header[21].into(), 0, 0)?;
+        let id_kind = match header[23] {
+            0 => IdKind::Text,
+            1 => IdKind::Decimal,
+            found => return Err(unknown("id_kind", found, 1)),
+        };
+        for &reserved in &header[88..HEADER_LEN] {
             ShardError::check("reserved byte", reserved.into(), 0, 0)?;
         }
         let mut towers = [0; Digest::LEN];
@@ -174,15 +236,20 @@ impl Header {
         let header = Self {
             dim: u32_at(8),
             count: u32_at(12),
-            m: u16_at(16),
-            entry_point: u32_at(20),
-            ef_search: u32_at(24),
-            upper_layers: u32_at(28),
+            cells: u32_at(16),
+            fine_bits,
+            step_exponent: header[22] as i8,
+            id_kind,
+            m: u16_at(24),
+            upper_layers: u16_at(26),
+            probes: u32_at(28),
             towers: Digest::from_bytes(towers),
-            id_bytes: u32_at(64),
-            base_links: u32_at(68),
-            upper_nodes: u32_at(72),
-            upper_links: u32_at(76),
+            ef_search: u32_at(64),
+            entry_point: u32_at(68),
+            id_bytes: u32_at(72),
+            base_bytes: u32_at(76),
+            upper_nodes: u32_at(80),
+            upper_bytes: u32_at(84),
         };
         header.check()?;
         Ok(header)
@@ -196,15 +263,18 @@ impl Header {
         put(4, &FORMAT_VERSION.to_le_bytes());
         put(8, &self.dim.to_le_bytes());
         put(12, &self.count.to_le_bytes());
-        put(16, &self.m.to_le_bytes());
-        put(20, &self.entry_point.to_le_bytes());
-        put(24, &self.ef_search.to_le_bytes());
-        put(28, &self.upper_layers.to_le_bytes());
+        put(16, &self.cells.to_le_bytes());
+        put(20, &[self.fine_bits.bits() as u8, 0, self.step_exponent as u8, self.id_kind as u8]);
+        put(24, &self.m.to_le_bytes());
+        put(26, &self.upper_layers.to_le_bytes());
+        put(28, &self.probes.to_le_bytes());
         put(32, self.towers.as_bytes());
-        put(64, &self.id_bytes.to_le_bytes());
-        put(68, &self.base_links.to_le_bytes());
-        put(72, &self.upper_nodes.to_le_bytes());
-        put(76, &self.upper_links.to_le_bytes());
+        put(64, &self.ef_search.to_le_bytes());
+        put(68, &self.entry_point.to_le_bytes());
+        put(72, &self.id_bytes.to_le_bytes());
+        put(76, &self.base_bytes.to_le_bytes());
+        put(80, &self.upper_nodes.to_le_bytes());
+        put(84, &self.upper_bytes.to_le_bytes());
         bytes
     }
 
@@ -216,19 +286,26 @@ impl Header {
         let (count, m) = (u64::from(self.count), u64::from(self.m));
         ShardError::check("dim", self.dim.into(), 1, MAX_DIM as u64)?;
         ShardError::check("count", count, 0, MAX_COUNT.into())?;
+        ShardError::check("cells", self.cells.into(), 1, MAX_CELLS.into())?;
+        if !EXPONENTS.contains(&self.step_exponent) {
+            let (found, low, high) = (self.step_exponent, *EXPONENTS.start(), *EXPONENTS.end());
+            return Err(ShardError::StepExponent { found, low, high });
+        }
         ShardError::check("m", m, 0, MAX_M as u64)?;
+        ShardError::check("probes", self.probes.into(), 1, MAX_CELLS.into())?;
         ShardError::check("ef_search", self.ef_search.into(), 1, MAX_EF_SEARCH.into())?;
+        let (nodes, layers) = (u64::from(self.nodes()), u64::from(self.upper_layers));
         if self.has_graph() {
-            ShardError::check("count of a shard with a graph", count, 1, MAX_COUNT.into())?;
-            ShardError::check("entry_point", self.entry_point.into(), 0, count - 1)?;
+            ShardError::check("nodes of a graph", nodes, 1, MAX_COUNT.into())?;
+            ShardError::check("entry_point", self.entry_point.into(), 0, nodes - 1)?;
         } else {
             ShardError::check("entry_point", self.entry_point.into(), NO_ENTRY_POINT.into(), NO_ENTRY_POINT.into())?;
         }
-        let layers = u64::from(self.upper_layers);
         ShardError::check("upper_layers", layers, 0, if self.has_graph() { MAX_LAYERS as u64 } else { 0 })?;
-        ShardError::check("base_links", self.base_links.into(), 0, count * 2 * m)?;
-        ShardError::check("upper_nodes", self.upper_nodes.into(), layers, layers * count)?;
-        ShardError::check("upper_links", self.upper_links.into(), 0, u64::from(self.upper_nodes) * m)
+        // A link takes at most five bytes.
+        ShardError::check("base_bytes", self.base_bytes.into(), 0, nodes * 2 * m * 5)?;
+        ShardError::check("upper_nodes", self.upper_nodes.into(), layers, layers * nodes)?;
+        ShardError::check("upper_bytes", self.upper_bytes.into(), 0, u64::from(self.upper_nodes) * m * 5)
     }
 
     /// Whether the shard holds a graph.
@@ -236,29 +313,26 @@ impl Header {
         self.m > 0
     }
 
-    /// Bytes of a link.
-    pub fn link_width(&self) -> u64 {
-        if self.count <= 1 << 16 { 2 } else { 4 }
+    /// What a graph has as nodes: the cells, or the rows of a single one.
+    pub fn nodes(&self) -> u32 {
+        if self.cells == 1 { self.count } else { self.cells }
     }
 
     /// Bytes of a section.
     pub fn section_len(&self, section: Section) -> u64 {
-        let count = u64::from(self.count);
+        let (count, cells, dim) = (u64::from(self.count), u64::from(self.cells), self.dim as usize);
         match section {
-            Section::IdEnds | Section::Scales => 4 * count,
-            Section::IdText => self.id_bytes.into(),
-            Section::Codes => count * u64::from(self.dim),
-            Section::BaseCounts => {
-                if self.has_graph() {
-                    count
-                } else {
-                    0
-                }
-            }
-            Section::BaseLinks => self.link_width() * u64::from(self.base_links),
+            Section::CentroidCodes => cells * dim as u64,
+            Section::CentroidScales | Section::CellEnds => 4 * cells,
+            Section::Steps => count,
+            Section::Coarse => count * nibble_stride(dim) as u64,
+            Section::Fine => count * self.fine_bits.stride(dim) as u64,
+            Section::Ids => self.id_bytes.into(),
+            Section::BaseCounts => u64::from(self.has_graph()) * u64::from(self.nodes()),
+            Section::BaseLinks => self.base_bytes.into(),
             Section::LayerSizes => 4 * u64::from(self.upper_layers),
             Section::UpperCounts => self.upper_nodes.into(),
-            Section::UpperLinks => self.link_width() * u64::from(self.upper_links),
+            Section::UpperLinks => self.upper_bytes.into(),
         }
     }
 

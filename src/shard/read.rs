@@ -1,11 +1,12 @@
 //! From the bytes of a shard to its content, in place.
 
-use super::format::{Header, Section};
+use super::format::{Header, MAX_SCALE, Section};
 use super::ids::IdTable;
 use super::{ShardContent, ShardError};
 use crate::Digest;
 use crate::index::{
-    Adjacency, Codes, CodesView, Graph, GraphView, Hit, Links, NodeId, QueryCode, Scratch, exact, search,
+    Adjacency, Codes, CodesView, Filter, Graph, GraphView, Hit, Index, IndexView, NodeId, QueryCode, ResidualCodes,
+    ResidualView, Scratch, SearchParams, Steps, check_list,
 };
 
 /// The state of a shard whose header alone has been read.
@@ -16,6 +17,8 @@ pub struct Unverified;
 #[derive(Debug)]
 pub struct Verified {
     scales: Vec<f32>,
+    cell_ends: Vec<u32>,
+    steps: Steps,
     lists: ListEnds,
     ids: IdTable,
 }
@@ -83,14 +86,6 @@ impl<State> Shard<State> {
     fn words(&self, section: Section) -> impl Iterator<Item = u32> + '_ {
         self.section(section).as_chunks::<4>().0.iter().map(|&word| u32::from_le_bytes(word))
     }
-
-    /// Bytes of the id of `node` within `id_text`, once the ends have been checked.
-    fn id_bytes(&self, node: u32) -> &[u8] {
-        let ends = self.section(Section::IdEnds).as_chunks::<4>().0;
-        let end_of = |node: u32| u32::from_le_bytes(ends[node as usize]) as usize;
-        let start = node.checked_sub(1).map_or(0, end_of);
-        &self.section(Section::IdText)[start..end_of(node)]
-    }
 }
 
 impl Shard<Unverified> {
@@ -123,37 +118,32 @@ impl Shard<Unverified> {
     /// trusted one, so that they are not digested twice.
     pub(crate) fn verify_values(self) -> Result<Shard<Verified>, ShardError> {
         let scales = self.check_scales()?;
+        let cell_ends = self.check_cells()?;
         let lists = self.check_graph()?;
-        let ids = self.check_ids()?;
-        let state = Verified { scales, lists, ids };
+        let seed = self.bytes.last_chunk::<8>().map_or(0, |last| u64::from_le_bytes(*last));
+        let ids = IdTable::build(self.header.id_kind, self.section(Section::Ids), self.header.count, seed)?;
+        let state = Verified { scales, cell_ends, steps: Steps::new(self.header.step_exponent), lists, ids };
         Ok(Shard { bytes: self.bytes, header: self.header, state })
     }
 
     fn check_scales(&self) -> Result<Vec<f32>, ShardError> {
-        let scales: Vec<f32> = self.words(Section::Scales).map(f32::from_bits).collect();
-        match scales.iter().position(|scale| !scale.is_finite() || *scale < 0.0) {
-            Some(node) => Err(ShardError::Scale { node: node as u32, found: scales[node] }),
+        let scales: Vec<f32> = self.words(Section::CentroidScales).map(f32::from_bits).collect();
+        match scales.iter().position(|scale| !(0.0..=MAX_SCALE).contains(scale)) {
+            Some(cell) => Err(ShardError::Scale { cell: cell as u32, found: scales[cell] }),
             None => Ok(scales),
         }
     }
 
-    fn check_ids(&self) -> Result<IdTable, ShardError> {
-        let mut before = 0;
-        for end in self.words(Section::IdEnds) {
-            ShardError::check("end of an id", end.into(), before, self.header.id_bytes.into())?;
+    fn check_cells(&self) -> Result<Vec<u32>, ShardError> {
+        let (mut before, count) = (0, u64::from(self.header.count));
+        let mut ends = Vec::with_capacity(self.header.cells as usize);
+        for end in self.words(Section::CellEnds) {
+            ShardError::check("end of a cell", end.into(), before, count)?;
             before = end.into();
+            ends.push(end);
         }
-        ShardError::check("end of the last id", before, self.header.id_bytes.into(), self.header.id_bytes.into())?;
-        for node in 0..self.header.count {
-            std::str::from_utf8(self.id_bytes(node)).map_err(|_| ShardError::IdText { node })?;
-        }
-        let id = |node| std::str::from_utf8(self.id_bytes(node)).unwrap_or_default();
-        let seed = self.bytes.last_chunk::<8>().map_or(0, |last| u64::from_le_bytes(*last));
-        IdTable::build(self.header.count, seed, id).map_err(|(first, second)| ShardError::DuplicateId {
-            id: id(second).to_owned(),
-            first,
-            second,
-        })
+        ShardError::check("end of the last cell", before, count, count)?;
+        Ok(ends)
     }
 
     fn check_graph(&self) -> Result<ListEnds, ShardError> {
@@ -161,9 +151,8 @@ impl Shard<Unverified> {
         if !header.has_graph() {
             return Ok(ListEnds::default());
         }
-        let m = u64::from(header.m);
         let layer_sizes: Vec<u32> = self.words(Section::LayerSizes).collect();
-        let mut below = header.count;
+        let mut below = header.nodes();
         for &size in &layer_sizes {
             ShardError::check("size of a layer", size.into(), 1, below.into())?;
             below = size;
@@ -172,47 +161,36 @@ impl Shard<Unverified> {
         let sum: u64 = layer_sizes.iter().map(|&size| u64::from(size)).sum();
         ShardError::check("upper_nodes", header.upper_nodes.into(), sum, sum)?;
 
-        let base = list_ends(self.section(Section::BaseCounts), 2 * m, header.base_links)?;
-        self.check_links(Section::BaseLinks, 0, header.base_links, header.count)?;
-        let upper = list_ends(self.section(Section::UpperCounts), m, header.upper_links)?;
-        let (mut first_list, mut first_link) = (0, 0);
-        for &size in &layer_sizes {
-            first_list += size as usize;
-            let end = upper[first_list - 1];
-            self.check_links(Section::UpperLinks, first_link, end, size)?;
-            first_link = end;
-        }
-        Ok(ListEnds { base, upper, layer_sizes })
+        let m = header.m as u8;
+        let base = [header.nodes()];
+        Ok(ListEnds {
+            base: self.check_links((Section::BaseCounts, Section::BaseLinks), 2 * m, &base)?,
+            upper: self.check_links((Section::UpperCounts, Section::UpperLinks), m, &layer_sizes)?,
+            layer_sizes,
+        })
     }
 
-    /// Checks that the links `start..end` of a section name nodes below `limit`.
-    fn check_links(&self, section: Section, start: u32, end: u32, limit: u32) -> Result<(), ShardError> {
-        let largest = match links(&self.header, self.section(section)) {
-            Links::U16(links) => {
-                links[start as usize..end as usize].iter().map(|&link| u32::from(u16::from_le_bytes(link))).max()
+    /// Checks the lists of some layers, and gives where each list ends.
+    fn check_links(
+        &self,
+        (counts, links): (Section, Section),
+        cap: u8,
+        layers: &[u32],
+    ) -> Result<Vec<u32>, ShardError> {
+        let (counts, all) = (self.section(counts), self.section(links));
+        let mut ends = Vec::with_capacity(counts.len());
+        let (mut rest, mut counts) = (all, counts.iter());
+        for &limit in layers {
+            for (node, &count) in (0..limit).zip(&mut counts) {
+                ShardError::check("number of links of a node", count.into(), 0, cap.into())?;
+                let what = links.name();
+                rest = check_list(rest, count, limit).ok_or(ShardError::Links { node, what, limit })?;
+                ends.push((all.len() - rest.len()) as u32);
             }
-            Links::U32(links) => links[start as usize..end as usize].iter().map(|&link| u32::from_le_bytes(link)).max(),
-        };
-        largest.map_or(Ok(()), |largest| ShardError::check("link", largest.into(), 0, u64::from(limit) - 1))
+        }
+        ShardError::check("bytes behind the last link", rest.len() as u64, 0, 0)?;
+        Ok(ends)
     }
-}
-
-/// Running sums of the lengths of lists, which must end at `links`.
-fn list_ends(counts: &[u8], cap: u64, links: u32) -> Result<Vec<u32>, ShardError> {
-    let mut end = 0u64;
-    let mut ends = Vec::with_capacity(counts.len());
-    for &count in counts {
-        ShardError::check("number of links of a node", count.into(), 0, cap)?;
-        end += u64::from(count);
-        ShardError::check("number of all links", end, 0, links.into())?;
-        ends.push(end as u32);
-    }
-    ShardError::check("number of all links", end, links.into(), links.into())?;
-    Ok(ends)
-}
-
-fn links<'a>(header: &Header, section: &'a [u8]) -> Links<'a> {
-    if header.link_width() == 2 { Links::U16(section.as_chunks().0) } else { Links::U32(section.as_chunks().0) }
 }
 
 impl Shard<Verified> {
@@ -220,18 +198,18 @@ impl Shard<Verified> {
     ///
     /// # Panics
     /// If `node` is not of this shard.
-    pub fn id(&self, node: NodeId) -> &str {
-        std::str::from_utf8(self.id_bytes(node.0)).unwrap_or_default()
+    pub fn id(&self, node: NodeId) -> String {
+        self.state.ids.id(self.section(Section::Ids), node.0)
     }
 
     /// The ids, by node.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
+    pub fn ids(&self) -> impl Iterator<Item = String> {
         (0..self.header.count).map(|node| self.id(NodeId(node)))
     }
 
     /// The node with this id.
     pub fn node_of(&self, id: &str) -> Option<NodeId> {
-        self.state.ids.find(id, |node| self.id(NodeId(node))).ok().map(NodeId)
+        self.state.ids.find(self.section(Section::Ids), id).map(NodeId)
     }
 
     /// Decodes the vector of a node into `out`, which has [`Shard::dim`] places.
@@ -239,77 +217,80 @@ impl Shard<Verified> {
     /// # Panics
     /// If `out` has another length, or `node` is not of this shard.
     pub fn vector_into(&self, node: NodeId, out: &mut [f32]) {
-        self.codes().vector_into(node, out);
+        self.index().vector_into(node, out);
     }
 
-    /// The codes of all candidates.
-    pub fn codes(&self) -> CodesView<'_> {
-        CodesView::new(self.dim(), bytemuck::cast_slice(self.section(Section::Codes)), &self.state.scales)
+    /// The index of all candidates.
+    pub fn index(&self) -> IndexView<'_> {
+        let (header, state) = (&self.header, &self.state);
+        let (dim, fine_bits) = (self.dim(), header.fine_bits);
+        let centroids = CodesView::new(dim, bytemuck::cast_slice(self.section(Section::CentroidCodes)), &state.scales);
+        let planes = [Section::Coarse, Section::Fine, Section::Steps].map(|section| self.section(section));
+        let codes = ResidualView::new((dim, fine_bits), planes[0], planes[1], planes[2], &state.steps);
+        let graph = header.has_graph().then(|| {
+            let lists = |ends, section| Adjacency::new(ends, self.section(section));
+            let base = lists(&state.lists.base, Section::BaseLinks);
+            let upper = lists(&state.lists.upper, Section::UpperLinks);
+            GraphView::new(NodeId(header.entry_point), base, upper, &state.lists.layer_sizes)
+        });
+        IndexView::new(centroids, &state.cell_ends, codes, graph)
     }
 
-    /// The graph, if the shard holds one.
-    pub fn graph(&self) -> Option<GraphView<'_>> {
-        self.header.has_graph().then(|| {
-            let ends = &self.state.lists;
-            let lists = |ends, section| Adjacency::new(ends, links(&self.header, self.section(section)));
-            GraphView::new(
-                NodeId(self.header.entry_point),
-                lists(&ends.base, Section::BaseLinks),
-                lists(&ends.upper, Section::UpperLinks),
-                &ends.layer_sizes,
-            )
-        })
+    /// How far a search goes unless it is told otherwise.
+    pub fn search_params(&self) -> SearchParams {
+        SearchParams { probes: self.header.probes as usize, ef_search: self.header.ef_search as usize }
     }
 
-    /// The `k` best candidates for a query embedding, the best first: by the graph, or by a scan if there is none.
-    ///
-    /// `ef_search` is the width of the search; `None` takes the shard's default.
-    ///
-    /// # Panics
-    /// If the query does not have [`Shard::dim`] components.
-    pub fn search(&self, query: &[f32], k: usize, ef_search: Option<usize>, scratch: &mut Scratch) -> Vec<Hit> {
-        self.search_filtered(query, k, ef_search, scratch, None)
-    }
-
-    /// [`Shard::search`] among the candidates that pass `filter`.
+    /// The `k` best candidates for a query embedding that pass `filter`, the best first. `params` is how far the search
+    /// goes; `None` takes the shard's default.
     ///
     /// # Panics
     /// If the query does not have [`Shard::dim`] components.
-    pub fn search_filtered(
+    pub fn search(
         &self,
         query: &[f32],
         k: usize,
-        ef_search: Option<usize>,
+        params: Option<SearchParams>,
         scratch: &mut Scratch,
-        filter: Option<&dyn Fn(NodeId) -> bool>,
+        filter: Filter<'_>,
     ) -> Vec<Hit> {
-        let code = QueryCode::new(query);
-        match self.graph() {
-            Some(graph) => {
-                let ef_search = ef_search.unwrap_or(self.header.ef_search as usize);
-                search(&self.codes(), &graph, &code, k, ef_search, scratch, filter)
-            }
-            None => exact::top_k(&self.codes(), &code, k, filter),
-        }
+        let params = params.unwrap_or_else(|| self.search_params());
+        self.index().search(&QueryCode::new(query), k, params, scratch, filter)
     }
 
     /// The `k` best candidates for a query embedding by a scan over all codes, the best first.
     ///
     /// # Panics
     /// If the query does not have [`Shard::dim`] components.
-    pub fn exact(&self, query: &[f32], k: usize) -> Vec<Hit> {
-        exact::top_k(&self.codes(), &QueryCode::new(query), k, None)
+    pub fn exact(&self, query: &[f32], k: usize, scratch: &mut Scratch) -> Vec<Hit> {
+        self.index().exact(&QueryCode::new(query), k, scratch, None)
+    }
+
+    /// Bytes of memory that the shard takes.
+    pub fn memory(&self) -> usize {
+        let Verified { scales, cell_ends, steps: _, lists: ListEnds { base, upper, layer_sizes }, ids } = &self.state;
+        let words =
+            scales.capacity() + cell_ends.capacity() + base.capacity() + upper.capacity() + layer_sizes.capacity();
+        size_of::<Self>() + self.bytes.capacity() + size_of::<u32>() * words + ids.memory()
     }
 
     /// What the shard says, so that it can be changed and written again.
     pub fn content(&self) -> ShardContent {
-        let codes = self.codes();
-        ShardContent {
-            towers: self.towers(),
-            ef_search: self.header.ef_search as usize,
-            ids: self.ids().map(str::to_owned).collect(),
-            codes: Codes::from_parts(self.dim(), codes.codes().to_vec(), codes.scales().to_vec()),
-            graph: self.graph().map(|graph| Graph::from_view(self.header.m.into(), &graph)),
-        }
+        let header = &self.header;
+        let section = |section| self.section(section).to_vec();
+        let centroids = Codes::from_parts(
+            self.dim(),
+            bytemuck::cast_slice(self.section(Section::CentroidCodes)).to_vec(),
+            self.state.scales.clone(),
+        );
+        let codes = ResidualCodes::from_parts(
+            (self.dim(), header.fine_bits, header.step_exponent),
+            section(Section::Coarse),
+            section(Section::Fine),
+            section(Section::Steps),
+        );
+        let graph = self.index().graph().map(|graph| Graph::from_view(header.m.into(), &graph));
+        let index = Index { centroids, cell_ends: self.state.cell_ends.clone(), codes, graph };
+        ShardContent { towers: self.towers(), params: self.search_params(), ids: self.ids().collect(), index }
     }
 }

@@ -3,18 +3,39 @@
 use super::ShardContent;
 use crate::Digest;
 use crate::index::testing::Random;
-use crate::index::{Codes, Graph, NodeId};
-use crate::kernels::dot_f32;
+use crate::index::{Codes, FineBits, Graph, Index, NodeId, ResidualCodes, SearchParams};
+use crate::kernels::{dot_f32, nibble_stride};
 
-/// A shard of `count` candidates with ids of different lengths, `item-0` and on; with a graph if `m` is not 0.
+/// A shard of `count` candidates with ids of different lengths, `item-0` and on, and residuals of any value; with a graph if
+/// `m` is not 0, over the rows of one cell or over the cells.
 pub(crate) fn content(seed: u64, count: usize, dim: usize, m: usize) -> ShardContent {
-    let vectors = Random(seed).vector(count * dim);
+    content_in_cells(seed, count, dim, m, 1)
+}
+
+/// [`content`] in so many cells, which hold about equally many rows.
+pub(crate) fn content_in_cells(seed: u64, count: usize, dim: usize, m: usize, cells: usize) -> ShardContent {
+    let mut random = Random::new(seed);
+    let fine_bits = FineBits::ALL[seed as usize % 3];
+    let mut bytes = |len: usize| -> Vec<u8> { (0..len).map(|_| (random.next() >> 56) as u8).collect() };
+    let coarse = bytes(count * nibble_stride(dim));
+    let fine = bytes(count * fine_bits.stride(dim));
+    // The largest step is 1/8, and centroids are of about unit length.
+    let codes = ResidualCodes::from_parts((dim, fine_bits, -3), coarse, fine, bytes(count));
+    let centroids = random.vector(cells * dim);
+    let graph = (m > 0 && count > 0).then(|| {
+        let rows = random.vector(if cells == 1 { count } else { cells } * dim);
+        graph(&rows, dim, m)
+    });
     ShardContent {
         towers: Digest::of(b"towers"),
-        ef_search: 32,
+        params: SearchParams { probes: 3, ef_search: 32 },
         ids: (0..count).map(|node| format!("item-{node}")).collect(),
-        codes: Codes::encode(&vectors, dim).unwrap(),
-        graph: (m > 0 && count > 0).then(|| graph(&vectors, dim, m)),
+        index: Index {
+            centroids: Codes::encode(&centroids, dim).unwrap(),
+            cell_ends: (1..=cells).map(|cell| (count * cell / cells) as u32).collect(),
+            codes,
+            graph,
+        },
     }
 }
 

@@ -1,23 +1,22 @@
 //! From the content of a shard to its bytes.
 
-use super::ShardError;
-use super::format::{Header, NO_ENTRY_POINT, Section};
+use super::format::{Header, MAX_SCALE, NO_ENTRY_POINT, Section};
+use super::{ShardError, ids};
 use crate::Digest;
-use crate::index::{Codes, Graph};
+use crate::index::{Index, SearchParams};
 
-/// What a shard says. Node `i` has the id `ids[i]`, row `i` of the codes, and the links of node `i` in the graph.
+/// What a shard says. Node `i` has the id `ids[i]` and row `i` of the index.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShardContent {
     /// The towers that made the vectors.
     pub towers: Digest,
-    /// Default width of a search, `1..=`[`MAX_EF_SEARCH`](super::format::MAX_EF_SEARCH).
-    pub ef_search: usize,
+    /// How far a search goes unless it is told otherwise: probes up to [`MAX_CELLS`](super::format::MAX_CELLS), a width up to
+    /// [`MAX_EF_SEARCH`](super::format::MAX_EF_SEARCH), neither 0.
+    pub params: SearchParams,
     /// One id per node, each one once.
     pub ids: Vec<String>,
-    /// One vector per node.
-    pub codes: Codes,
-    /// The links; without them the shard is scanned.
-    pub graph: Option<Graph>,
+    /// The vectors.
+    pub index: Index,
 }
 
 impl ShardContent {
@@ -26,12 +25,15 @@ impl ShardContent {
     /// # Errors
     /// If the parts disagree in length, an id occurs twice, or a limit of the [format](super::format) is exceeded.
     pub fn write(&self) -> Result<Vec<u8>, ShardError> {
-        let header = self.header()?;
+        self.check_ids()?;
+        let (id_kind, ids) = ids::write(&self.ids)?;
+        let header = Header { id_kind, id_bytes: u32_of("id_bytes", ids.len())?, ..self.header()? };
+        header.check()?;
         let mut bytes = header.to_bytes().to_vec();
         bytes.reserve_exact((header.file_len() as usize).saturating_sub(bytes.len()));
         for section in Section::ALL {
             let start = bytes.len() as u64;
-            self.put(section, header.link_width() == 2, &mut bytes);
+            self.put(section, &ids, &mut bytes);
             debug_assert_eq!(bytes.len() as u64 - start, header.section_len(section), "{}", section.name());
         }
         let digest = Digest::of(&bytes);
@@ -39,38 +41,42 @@ impl ShardContent {
         Ok(bytes)
     }
 
+    /// The header, but for what the ids decide.
     fn header(&self) -> Result<Header, ShardError> {
-        let count = self.ids.len();
-        let same = |what, found| {
-            if found == count { Ok(()) } else { Err(ShardError::Content { what, found, expected: count }) }
-        };
-        same("codes", self.codes.len())?;
-        same("graph", self.graph.as_ref().map_or(count, Graph::len))?;
-        self.check_ids()?;
-        let u32_of = |what, n: usize| u32::try_from(n).map_err(|_| field(what, n));
-        let id_bytes = self.ids.iter().try_fold(0usize, |sum, id| sum.checked_add(id.len())).unwrap_or(usize::MAX);
+        let (count, view) = (self.ids.len(), self.index.view());
+        if view.len() != count {
+            return Err(ShardError::Content { what: "index", found: view.len(), expected: count });
+        }
         let mut header = Header {
-            dim: u32_of("dim", self.codes.view().dim())?,
+            dim: u32_of("dim", view.dim())?,
             count: u32_of("count", count)?,
+            cells: u32_of("cells", view.cells())?,
+            fine_bits: self.index.codes.fine_bits(),
+            step_exponent: self.index.codes.exponent(),
+            id_kind: super::format::IdKind::Text,
             m: 0,
-            entry_point: NO_ENTRY_POINT,
-            ef_search: u32_of("ef_search", self.ef_search)?,
             upper_layers: 0,
+            probes: u32_of("probes", self.params.probes)?,
             towers: self.towers,
-            id_bytes: u32_of("id_bytes", id_bytes)?,
-            base_links: 0,
+            ef_search: u32_of("ef_search", self.params.ef_search)?,
+            entry_point: NO_ENTRY_POINT,
+            id_bytes: 0,
+            base_bytes: 0,
             upper_nodes: 0,
-            upper_links: 0,
+            upper_bytes: 0,
         };
-        if let Some(graph) = &self.graph {
+        let scales = self.index.centroids.view().scales();
+        if let Some(cell) = scales.iter().position(|scale| !(0.0..=MAX_SCALE).contains(scale)) {
+            return Err(ShardError::Scale { cell: cell as u32, found: scales[cell] });
+        }
+        if let Some(graph) = &self.index.graph {
             header.m = u16::try_from(graph.m()).map_err(|_| field("m", graph.m()))?;
             header.entry_point = graph.view().entry_point().0;
-            header.upper_layers = u32_of("upper_layers", graph.layer_sizes().len())?;
-            header.base_links = u32_of("base_links", graph.base().1.len())?;
+            header.upper_layers = graph.layer_sizes().len() as u16;
+            header.base_bytes = u32_of("base_bytes", graph.base().1.len())?;
             header.upper_nodes = u32_of("upper_nodes", graph.upper().0.len())?;
-            header.upper_links = u32_of("upper_links", graph.upper().1.len())?;
+            header.upper_bytes = u32_of("upper_bytes", graph.upper().1.len())?;
         }
-        header.check()?;
         Ok(header)
     }
 
@@ -86,39 +92,30 @@ impl ShardContent {
         }
     }
 
-    fn put(&self, section: Section, narrow: bool, bytes: &mut Vec<u8>) {
-        let graph = self.graph.as_ref();
+    fn put(&self, section: Section, ids: &[u8], bytes: &mut Vec<u8>) {
+        let (index, graph) = (&self.index, self.index.graph.as_ref());
+        let (centroids, (coarse, fine, steps)) = (index.centroids.view(), index.codes.parts());
         match section {
-            Section::IdEnds => {
-                let mut end = 0u32;
-                for id in &self.ids {
-                    end += id.len() as u32;
-                    bytes.extend(end.to_le_bytes());
-                }
-            }
-            Section::IdText => self.ids.iter().for_each(|id| bytes.extend(id.as_bytes())),
-            Section::Codes => bytes.extend_from_slice(bytemuck::cast_slice(self.codes.view().codes())),
-            Section::Scales => bytes.extend(self.codes.view().scales().iter().flat_map(|scale| scale.to_le_bytes())),
-            Section::BaseCounts => bytes.extend(graph.iter().flat_map(|graph| counts(graph.base().0))),
-            Section::BaseLinks => graph.iter().for_each(|graph| put_links(graph.base().1, narrow, bytes)),
+            Section::CentroidCodes => bytes.extend_from_slice(bytemuck::cast_slice(centroids.codes())),
+            Section::CentroidScales => bytes.extend(centroids.scales().iter().flat_map(|scale| scale.to_le_bytes())),
+            Section::CellEnds => bytes.extend(index.cell_ends.iter().flat_map(|end| end.to_le_bytes())),
+            Section::Steps => bytes.extend_from_slice(steps),
+            Section::Coarse => bytes.extend_from_slice(coarse),
+            Section::Fine => bytes.extend_from_slice(fine),
+            Section::Ids => bytes.extend_from_slice(ids),
+            Section::BaseCounts => bytes.extend(graph.iter().flat_map(|graph| graph.base().0)),
+            Section::BaseLinks => bytes.extend(graph.iter().flat_map(|graph| graph.base().1)),
             Section::LayerSizes => {
                 bytes.extend(graph.iter().flat_map(|graph| graph.layer_sizes()).flat_map(|size| size.to_le_bytes()));
             }
-            Section::UpperCounts => bytes.extend(graph.iter().flat_map(|graph| counts(graph.upper().0))),
-            Section::UpperLinks => graph.iter().for_each(|graph| put_links(graph.upper().1, narrow, bytes)),
+            Section::UpperCounts => bytes.extend(graph.iter().flat_map(|graph| graph.upper().0)),
+            Section::UpperLinks => bytes.extend(graph.iter().flat_map(|graph| graph.upper().1)),
         }
     }
 }
 
-/// Lengths of lists from their ends; a graph's lists are at most `2 * MAX_M` long.
-fn counts(ends: &[u32]) -> impl Iterator<Item = u8> + '_ {
-    let starts = std::iter::once(0).chain(ends.iter().copied());
-    ends.iter().zip(starts).map(|(end, start)| (end - start) as u8)
-}
-
-fn put_links(links: &[[u8; 4]], narrow: bool, bytes: &mut Vec<u8>) {
-    let width = if narrow { 2 } else { 4 };
-    bytes.extend(links.iter().flat_map(|link| &link[..width]));
+fn u32_of(what: &'static str, n: usize) -> Result<u32, ShardError> {
+    u32::try_from(n).map_err(|_| field(what, n))
 }
 
 fn field(what: &'static str, found: usize) -> ShardError {

@@ -38,7 +38,11 @@ fn serving(files: &Files) -> Assembly {
 /// The release that is served: version, manifest, and a search in each shard.
 fn served(sync: &Assembly) -> Option<(u64, Digest, Vec<usize>)> {
     let release = sync.ready()?;
-    let hits = release.shards().iter().map(|shard| shard.exact(&[1.0; 8], 3).len()).collect();
+    let hits = release
+        .shards()
+        .iter()
+        .map(|shard| shard.exact(&[1.0; 8], 3, &mut crate::index::Scratch::default()).len())
+        .collect();
     Some((release.version(), release.digest(), hits))
 }
 

@@ -64,7 +64,7 @@ fn a_release_answers_the_same_whenever_it_is_opened() {
     let folder = kept.as_deref().unwrap_or(temporary.path());
     let release_folder = folder.join("release");
     let towers = Towers::read(&trained.run()).unwrap();
-    release::build(&trained.dataset.items, &towers, &shop::config(), &release_folder).unwrap();
+    release::build(&trained.dataset.items, &towers, &[], &shop::config(), &release_folder).unwrap();
     let answers = || {
         let mut recommender = open(&release_folder);
         let mut rng = ChaCha8Rng::seed_from_u64(SEED);

@@ -1,0 +1,276 @@
+//! An index: cells of residual codes, and a graph where one pays.
+//!
+//! Rows are numbered by cell. A search scores the centroids, scans the coarse codes of the best cells, and scores the best of
+//! what it saw again, with whole codes (an inverted file, Jégou, Douze and Schmid, "Product quantization for nearest
+//! neighbor search", 2011, with scalar codes). With many cells a graph over the centroids finds the best ones; an index of
+//! one cell may have a graph over its rows instead.
+//!
+//! Scores leave out the query's scale until the end: it changes no order.
+
+use super::search::{WalkScratch, walk};
+use super::top::Top;
+use super::{Codes, CodesView, Graph, GraphView, Hit, Key, NodeId, QueryCode, ResidualCodes, ResidualView};
+use crate::kernels;
+
+/// Rows whose dot products are computed at a time.
+const BLOCK: usize = 256;
+
+/// An index that owns its parts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Index {
+    /// One centroid per cell.
+    pub centroids: Codes,
+    /// Where the rows of each cell end.
+    pub cell_ends: Vec<u32>,
+    /// The rows, by cell.
+    pub codes: ResidualCodes,
+    /// Over the cells, or over the rows if there is one cell.
+    pub graph: Option<Graph>,
+}
+
+impl Index {
+    /// The index, as searches read it.
+    pub fn view(&self) -> IndexView<'_> {
+        let graph = self.graph.as_ref().map(Graph::view);
+        IndexView::new(self.centroids.view(), &self.cell_ends, self.codes.view(), graph)
+    }
+}
+
+/// How far a search goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SearchParams {
+    /// Cells that are scanned. Up: recall and time. 1 and up.
+    pub probes: usize,
+    /// Width of the walk over the rows of an index that has one cell and a graph. Up: recall and time. 1 and up.
+    pub ef_search: usize,
+}
+
+/// The working memory of searches, kept between them so that a search allocates little but its result.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    walk: WalkScratch,
+    dots: Vec<i32>,
+    cells: Vec<Key>,
+    passing: Vec<u32>,
+    codes: Vec<i8>,
+    top: Top,
+}
+
+/// Which rows may be results.
+pub type Filter<'f> = Option<&'f dyn Fn(NodeId) -> bool>;
+
+/// A borrowed [`Index`].
+#[derive(Debug, Clone, Copy)]
+pub struct IndexView<'a> {
+    centroids: CodesView<'a>,
+    cell_ends: &'a [u32],
+    codes: ResidualView<'a>,
+    graph: Option<GraphView<'a>>,
+}
+
+impl<'a> IndexView<'a> {
+    /// Joins the parts of an index.
+    ///
+    /// # Panics
+    /// If their numbers do not agree.
+    pub fn new(
+        centroids: CodesView<'a>,
+        cell_ends: &'a [u32],
+        codes: ResidualView<'a>,
+        graph: Option<GraphView<'a>>,
+    ) -> Self {
+        assert_eq!(centroids.len(), cell_ends.len(), "one centroid per cell");
+        assert_eq!(cell_ends.last().map_or(0, |&end| end as usize), codes.len(), "cells do not hold all rows");
+        assert_eq!(centroids.dim(), codes.dim(), "centroids and codes differ in dimensions");
+        let nodes = if cell_ends.len() == 1 { codes.len() } else { cell_ends.len() };
+        assert!(graph.is_none_or(|graph| graph.len() == nodes), "the graph has another number of nodes");
+        Self { centroids, cell_ends, codes, graph }
+    }
+
+    /// Rows.
+    pub fn len(&self) -> usize {
+        self.codes.len()
+    }
+
+    /// Whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+    }
+
+    /// Dimensions of the vectors.
+    pub fn dim(&self) -> usize {
+        self.codes.dim()
+    }
+
+    /// Cells.
+    pub fn cells(&self) -> usize {
+        self.cell_ends.len()
+    }
+
+    /// The graph.
+    pub fn graph(&self) -> Option<GraphView<'a>> {
+        self.graph
+    }
+
+    /// Decodes the vector of `node` into `out`.
+    ///
+    /// # Panics
+    /// If `out` does not have [`IndexView::dim`] places, or `node` is not of this index.
+    pub fn vector_into(&self, node: NodeId, out: &mut [f32]) {
+        self.centroids.vector_into(NodeId(self.cell_of(node)), out);
+        self.codes.add_residual(node, &mut vec![0; self.dim()], out);
+    }
+
+    /// The cell of a row.
+    fn cell_of(&self, node: NodeId) -> u32 {
+        self.cell_ends.partition_point(|&end| end <= node.0) as u32
+    }
+
+    fn rows_of(&self, cell: u32) -> std::ops::Range<u32> {
+        let start = (cell as usize).checked_sub(1).map_or(0, |before| self.cell_ends[before]);
+        start..self.cell_ends[cell as usize]
+    }
+
+    /// The `k` best rows for `query` that pass `filter`, the best first, ties by node.
+    ///
+    /// A filter costs no recall: cells are scanned until as many rows have passed as would have been scanned without it, or
+    /// all cells have been.
+    ///
+    /// # Panics
+    /// If the query has another number of dimensions.
+    pub fn search(
+        &self,
+        query: &QueryCode,
+        k: usize,
+        params: SearchParams,
+        scratch: &mut Scratch,
+        filter: Filter<'_>,
+    ) -> Vec<Hit> {
+        assert_eq!(query.code().len(), self.dim(), "the query has another number of dimensions");
+        if k == 0 || self.is_empty() {
+            return Vec::new();
+        }
+        scratch.top.start(shortlist(k));
+        match self.graph.filter(|_| self.cells() == 1) {
+            Some(graph) => {
+                let ef = params.ef_search.max(shortlist(k));
+                // Scores leave out the centroid's, which is the same for all.
+                for key in walk(&self.codes, &graph, query, ef, &mut scratch.walk, filter) {
+                    scratch.top.offer(key);
+                }
+            }
+            None => self.probe(query, params.probes.max(1), scratch, filter),
+        }
+        self.rescore(query, k, scratch)
+    }
+
+    /// The `k` best rows by a scan of all whole codes: what recall of a search in this index is measured against.
+    ///
+    /// # Panics
+    /// If the query has another number of dimensions.
+    pub fn exact(&self, query: &QueryCode, k: usize, scratch: &mut Scratch, filter: Filter<'_>) -> Vec<Hit> {
+        assert_eq!(query.code().len(), self.dim(), "the query has another number of dimensions");
+        scratch.top.start(self.len());
+        for node in (0..self.len() as u32).filter(|&node| filter.is_none_or(|filter| filter(NodeId(node)))) {
+            scratch.top.offer(Key::new(0.0, node));
+        }
+        self.rescore(query, k, scratch)
+    }
+
+    /// Offers the rows of the best cells to `scratch.top`.
+    fn probe(&self, query: &QueryCode, probes: usize, scratch: &mut Scratch, filter: Filter<'_>) {
+        let wanted = if filter.is_some() { self.cells() } else { probes };
+        self.order_cells(query, wanted, scratch);
+        let cells = std::mem::take(&mut scratch.cells);
+        let enough = probes.saturating_mul(self.len().div_ceil(self.cells()));
+        let mut passed = 0;
+        for &cell in &cells {
+            let (rows, base) = (self.rows_of(cell.node()), cell.score());
+            match filter {
+                None => self.scan(query, rows, base, scratch),
+                Some(filter) => {
+                    let Scratch { passing, .. } = scratch;
+                    passing.clear();
+                    passing.extend(rows.filter(|&row| filter(NodeId(row))));
+                    passed += passing.len();
+                    self.gather(query, base, scratch);
+                    if passed >= enough {
+                        break;
+                    }
+                }
+            }
+        }
+        scratch.cells = cells;
+    }
+
+    /// Fills `scratch.cells` with the `wanted` best cells, the best first.
+    fn order_cells(&self, query: &QueryCode, wanted: usize, scratch: &mut Scratch) {
+        if let Some(graph) = self.graph.filter(|_| wanted < self.cells()) {
+            // Twice the cells that are wanted keep what the walk misses below a hundredth.
+            scratch.cells = walk(&self.centroids, &graph, query, wanted * 2, &mut scratch.walk, None);
+            scratch.cells.truncate(wanted);
+            return;
+        }
+        let Scratch { dots, cells, .. } = scratch;
+        dots.clear();
+        dots.resize(self.cells(), 0);
+        kernels::scan_i16_i8(query.code(), self.centroids.codes(), dots);
+        cells.clear();
+        let scored = dots.iter().zip(self.centroids.scales()).zip(0..);
+        cells.extend(scored.map(|((&dot, scale), cell)| Key::new(dot as f32 * scale, cell)));
+        if wanted < cells.len() {
+            cells.select_nth_unstable_by(wanted, |a, b| b.cmp(a));
+            cells.truncate(wanted);
+        }
+        cells.sort_unstable_by(|a, b| b.cmp(a));
+    }
+
+    /// Offers all rows of a range to `scratch.top`.
+    fn scan(&self, query: &QueryCode, rows: std::ops::Range<u32>, base: f32, scratch: &mut Scratch) {
+        let Scratch { dots, top, .. } = scratch;
+        let (scores, stride) = (self.codes.coarse_scores(query), kernels::nibble_stride(self.dim()));
+        dots.resize(BLOCK, 0);
+        for start in rows.clone().step_by(BLOCK) {
+            let count = (rows.end - start).min(BLOCK as u32) as usize;
+            let first = start as usize;
+            let dots = &mut dots[..count];
+            kernels::scan_i16_u4(query.nibbles(), &self.codes.coarse[first * stride..][..count * stride], dots);
+            for ((&dot, &byte), row) in dots.iter().zip(&self.codes.bytes[first..][..count]).zip(start..) {
+                top.offer_scored(scores.score(base, dot, byte), row);
+            }
+        }
+    }
+
+    /// Offers the rows of `scratch.passing`, all of one cell, to `scratch.top`.
+    fn gather(&self, query: &QueryCode, base: f32, scratch: &mut Scratch) {
+        let Scratch { dots, top, passing, .. } = scratch;
+        let scores = self.codes.coarse_scores(query);
+        kernels::gather_i16_u4(query.nibbles(), self.codes.coarse, passing, dots);
+        for (&dot, &row) in dots.iter().zip(passing.iter()) {
+            top.offer_scored(scores.score(base, dot, self.codes.bytes[row as usize]), row);
+        }
+    }
+
+    /// Scores what `scratch.top` holds by whole codes, and gives the best `k`.
+    fn rescore(&self, query: &QueryCode, k: usize, scratch: &mut Scratch) -> Vec<Hit> {
+        let Scratch { codes, top, .. } = scratch;
+        let scores = self.codes.whole_scores(query);
+        codes.resize(self.dim(), 0);
+        let keys = top.finish();
+        for key in keys.iter_mut() {
+            let node = NodeId(key.node());
+            let cell = NodeId(self.cell_of(node));
+            let base = self.centroids.row_score(cell, query);
+            self.codes.codes_into(node, codes);
+            let dot = kernels::dot_i16_i8(query.code(), codes);
+            *key = Key::new(scores.score(base, dot, self.codes.bytes[node.row()]), node.0);
+        }
+        keys.sort_unstable_by(|a, b| b.cmp(a));
+        keys.iter().take(k).map(|key| key.hit(query.scale())).collect()
+    }
+}
+
+/// Rows that are scored by whole codes for `k` results.
+fn shortlist(k: usize) -> usize {
+    k + k / 2 + 16
+}
