@@ -12,6 +12,7 @@ mod codes;
 mod error;
 pub mod exact;
 mod graph;
+mod row_set;
 mod search;
 
 #[cfg(feature = "build")]
@@ -28,6 +29,7 @@ pub use error::IndexError;
 pub use graph::{Adjacency, Graph, GraphView, Links, MAX_LAYERS, MAX_M};
 #[cfg(feature = "build")]
 pub use measure::{GraphRow, IndexReport, MeasureParams, Recall, measure};
+pub use row_set::RowSet;
 pub use search::{DEFAULT_EF_SEARCH, Scratch, search};
 
 /// A row of one index: it means nothing in any other.

@@ -6,6 +6,7 @@
 //!
 //! Vectors of two towers never mix: a shard carries the digest of the towers that made its vectors.
 
+pub mod columns;
 pub mod directory;
 mod error;
 pub mod format;
