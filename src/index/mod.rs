@@ -16,6 +16,7 @@ mod error;
 pub mod exact;
 mod graph;
 mod residual;
+mod row_set;
 mod search;
 mod top;
 
@@ -54,6 +55,7 @@ pub use partition::{Partition, PartitionParams, partition};
 #[cfg(feature = "build")]
 pub use plan::{SHARE_OF_CODES, choose_search};
 pub use residual::{EXPONENTS, FineBits, ResidualCodes, ResidualView, Steps};
+pub use row_set::RowSet;
 
 /// A row of one index: it means nothing in any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

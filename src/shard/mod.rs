@@ -6,6 +6,8 @@
 //!
 //! Vectors of two towers never mix: a shard carries the digest of the towers that made its vectors.
 
+pub mod columns;
+pub mod directory;
 mod error;
 pub mod format;
 mod ids;
@@ -17,6 +19,8 @@ pub use format::Header;
 pub use read::{Shard, Unverified, Verified};
 pub use write::ShardContent;
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

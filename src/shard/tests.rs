@@ -1,11 +1,10 @@
 //! Shards from outside: round trips, damage, and the golden files.
 
-use std::path::Path;
-
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::format::{FORMAT_VERSION, HEADER_LEN, IdKind, NO_ENTRY_POINT, OLDEST_READABLE, Section};
+use super::golden;
 use super::testing::{content, content_in_cells};
 use super::{Header, Shard, ShardContent, ShardError, Verified};
 use crate::Digest;
@@ -293,27 +292,18 @@ fn golden_search(name: &str, shard: &Shard<Verified>, query: Vec<f32>) -> Golden
     }
 }
 
-/// Makes a golden file unless there is one: a change of the format or of the arithmetic must not pass by changing it.
-fn keep_golden(path: &Path, bytes: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
-    if !path.exists() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, bytes()).unwrap();
-    }
-    std::fs::read(path).unwrap()
-}
-
 #[test]
 fn golden_shards_are_read_and_give_the_same_results() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/shard-v{FORMAT_VERSION}"));
+    let folder = golden::folder(&format!("shard-v{FORMAT_VERSION}"));
     let mut searches = Vec::new();
     // The seeds decide the bits of the codes, too: 8, 4 and 6.
     for (name, seed, m, cells) in [("graph.nssh", 11, 4, 1), ("flat.nssh", 12, 0, 1), ("cells.nssh", 13, 2, 20)] {
-        let bytes = keep_golden(&folder.join(name), || content_in_cells(seed, 200, 13, m, cells).write().unwrap());
+        let bytes = golden::keep(&folder.join(name), || content_in_cells(seed, 200, 13, m, cells).write().unwrap());
         let shard = read(bytes.clone()).unwrap();
         assert_eq!(shard.content().write().unwrap(), bytes, "{name} is no longer written as it was");
         let mut random = Random::new(seed);
         searches.extend((0..4).map(|_| golden_search(name, &shard, random.vector(13))));
     }
-    let expected = keep_golden(&folder.join("searches.json"), || serde_json::to_vec_pretty(&searches).unwrap());
+    let expected = golden::keep(&folder.join("searches.json"), || serde_json::to_vec_pretty(&searches).unwrap());
     assert_eq!(searches, serde_json::from_slice::<Vec<Golden>>(&expected).unwrap());
 }

@@ -1,0 +1,163 @@
+//! What can be wrong with columns.
+
+use super::format::{FORMAT_VERSION, OLDEST_READABLE};
+
+/// An error of the columns.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ColumnsError {
+    /// The bytes do not start as columns do.
+    #[error(
+        "columns at byte 0: found {found:02x?}, expected the magic \"NSCL\"; these are not columns, check the URL or the path"
+    )]
+    Magic {
+        /// The first bytes, four of them unless the file is shorter.
+        found: Vec<u8>,
+    },
+    /// The format is older or newer than this build reads.
+    #[error(
+        "columns format {found}, this build reads {OLDEST_READABLE}..={FORMAT_VERSION}; {}",
+        if *found > FORMAT_VERSION { "update the package" } else { "build the release again" }
+    )]
+    Version {
+        /// The format of the file.
+        found: u16,
+    },
+    /// The file needs something that this build does not know.
+    #[error(
+        "columns at byte 6: found unknown reader flags {found:#06x}, expected only {known:#06x}; update the package"
+    )]
+    Flags {
+        /// The flags of the file.
+        found: u16,
+        /// The flags that this build knows.
+        known: u16,
+    },
+    /// Bytes are missing.
+    #[error("columns truncated in {what}: need {need} bytes, have {have}; download them again")]
+    Truncated {
+        /// The part that is cut.
+        what: &'static str,
+        /// Bytes up to the end of that part.
+        need: u64,
+        /// Bytes there are.
+        have: u64,
+    },
+    /// Bytes follow the end.
+    #[error("columns have {have} bytes, expected {need}: {} more than the header says; download them again", have - need)]
+    Trailing {
+        /// Bytes that the header states.
+        need: u64,
+        /// Bytes there are.
+        have: u64,
+    },
+    /// A field holds what it must not.
+    #[error(
+        "columns: {what} is {found}, expected {low}..={high}; a damaged file is to be downloaded again, columns that are \
+         written here are to be changed"
+    )]
+    Field {
+        /// Which field.
+        what: &'static str,
+        /// Its value.
+        found: u64,
+        /// The smallest allowed value.
+        low: u64,
+        /// The largest allowed value.
+        high: u64,
+    },
+    /// A value of a row breaks the rule of its column.
+    #[error("columns: row {row} of {column:?} is {found:#x}, expected {expected}; download the file again")]
+    Value {
+        /// Which column.
+        column: String,
+        /// Which row.
+        row: u32,
+        /// The stored bits.
+        found: u64,
+        /// What they should be.
+        expected: &'static str,
+    },
+    /// A dictionary is not one.
+    #[error("columns: entry {entry} of the dictionary of {column:?} is not {expected}; download the file again")]
+    Dictionary {
+        /// Which column.
+        column: String,
+        /// Which entry.
+        entry: u32,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The name of a column is not text, or an earlier column has it.
+    #[error("columns: the name of column {column} is not {expected}; give each column a name of its own")]
+    Name {
+        /// Which column, from 0 on.
+        column: usize,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A column cannot be written as it was given.
+    #[error("columns: row {row} of {column:?} is not {expected}; leave the value out or correct it in the catalogue")]
+    Input {
+        /// Which column.
+        column: String,
+        /// Which row.
+        row: usize,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Columns of different lengths.
+    #[error("columns: {column:?} has {found} rows, expected {expected}; pass one value per candidate")]
+    Rows {
+        /// Which column, or what else was compared.
+        column: String,
+        /// Its rows.
+        found: usize,
+        /// The rows of the others.
+        expected: usize,
+    },
+    /// A question about a column that is not there.
+    #[error("columns: found no column {name:?}, expected one of {known:?}; correct the name, or add it to the release")]
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// A question that a column of this kind cannot answer.
+    #[error("columns: {name:?} is a column of {kind}, which cannot be tested for {test}; ask for what it holds")]
+    Predicate {
+        /// Which column.
+        name: String,
+        /// What it holds.
+        kind: &'static str,
+        /// What it was asked for.
+        test: &'static str,
+    },
+}
+
+impl ColumnsError {
+    /// The kind of error: a name that stays the same when its text changes.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Magic { .. } => "columns/magic",
+            Self::Version { .. } => "columns/version",
+            Self::Flags { .. } => "columns/flags",
+            Self::Truncated { .. } => "columns/truncated",
+            Self::Trailing { .. } => "columns/trailing",
+            Self::Field { .. } => "columns/field",
+            Self::Value { .. } => "columns/value",
+            Self::Dictionary { .. } => "columns/dictionary",
+            Self::Name { .. } => "columns/name",
+            Self::Input { .. } => "columns/input",
+            Self::Rows { .. } => "columns/rows",
+            Self::Unknown { .. } => "columns/unknown",
+            Self::Predicate { .. } => "columns/predicate",
+        }
+    }
+
+    /// Checks that `found` lies in `low..=high`.
+    pub(super) fn check(what: &'static str, found: u64, low: u64, high: u64) -> Result<(), Self> {
+        if (low..=high).contains(&found) { Ok(()) } else { Err(Self::Field { what, found, low, high }) }
+    }
+}

@@ -1,0 +1,212 @@
+//! From the bytes of columns to their values, in place.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::dictionary::Dictionary;
+use super::format::{
+    ColumnKind, DESCRIPTOR_LEN, Descriptor, FORMAT_VERSION, HEADER_LEN, MAGIC, MAX_COLUMNS, MAX_ROWS, MAX_STEP,
+    MAX_TEXT_BYTES, OLDEST_READABLE, READER_FLAGS, missing,
+};
+use super::view::{ColumnView, Predicate};
+use super::{ColumnsError, format};
+use crate::index::RowSet;
+
+/// The columns of one shard, held as the bytes of their file, every one of which has been checked.
+#[derive(Debug, Clone)]
+pub struct Columns {
+    bytes: Vec<u8>,
+    rows: u32,
+    list: Vec<Column>,
+}
+
+/// What reading a column needs beside the bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) descriptor: Descriptor,
+    pub(super) dictionary: Dictionary,
+    values: Range<usize>,
+}
+
+impl Columns {
+    /// Checks the file of columns, so that nothing later can fail. Its digest is the caller's to check.
+    ///
+    /// # Errors
+    /// If the bytes are not columns, are cut or too long, a value breaks a rule of the [format](super::format), or this build
+    /// cannot read them.
+    pub fn open(bytes: Vec<u8>) -> Result<Self, ColumnsError> {
+        let (rows, count) = parse_header(&bytes)?;
+        let mut parts = Parts { bytes: &bytes, end: HEADER_LEN as u64 };
+        let descriptors = parts.take("descriptors", DESCRIPTOR_LEN as u64 * u64::from(count))?;
+        let descriptors =
+            bytes[descriptors].as_chunks().0.iter().map(Descriptor::parse).collect::<Result<Vec<_>, _>>()?;
+        let text_bytes = descriptors.iter().map(|descriptor| u64::from(descriptor.text_bytes)).sum();
+        ColumnsError::check("bytes of all dictionaries", text_bytes, 0, MAX_TEXT_BYTES)?;
+        let names = descriptors
+            .iter()
+            .map(|descriptor| parts.take("names", descriptor.name_bytes.into()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let ranges = descriptors
+            .iter()
+            .map(|descriptor| {
+                let dictionary = parts.take("dictionary", descriptor.dictionary_bytes.into())?;
+                let values = parts.take("values", u64::from(rows) * u64::from(descriptor.width))?;
+                Ok((dictionary, values))
+            })
+            .collect::<Result<Vec<_>, ColumnsError>>()?;
+        let (need, have) = (parts.end, bytes.len() as u64);
+        if have > need {
+            return Err(ColumnsError::Trailing { need, have });
+        }
+        let names = read_names(&bytes, names)?;
+        let list = descriptors
+            .into_iter()
+            .zip(names)
+            .zip(ranges)
+            .map(|((descriptor, name), (dictionary, values))| {
+                let Descriptor { entries, text_bytes, .. } = descriptor;
+                let broken = |(entry, expected)| ColumnsError::Dictionary { column: name.clone(), entry, expected };
+                let dictionary = Dictionary::parse(&bytes[dictionary], entries, text_bytes).map_err(broken)?;
+                Ok(Column { name, descriptor, dictionary, values })
+            })
+            .collect::<Result<Vec<_>, ColumnsError>>()?;
+        let columns = Self { bytes, rows, list };
+        columns.iter().try_for_each(|column| column.check())?;
+        Ok(columns)
+    }
+
+    /// Rows of each column.
+    pub fn rows(&self) -> usize {
+        self.rows as usize
+    }
+
+    /// Checks that there is one row for each of `expected` candidates.
+    ///
+    /// # Errors
+    /// [`ColumnsError::Rows`] if there is not.
+    pub fn check_rows(&self, expected: usize) -> Result<(), ColumnsError> {
+        let found = self.rows();
+        if found == expected {
+            return Ok(());
+        }
+        Err(ColumnsError::Rows { column: "the file beside a shard".to_owned(), found, expected })
+    }
+
+    /// The columns, in the order in which they were added.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = ColumnView<'_>> {
+        self.list.iter().map(|column| ColumnView::new(column, &self.bytes[column.values.clone()], self.rows()))
+    }
+
+    /// The column of this name.
+    pub fn column(&self, name: &str) -> Option<ColumnView<'_>> {
+        self.iter().find(|column| column.name() == name)
+    }
+
+    /// The rows of which `predicate` holds. It holds of no missing value, [`Predicate::Missing`] aside.
+    ///
+    /// # Errors
+    /// [`ColumnsError::Unknown`] if there is no such column, [`ColumnsError::Predicate`] if it holds values of another kind.
+    pub fn rows_where(&self, name: &str, predicate: Predicate<'_>) -> Result<RowSet, ColumnsError> {
+        match self.column(name) {
+            Some(column) => column.rows_where(predicate),
+            None => Err(ColumnsError::Unknown {
+                name: name.to_owned(),
+                known: self.list.iter().map(|column| column.name.clone()).collect(),
+            }),
+        }
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Rows and columns that the header states.
+fn parse_header(bytes: &[u8]) -> Result<(u32, u16), ColumnsError> {
+    if !bytes.starts_with(&MAGIC) {
+        return Err(ColumnsError::Magic { found: bytes[..bytes.len().min(4)].to_vec() });
+    }
+    let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
+        return Err(ColumnsError::Truncated { what: "header", need: HEADER_LEN as u64, have: bytes.len() as u64 });
+    };
+    let u16_at = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+    let version = u16_at(4);
+    if !(OLDEST_READABLE..=FORMAT_VERSION).contains(&version) {
+        return Err(ColumnsError::Version { found: version });
+    }
+    if u16_at(6) & !READER_FLAGS != 0 {
+        return Err(ColumnsError::Flags { found: u16_at(6), known: READER_FLAGS });
+    }
+    let rows = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+    ColumnsError::check("rows", rows.into(), 0, MAX_ROWS.into())?;
+    ColumnsError::check("number of columns", u16_at(12).into(), 0, MAX_COLUMNS.into())?;
+    ColumnsError::check("reserved field", u16_at(14).into(), 0, 0)?;
+    Ok((rows, u16_at(12)))
+}
+
+/// Divides a file, from the front.
+struct Parts<'a> {
+    bytes: &'a [u8],
+    end: u64,
+}
+
+impl Parts<'_> {
+    fn take(&mut self, what: &'static str, len: u64) -> Result<Range<usize>, ColumnsError> {
+        let start = self.end;
+        let (need, have) = (start + len, self.bytes.len() as u64);
+        if have < need {
+            return Err(ColumnsError::Truncated { what, need, have });
+        }
+        self.end = need;
+        // Both are at most the length of a slice.
+        Ok(start as usize..need as usize)
+    }
+}
+
+fn read_names(bytes: &[u8], ranges: Vec<Range<usize>>) -> Result<Vec<String>, ColumnsError> {
+    let mut seen = BTreeSet::new();
+    ranges
+        .into_iter()
+        .enumerate()
+        .map(|(column, range)| {
+            let wrong = |expected| ColumnsError::Name { column, expected };
+            let name = std::str::from_utf8(&bytes[range]).map_err(|_| wrong("UTF-8"))?;
+            if seen.insert(name) { Ok(name.to_owned()) } else { Err(wrong("another than those before")) }
+        })
+        .collect()
+}
+
+impl ColumnView<'_> {
+    /// Checks every value, and that the entries of a dictionary of paths are paths.
+    fn check(&self) -> Result<(), ColumnsError> {
+        let Column { name, descriptor, dictionary, .. } = self.column;
+        let Descriptor { kind, width, nullable, .. } = *descriptor;
+        let is_path = |text: &str| text.is_empty() || text.ends_with(format::PATH_END);
+        let entry = (0..dictionary.len()).find(|&entry| !dictionary.get(entry).is_some_and(is_path));
+        if let (ColumnKind::Path, Some(entry)) = (kind, entry) {
+            let expected = "a path whose parts end with U+0000";
+            return Err(ColumnsError::Dictionary { column: name.clone(), entry: entry as u32, expected });
+        }
+        let is_value = |value: u64| match kind {
+            ColumnKind::Unsigned | ColumnKind::Price => true,
+            ColumnKind::Float => f32::from_bits(value as u32).is_finite(),
+            ColumnKind::Text | ColumnKind::Path => value < dictionary.len() as u64,
+            ColumnKind::Popularity => value <= MAX_STEP.into(),
+        };
+        for row in 0..self.len() as u32 {
+            let found = self.stored(row as usize);
+            let is_missing = nullable && found == missing(width);
+            if !is_missing && !is_value(found) {
+                let expected = match kind {
+                    ColumnKind::Float => "a finite number or the mark of a missing one",
+                    ColumnKind::Text | ColumnKind::Path => "an entry of the dictionary or the mark of a missing one",
+                    _ => "a number below the mark of a missing one",
+                };
+                return Err(ColumnsError::Value { column: name.clone(), row, found, expected });
+            }
+        }
+        Ok(())
+    }
+}
