@@ -16,7 +16,7 @@ use crate::kernels::{NIBBLE_BLOCK, nibble_stride};
 const STEPS_PER_OCTAVE: i32 = 8;
 /// `2^(i/8)`, rounded to `f32`.
 const OCTAVE: [f32; STEPS_PER_OCTAVE as usize] =
-    [1.0, 1.090_507_7, 1.189_207_1, 1.296_839_6, std::f32::consts::SQRT_2, 1.542_210_8, 1.681_792_8, 1.834_008];
+    [1.0, 1.090_507_7, 1.189_207_1, 1.296_839_6, std::f32::consts::SQRT_2, 1.542_210_8, 1.681_792_9, 1.834_008_1];
 
 /// Bits per component of the fine plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
