@@ -8,10 +8,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::features::Context;
-use crate::index::{self, NodeId};
+use crate::index::{self, NodeId, Score};
 use crate::rank::{self, Candidate};
-use crate::release::Release;
-use crate::shard::{Shard, Verified};
+use crate::release::{Absent, Found, Part, Release};
 use crate::towers::{self, QueryTower, TowerError};
 
 /// Most items that one request may ask for.
@@ -67,61 +66,91 @@ pub struct Query {
     pub history: Vec<String>,
 }
 
-/// Query tower and shards of one release, with the working memory of searches.
+/// One release, with the working memory of searches.
 #[derive(Debug)]
 pub struct Recommender {
-    tower: Arc<QueryTower>,
-    shards: Vec<Arc<Shard<Verified>>>,
+    release: Release,
     tower_scratch: towers::Scratch,
     search_scratch: index::Scratch,
 }
 
 impl Recommender {
-    /// Recommends from a release. Its tower and shards are shared, not copied.
+    /// Recommends from a release, which is shared, not copied.
     pub fn of(release: &Release) -> Self {
-        Self {
-            tower: Arc::clone(release.query_tower()),
-            shards: release.shards().to_vec(),
-            tower_scratch: towers::Scratch::default(),
-            search_scratch: index::Scratch::default(),
-        }
+        let (tower_scratch, search_scratch) = Default::default();
+        Self { release: release.clone(), tower_scratch, search_scratch }
+    }
+
+    /// Goes on with the same release after parts were added to it, or with another one.
+    pub fn renew(&mut self, release: &Release) {
+        self.release = release.clone();
     }
 
     /// The query tower.
     pub fn tower(&self) -> &QueryTower {
-        &self.tower
+        self.release.query_tower()
     }
 
-    /// Number of candidates in all shards.
+    /// Number of candidates of the release.
     pub fn items(&self) -> usize {
-        self.shards.iter().map(|shard| shard.len()).sum()
+        self.release.manifest().items as usize
     }
 
-    /// Computes the query embedding of a shopper's moment. `history` holds ids, oldest first.
+    /// What has to be fetched before this request can be answered as if everything were held: first what tells where the
+    /// items of the history are and what their vectors are, and once that is there the clusters that the query visits.
+    /// Nothing for a release that is held whole.
+    ///
+    /// # Errors
+    /// [`RecommendError::Tower`].
+    pub fn absent(&mut self, request: &Request) -> Result<Vec<Absent>, RecommendError> {
+        let length = self.tower().schema().history.length;
+        let mut absent: Vec<Absent> = Vec::new();
+        let mut distinct = HashSet::new();
+        for id in request.history.iter().rev().filter(|id| distinct.insert(*id)).take(length) {
+            if let Err(part) = self.release.find(id)
+                && !absent.contains(&part)
+            {
+                absent.push(part);
+            }
+        }
+        if absent.is_empty() {
+            let query = self.embed(&request.history, &request.context)?;
+            let visited = self.release.visited(&query.embedding, &mut self.search_scratch);
+            absent.extend(
+                visited.into_iter().filter(|&at| self.release.shards()[at].is_none()).map(Part::Shard).map(Absent),
+            );
+        }
+        Ok(absent)
+    }
+
+    /// Computes the query embedding of a shopper's moment. `history` holds ids, oldest first; items whose shard is not held
+    /// are passed over, as unknown ones are.
     ///
     /// # Errors
     /// [`RecommendError::Tower`].
     pub fn embed(&mut self, history: &[String], context: &Context) -> Result<Query, RecommendError> {
-        let schema = self.tower.schema();
-        let known = history.iter().rev().filter_map(|id| self.find(id));
-        let distinct = schema.history.distinct(known);
+        let tower = Arc::clone(self.release.query_tower());
+        let schema = tower.schema();
+        let known = history.iter().rev().filter_map(|id| self.release.find(id).ok().flatten());
+        let distinct = schema.history.distinct(known.map(|Found { shard, node }| (shard, node)));
         let dim = schema.dim;
         let mut rows = vec![0.0; distinct.len() * dim];
+        let mut ids = Vec::with_capacity(distinct.len());
         for (((shard, node), _), row) in distinct.iter().zip(rows.chunks_exact_mut(dim)) {
-            self.shards[*shard].vector_into(*node, row);
+            // Where an item was found there is its shard.
+            if let Some(shard) = &self.release.shards()[*shard] {
+                shard.vector_into(*node, row);
+                ids.push(shard.id(*node));
+            }
         }
         let counted = rows.chunks_exact(dim).zip(&distinct).map(|(row, (_, count))| (row, *count));
         let vector = schema.assemble(counted, context).map_err(TowerError::from)?;
-        let ids = distinct.iter().map(|((shard, node), _)| self.shards[*shard].id(*node)).collect();
-        let embedding = self.tower.embed(&vector, &mut self.tower_scratch)?.to_vec();
+        let embedding = tower.embed(&vector, &mut self.tower_scratch)?.to_vec();
         Ok(Query { embedding, history: ids })
     }
 
-    fn find(&self, id: &str) -> Option<(usize, NodeId)> {
-        self.shards.iter().enumerate().find_map(|(position, shard)| Some((position, shard.node_of(id)?)))
-    }
-
-    /// The candidates nearest to a query: at least `limit` of every shard that are not in `exclude`, or all there are.
+    /// The candidates nearest to a query: at least `limit` of every shard that it visits and that is held, without those in
+    /// `exclude`, or all there are.
     ///
     /// # Errors
     /// [`RecommendError::Limit`].
@@ -134,16 +163,27 @@ impl Recommender {
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(RecommendError::Limit { found: limit });
         }
-        let mut candidates = Vec::new();
-        for shard in &self.shards {
+        let mut found: Vec<(Score, usize, NodeId)> = Vec::new();
+        let wanted = limit.max(RETRIEVED);
+        for at in self.release.visited(&query.embedding, &mut self.search_scratch) {
+            let Some(shard) = &self.release.shards()[at] else { continue };
             let excluded: HashSet<NodeId> = exclude.iter().filter_map(|id| shard.node_of(id)).collect();
             let passes = |node: NodeId| !excluded.contains(&node);
             let filter: Option<&dyn Fn(NodeId) -> bool> = if excluded.is_empty() { None } else { Some(&passes) };
-            let count = limit.max(RETRIEVED);
-            let hits = shard.search(&query.embedding, count, None, &mut self.search_scratch, filter);
-            candidates.extend(hits.iter().map(|hit| Candidate { id: shard.id(hit.node), score: hit.score.0 }));
+            let hits = shard.search(&query.embedding, wanted, None, &mut self.search_scratch, filter);
+            found.extend(hits.iter().map(|hit| (hit.score, at, hit.node)));
         }
-        Ok(candidates)
+        // What is not among the best of all shards is not worth reading its id; equal scores are ordered by id later.
+        if found.len() > wanted {
+            found.sort_unstable_by(|a, b| b.cmp(a));
+            let last = found[wanted - 1].0;
+            found.retain(|(score, ..)| *score >= last);
+        }
+        let candidate = |(score, at, node): (Score, usize, NodeId)| {
+            let id = self.release.shards()[at].as_ref().map(|shard| shard.id(node)).unwrap_or_default();
+            Candidate { id, score: score.0 }
+        };
+        Ok(found.into_iter().map(candidate).collect())
     }
 
     /// All three stages.

@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
-use crate::Digest;
 use crate::features::Context;
 use crate::rank;
 use crate::recommend::{RecommendError, Recommender, Request};
@@ -18,8 +17,6 @@ use crate::sync::{Assembly, SyncError};
 #[wasm_bindgen]
 pub struct Engine {
     assembly: Assembly,
-    /// The manifest of the release that `recommender` was made of.
-    serving: Option<Digest>,
     recommender: Option<Recommender>,
 }
 
@@ -76,7 +73,7 @@ impl Engine {
     #[wasm_bindgen(constructor)]
     #[expect(clippy::new_without_default, reason = "JavaScript calls the constructor")]
     pub fn new() -> Self {
-        Self { assembly: Assembly::default(), serving: None, recommender: None }
+        Self { assembly: Assembly::default(), recommender: None }
     }
 
     /// Takes the bytes of `head.json`; what to fetch next, as JSON.
@@ -116,6 +113,18 @@ impl Engine {
         status.serving.as_ref().map(json).ok_or_else(not_ready)
     }
 
+    /// What to fetch before this request can be answered as if everything were held, as JSON. When that has been accepted,
+    /// there may be more.
+    ///
+    /// # Errors
+    /// As [`Engine::recommend`].
+    pub fn absent(&mut self, request: &str) -> Result<String, JsValue> {
+        let request = parse(request)?;
+        let recommender = self.recommender.as_mut().ok_or_else(not_ready)?;
+        let absent = recommender.absent(&request).map_err(|error| request_error(&error))?;
+        Ok(json(&self.assembly.fetch_of(&absent)))
+    }
+
     /// The query embedding of a request, as [`Engine::recommend`] computes it.
     ///
     /// # Errors
@@ -149,12 +158,12 @@ impl Engine {
 }
 
 impl Engine {
-    /// Takes over a release that has become whole.
+    /// Takes over a release that has become whole, or more of the one that serves.
     fn renew(&mut self) {
         let Some(release) = self.assembly.ready() else { return };
-        if self.serving != Some(release.digest()) {
-            self.serving = Some(release.digest());
-            self.recommender = Some(Recommender::of(release));
+        match &mut self.recommender {
+            Some(recommender) => recommender.renew(release),
+            None => self.recommender = Some(Recommender::of(release)),
         }
     }
 }

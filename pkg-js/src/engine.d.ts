@@ -9,6 +9,7 @@ declare module "nearshelf-engine" {
     accept(digest: string, bytes: Uint8Array): string;
     isReady(): boolean;
     status(): string;
+    absent(request: string): string;
     recommend(request: string): string;
     free(): void;
   }

@@ -149,7 +149,11 @@ export class Recommender {
     void this.#store(() => this.#storage.save(events));
   }
 
-  /** The row for this shopper, computed here: once a release is loaded, no request goes out. */
+  /**
+   * The row for this shopper, computed here. Of a release in one shard no request goes out once it is loaded; of one in
+   * clusters, those are fetched that this shopper's row needs and that are not held yet. Where that fails, the row is
+   * computed from what is held, and [`status`] keeps the reason.
+   */
   async recommendedForYou(options: RecommendOptions = {}): Promise<Recommendation> {
     this.#open();
     const { now = Date.now(), ...context } = { ...this.#context, ...options.context };
@@ -159,7 +163,17 @@ export class Recommender {
       exclude: [...(options.exclude ?? [])],
       context: { ...context, now: wallClock(now) },
     };
-    const answer = this.#ask<Recommendation>(() => this.#engine.recommend(JSON.stringify(request)));
+    const json = JSON.stringify(request);
+    try {
+      await this.#sync.bring(() => this.#engine.absent(json));
+    } catch (cause) {
+      this.#open();
+      const error = engineError(cause);
+      if (error.code.startsWith("request/")) throw error;
+      this.#lastError = error;
+    }
+    this.#open();
+    const answer = this.#ask<Recommendation>(() => this.#engine.recommend(json));
     const cards = this.#sync.shown;
     for (const item of answer.items) {
       const card = cards?.get(item.id);

@@ -14,8 +14,11 @@ interface Fetch {
   path: string;
   digest: string;
   size: number;
-  kind: "manifest" | "tower" | "shard" | "cards";
+  kind: "manifest" | "tower" | "routing" | "shard" | "directory" | "cards";
 }
+
+/** Downloads at a time: as many connections as a browser keeps to one host. */
+const CONNECTIONS = 6;
 
 /** What was downloaded since the recommender was created, in bytes after HTTP's own decompression. */
 export interface Downloaded {
@@ -34,6 +37,7 @@ export class ReleaseSync {
   readonly #base: URL;
   readonly #fetch: typeof fetch;
   readonly #closed = new AbortController();
+  readonly #arriving = new Map<string, Promise<unknown>>();
   #running: Promise<void> | undefined;
   /** What the engine lacked when it was last asked. */
   #missing: Fetch[] = [];
@@ -101,6 +105,36 @@ export class ReleaseSync {
     }
   }
 
+  /**
+   * Brings what a request lacks, which `absent` names: first where the items of its history are, then the clusters that it
+   * visits. Requests at the same time share the downloads.
+   */
+  async bring(absent: () => string): Promise<void> {
+    const done = new Set<string>();
+    for (;;) {
+      const lacking = this.#read(absent).filter(({ digest }) => !done.has(digest));
+      if (lacking.length === 0) return;
+      const queue = [...lacking];
+      const failed: unknown[] = [];
+      const work = async () => {
+        for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+          await this.#shared(next).catch((cause: unknown) => failed.push(cause));
+        }
+      };
+      await Promise.all(Array.from({ length: Math.min(CONNECTIONS, queue.length) }, work));
+      if (failed.length > 0) throw failed[0];
+      for (const { digest } of lacking) done.add(digest);
+    }
+  }
+
+  #shared(fetch: Fetch): Promise<unknown> {
+    const running = this.#arriving.get(fetch.digest);
+    if (running !== undefined) return running;
+    const arriving = this.#object(fetch).finally(() => this.#arriving.delete(fetch.digest));
+    this.#arriving.set(fetch.digest, arriving);
+    return arriving;
+  }
+
   /** Starts the download of new cards where a page shows cards; whoever awaits [`cards`] sees its failure. */
   #noteCards(): void {
     const fetch = this.#missing.find(({ kind }) => kind === "cards");
@@ -141,8 +175,12 @@ export class ReleaseSync {
   }
 
   #ask(call: () => string): void {
+    this.#missing = this.#read(call);
+  }
+
+  #read(call: () => string): Fetch[] {
     try {
-      this.#missing = JSON.parse(call()) as Fetch[];
+      return JSON.parse(call()) as Fetch[];
     } catch (cause) {
       throw engineError(cause);
     }

@@ -341,15 +341,30 @@ impl Default for TrainConfig {
 pub struct IndexConfig {
     /// Bits per component of a vector: 4, 6 or 8. Up: recall and bytes.
     pub bits: usize,
-    /// Cells that a shard is cut into; left out: about three times the square root of the items.
+    /// How the catalogue is cut; left out: into one shard up to 50,000 items, into clusters beyond.
+    pub layout: Option<Layout>,
+    /// Cells that a single shard is cut into; left out: about three times the square root of the items.
     pub cells: Option<usize>,
-    /// Cells that a search scans by default; left out: what is measured to find 99 % of what the codes can.
+    /// Items of a cluster, on average. Up: fewer files, and more bytes for a first query.
+    pub cluster_items: usize,
+    /// Cells that a search scans by default, or clusters that it visits; left out: what is measured to find 99 % of what the
+    /// codes can, or 95 % in clusters, where each one is fetched.
     pub probes: Option<usize>,
+}
+
+/// How a catalogue is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// One shard, which a client fetches whole.
+    Single,
+    /// Clusters, of which a client fetches those that its queries visit.
+    Clusters,
 }
 
 impl Default for IndexConfig {
     fn default() -> Self {
-        Self { bits: 8, cells: None, probes: None }
+        Self { bits: 8, layout: None, cells: None, cluster_items: 500, probes: None }
     }
 }
 

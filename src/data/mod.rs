@@ -16,7 +16,7 @@ mod sink;
 mod source;
 pub mod summary;
 
-pub use config::Config;
+pub use config::{Config, IndexConfig, Layout};
 pub use dataset::{Dataset, Event, Item, User};
 pub use error::DataError;
 pub use prepare::prepare;

@@ -62,13 +62,17 @@ impl Built {
 pub fn build(vectors: &[f32], dim: usize, params: &BuildParams) -> Result<Built, IndexError> {
     check_vectors(vectors, dim)?;
     let count = vectors.len() / dim;
-    let progress = ProgressBar::new_spinner().with_message(format!("index of {count} candidates"));
+    let progress = if count < NOTICED { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    progress.set_message(format!("index of {count} candidates"));
     progress.enable_steady_tick(Duration::from_millis(200));
     let cut = PartitionParams { cells: params.cells, largest: LARGEST, smallest: 0.0, seed: params.seed };
     let built = build_cells(vectors, dim, partition(vectors, dim, &cut), params);
     progress.finish_and_clear();
     built
 }
+
+/// From so many rows on a build takes seconds.
+const NOTICED: usize = 10_000;
 
 /// The largest cell, in means.
 const LARGEST: f32 = 2.0;

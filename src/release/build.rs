@@ -5,9 +5,10 @@ use std::path::Path;
 
 use super::cards::Cards;
 use super::{ReleaseContent, ReleaseError, ReleaseWriter, Written};
-use crate::data::{Config, Item};
+use crate::Digest;
+use crate::data::{Config, Item, Layout};
 use crate::index::{self, BuildParams, FineBits, IndexError, IndexReport, SearchParams, Truth, choose_search};
-use crate::shard::{ShardContent, ShardError};
+use crate::shard::{ClusterParams, ClusterReport, Clusters, CutError, ShardContent, ShardError};
 use crate::towers::TowerError;
 use crate::towers::candidate::Towers;
 
@@ -24,6 +25,9 @@ pub enum BuildError {
     /// The index could not be written as a shard.
     #[error(transparent)]
     Shard(#[from] ShardError),
+    /// The catalogue could not be cut into clusters.
+    #[error(transparent)]
+    Cut(#[from] CutError),
     /// The release could not be written.
     #[error(transparent)]
     Release(#[from] ReleaseError),
@@ -38,12 +42,12 @@ pub struct BuildReport {
     pub items: usize,
     /// Bytes of the query tower.
     pub tower_bytes: usize,
-    /// Bytes of the shard.
+    /// Bytes of the shards.
     pub shard_bytes: usize,
     /// Bytes of the cards.
     pub cards_bytes: usize,
     /// How much searches find, and how fast; nothing for an empty catalogue.
-    pub search: Option<IndexReport>,
+    pub search: Option<SearchReport>,
 }
 
 impl fmt::Display for BuildReport {
@@ -52,7 +56,7 @@ impl fmt::Display for BuildReport {
         let change = if changed { "new" } else { "unchanged" };
         writeln!(f, "release      version {version} ({change}), manifest {manifest}")?;
         let per_item = self.shard_bytes as f64 / self.items.max(1) as f64;
-        writeln!(f, "shard        {} candidates, {} bytes, {per_item:.1} per candidate", self.items, self.shard_bytes)?;
+        writeln!(f, "shards       {} candidates, {} bytes, {per_item:.1} per candidate", self.items, self.shard_bytes)?;
         writeln!(f, "query tower  {} bytes", self.tower_bytes)?;
         writeln!(f, "cards        {} bytes", self.cards_bytes)?;
         match &self.search {
@@ -62,7 +66,8 @@ impl fmt::Display for BuildReport {
     }
 }
 
-/// Embeds and indexes a catalogue, and writes it into `folder` as a release: one shard, query tower and cards.
+/// Embeds and indexes a catalogue, and writes it into `folder` as a release: query tower, shards and cards, and for clusters
+/// routing and directory.
 ///
 /// `queries` are query embeddings, row-major: how far searches go by default is measured with them. Without any, some of
 /// the candidates stand in for them.
@@ -78,33 +83,91 @@ pub fn build(
 ) -> Result<BuildReport, BuildError> {
     let embeddings = towers.embed(items)?;
     let dim = towers.query.schema().dim;
-    let built = index::build(&embeddings, dim, &build_params(config, items.len()))?;
-    let (params, search) = search_params(&built, &embeddings, queries, dim, config)?;
-    let ids = built.order.iter().map(|row| items[*row as usize].id.clone()).collect();
-    let shard = ShardContent { towers: towers.query.towers(), params, ids, index: built.index }.write()?;
+    let truth = if items.is_empty() {
+        None
+    } else {
+        let queries = if queries.is_empty() { &embeddings } else { queries };
+        Some(Truth::of(&embeddings, &sample(queries, dim), dim)?)
+    };
+    let catalogue = Catalogue { items, embeddings: &embeddings, dim, towers: towers.query.towers(), truth };
+    let layout = config.index.layout.unwrap_or(if items.len() <= SINGLE { Layout::Single } else { Layout::Clusters });
+    let (content, search) = match layout {
+        Layout::Single => catalogue.single(config)?,
+        Layout::Clusters => catalogue.clusters(config)?,
+    };
     let (query_tower, cards) = (towers.query.write(), Cards::of(items).write());
-    let (tower_bytes, shard_bytes, cards_bytes) = (query_tower.len(), shard.len(), cards.len());
-    let content = ReleaseContent { name: config.name.clone(), query_tower, shards: vec![shard], cards: Some(cards) };
+    let (tower_bytes, cards_bytes) = (query_tower.len(), cards.len());
+    let shard_bytes = content.shards.iter().map(Vec::len).sum();
+    let content = ReleaseContent { name: config.name.clone(), query_tower, cards: Some(cards), ..content };
     let written = ReleaseWriter::new(folder).write(&content)?;
     Ok(BuildReport { written, items: items.len(), tower_bytes, shard_bytes, cards_bytes, search })
 }
 
-/// How far searches go by default, and the measurements that say so.
-fn search_params(
-    built: &index::Built,
-    embeddings: &[f32],
-    queries: &[f32],
+/// Up to so many items a release is one shard unless the configuration says otherwise: some 3.5 MB.
+const SINGLE: usize = 50_000;
+
+/// What a visit of clusters must find of what a visit of all would, in recall@100: each further one is fetched.
+const SHARE_OF_CLUSTERS: f64 = 0.95;
+
+/// An embedded catalogue.
+struct Catalogue<'a> {
+    items: &'a [Item],
+    embeddings: &'a [f32],
     dim: usize,
-    config: &Config,
-) -> Result<(SearchParams, Option<IndexReport>), BuildError> {
-    if embeddings.is_empty() {
-        return Ok((SearchParams { probes: 1, ef_search: 64 }, None));
+    towers: Digest,
+    /// Nothing for an empty catalogue.
+    truth: Option<Truth>,
+}
+
+impl Catalogue<'_> {
+    fn single(&self, config: &Config) -> Result<(ReleaseContent, Option<SearchReport>), BuildError> {
+        let built = index::build(self.embeddings, self.dim, &build_params(config, self.items.len()))?;
+        let mut params = SearchParams { probes: 1, ef_search: 64 };
+        let mut search = None;
+        if let Some(truth) = &self.truth {
+            let (chosen, report) = choose_search(&built, truth)?;
+            params = SearchParams { probes: config.index.probes.unwrap_or(chosen.probes), ..chosen };
+            search = Some(SearchReport::Single(report));
+        }
+        let ids = built.order.iter().map(|row| self.items[*row as usize].id.clone()).collect();
+        let shard = ShardContent { towers: self.towers, params, ids, index: built.index }.write()?;
+        Ok((ReleaseContent { shards: vec![shard], ..ReleaseContent::default() }, search))
     }
-    let queries = if queries.is_empty() { embeddings } else { queries };
-    let truth = Truth::of(embeddings, &sample(queries, dim), dim)?;
-    let (mut params, report) = choose_search(built, &truth)?;
-    params.probes = config.index.probes.unwrap_or(params.probes);
-    Ok((params, Some(report)))
+
+    fn clusters(&self, config: &Config) -> Result<(ReleaseContent, Option<SearchReport>), BuildError> {
+        let fine_bits = build_params(config, self.items.len()).fine_bits;
+        let params = ClusterParams { items: config.index.cluster_items, fine_bits, seed: config.train.seed };
+        let ids: Vec<String> = self.items.iter().map(|item| item.id.clone()).collect();
+        let cut = Clusters::cut(self.embeddings, self.dim, &ids, self.towers, &params)?;
+        let measured = self.truth.as_ref().map(|truth| cut.choose_probes(truth, SHARE_OF_CLUSTERS));
+        let chosen = measured.as_ref().map_or(1, |(probes, _)| *probes);
+        let probes = config.index.probes.map_or(chosen, |probes| probes as u32).min(cut.shards.len() as u32);
+        let content = ReleaseContent {
+            shards: cut.shards.iter().map(|shard| shard.bytes().to_vec()).collect(),
+            routing: Some((cut.routing.bytes().to_vec(), probes)),
+            directory: cut.directory,
+            ..ReleaseContent::default()
+        };
+        Ok((content, measured.map(|(_, report)| SearchReport::Clusters(report))))
+    }
+}
+
+/// What searches find, by layout.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SearchReport {
+    /// Of one shard.
+    Single(IndexReport),
+    /// Of clusters.
+    Clusters(ClusterReport),
+}
+
+impl fmt::Display for SearchReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Single(report) => report.fmt(f),
+            Self::Clusters(report) => report.fmt(f),
+        }
+    }
 }
 
 /// Queries that a search is measured with.

@@ -3,6 +3,7 @@
 use super::{FORMAT_VERSION, OLDEST_READABLE, ObjectKind};
 use crate::Digest;
 use crate::shard::ShardError;
+use crate::shard::directory::DirectoryError;
 use crate::towers::TowerError;
 
 /// An error of the release stage.
@@ -94,6 +95,9 @@ pub enum ReleaseError {
     /// A shard is damaged or does not belong to the release.
     #[error(transparent)]
     Shard(#[from] ShardError),
+    /// A bucket of the directory is damaged or does not belong to the release.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     /// The query tower is damaged.
     #[error(transparent)]
     Tower(#[from] TowerError),
@@ -156,6 +160,7 @@ impl ReleaseError {
             Self::Digest { .. } => "release/digest",
             Self::Towers { .. } => "release/towers",
             Self::Shard(error) => error.code(),
+            Self::Directory(error) => error.code(),
             Self::Tower(error) => tower_code(error),
             Self::Cards { .. } => "release/cards",
             Self::Unknown { .. } => "release/unknown",

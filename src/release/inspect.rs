@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{FORMAT_VERSION, Head, Manifest, ObjectRef, ReleaseError, card_ids};
+use crate::shard::directory::{self, DirectoryBucket};
 use crate::shard::format::Section;
 use crate::shard::{Shard, Unverified, format};
 use crate::towers::{self, QueryTower};
@@ -16,6 +17,12 @@ pub fn inspect(bytes: &[u8]) -> Result<String, ReleaseError> {
     out.put("file", format_args!("{} bytes, SHA-256 {}", bytes.len(), ObjectRef::of(bytes).digest));
     if bytes.starts_with(&format::MAGIC) {
         shard(&mut out, Shard::open(bytes.to_vec())?);
+    } else if bytes.starts_with(&directory::format::MAGIC) {
+        let bucket = DirectoryBucket::open(bytes.to_vec())?;
+        out.put("kind", format_args!("directory bucket, format {}", directory::format::FORMAT_VERSION));
+        out.put("bucket", format_args!("{} of {}", bucket.header().bucket, bucket.header().buckets));
+        out.put("items", bucket.len());
+        out.put("content", "whole");
     } else if bytes.starts_with(&towers::MAGIC) {
         tower(&mut out, &QueryTower::open(bytes)?);
     } else {
@@ -105,10 +112,16 @@ fn manifest(out: &mut Fields, manifest: &Manifest) {
     out.put("engine", &manifest.engine);
     out.put("items", manifest.items);
     out.object("query tower", &manifest.query_tower);
+    out.put("layout", &manifest.layout);
+    if let Some(routing) = &manifest.routing {
+        out.object("routing", &routing.object);
+        out.put("probes", format_args!("{} of {} clusters", routing.probes, manifest.shards.len()));
+    }
     for shard in &manifest.shards {
         out.object("shard", &shard.object);
-        out.put("", format_args!("{} candidates, layout {}", shard.count, shard.layout));
+        out.put("", format_args!("{} candidates", shard.count));
     }
+    out.put("directory", format_args!("{} buckets", manifest.directory.len()));
     match &manifest.cards {
         Some(cards) => out.object("cards", cards),
         None => out.put("cards", "none"),

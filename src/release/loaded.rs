@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::Manifest;
+use super::{Manifest, Part};
 use crate::Digest;
+use crate::index::{NodeId, Scratch};
+use crate::shard::directory::{DirectoryBucket, Place, bucket_of};
 use crate::shard::{Shard, Verified};
 use crate::towers::QueryTower;
 
-/// A whole, checked release. Copies share the tower and the shards.
+/// A checked release: everything that its layout needs at once, and what has been fetched of the rest. Copies share it.
 ///
 /// The cards are not here: they are what a page shows, and nothing is computed from them.
 #[derive(Debug, Clone)]
@@ -16,18 +18,49 @@ pub struct Release {
     digest: Digest,
     manifest: Arc<Manifest>,
     query_tower: Arc<QueryTower>,
-    shards: Vec<Arc<Shard<Verified>>>,
+    routing: Option<Arc<Shard<Verified>>>,
+    shards: Vec<Option<Arc<Shard<Verified>>>>,
+    directory: Vec<Option<Arc<DirectoryBucket>>>,
+}
+
+/// A part of a release that a query needs and that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Absent(pub Part);
+
+/// Where an item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// The shard's place in the manifest.
+    pub shard: usize,
+    /// The item's node there.
+    pub node: NodeId,
 }
 
 impl Release {
-    /// Joins parts that the manifest's own checks have accepted.
+    /// Joins what the manifest's own checks have accepted; `None` unless every part that is needed at once is there.
     pub(crate) fn new(
         (version, digest): (u64, Digest),
         manifest: Arc<Manifest>,
         query_tower: Arc<QueryTower>,
-        shards: Vec<Arc<Shard<Verified>>>,
-    ) -> Self {
-        Self { version, digest, manifest, query_tower, shards }
+        routing: Option<Arc<Shard<Verified>>>,
+        shards: Vec<Option<Arc<Shard<Verified>>>>,
+    ) -> Option<Self> {
+        let whole = match &manifest.routing {
+            None => shards.iter().all(Option::is_some),
+            Some(_) => routing.is_some(),
+        };
+        let directory = vec![None; manifest.directory.len()];
+        whole.then_some(Self { version, digest, manifest, query_tower, routing, shards, directory })
+    }
+
+    /// Adds a shard at its place in the manifest, whose checks have accepted it.
+    pub(crate) fn add_shard(&mut self, at: usize, shard: Arc<Shard<Verified>>) {
+        self.shards[at] = Some(shard);
+    }
+
+    /// Adds a bucket of the directory at its place in the manifest, whose checks have accepted it.
+    pub(crate) fn add_bucket(&mut self, at: usize, bucket: Arc<DirectoryBucket>) {
+        self.directory[at] = Some(bucket);
     }
 
     /// This release under another version: a new head may name the same manifest.
@@ -59,8 +92,42 @@ impl Release {
         &self.query_tower
     }
 
-    /// The shards, in the order of the manifest.
-    pub fn shards(&self) -> &[Arc<Shard<Verified>>] {
+    /// The shards, in the order of the manifest; of clusters those that have been fetched.
+    pub fn shards(&self) -> &[Option<Arc<Shard<Verified>>>] {
         &self.shards
+    }
+
+    /// The shards that a query visits, by their places in the manifest, the nearest first.
+    pub fn visited(&self, query: &[f32], scratch: &mut Scratch) -> Vec<usize> {
+        let (Some(routing), Some(named)) = (&self.routing, &self.manifest.routing) else {
+            return (0..self.shards.len()).collect();
+        };
+        let hits = routing.search(query, named.probes as usize, None, scratch, None);
+        // The routing has been checked: its ids are places.
+        hits.iter().filter_map(|hit| routing.id(hit.node).parse().ok()).collect()
+    }
+
+    /// Where the item with this id is; `None` if the release has no such item.
+    ///
+    /// # Errors
+    /// [`Absent`] with what has to be fetched to tell: the directory's bucket, or the item's shard.
+    pub fn find(&self, id: &str) -> Result<Option<Found>, Absent> {
+        let Some(buckets) = u32::try_from(self.directory.len()).ok().filter(|&buckets| buckets > 0) else {
+            return Ok(self.find_held(id));
+        };
+        let at = bucket_of(id, buckets) as usize;
+        let Some(bucket) = &self.directory[at] else {
+            return self.find_held(id).map(Some).ok_or(Absent(Part::Directory(at)));
+        };
+        let Some(Place { shard, slot }) = bucket.find(id) else { return Ok(None) };
+        let (place, node) = (shard as usize, NodeId(slot));
+        let shard = self.shards[place].as_ref().ok_or(Absent(Part::Shard(place)))?;
+        // Ids that the release does not have may share a place with one that it has.
+        Ok((shard.id(node) == id).then_some(Found { shard: place, node }))
+    }
+
+    fn find_held(&self, id: &str) -> Option<Found> {
+        let node_of = |shard: &Option<Arc<Shard<Verified>>>| shard.as_ref()?.node_of(id);
+        self.shards.iter().enumerate().find_map(|(shard, held)| Some(Found { shard, node: node_of(held)? }))
     }
 }

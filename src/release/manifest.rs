@@ -6,14 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{FORMAT_VERSION, OLDEST_READABLE, ObjectKind, ObjectRef, ReleaseError, UNDERSTOOD};
 use crate::Digest;
+use crate::shard::directory::format::MAX_BUCKETS;
+use crate::shard::directory::{DirectoryBucket, Place};
 use crate::shard::format::{MAX_COUNT, MAX_DIM};
 use crate::shard::{Shard, ShardError, Verified};
 use crate::towers::QueryTower;
 
 /// The engine that runs the query tower: a compact [`Program`](crate::towers::Program).
 pub const ENGINE: &str = "program";
-/// The layout of a shard that every query visits.
+/// The layout of a release whose shards every query visits.
 pub const LAYOUT_SINGLE: &str = "single";
+/// The layout of a release whose shards are clusters: a query visits those that the routing names.
+pub const LAYOUT_CLUSTERS: &str = "clusters";
 /// Most bytes of a release's name.
 pub const MAX_NAME: usize = 200;
 /// Most shards of a release.
@@ -36,8 +40,16 @@ pub struct Manifest {
     pub engine: String,
     /// The query tower.
     pub query_tower: ObjectRef,
+    /// How the catalogue is cut.
+    pub layout: String,
     /// The shards.
     pub shards: Vec<ManifestShard>,
+    /// Which shards a query visits, if they are clusters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<Routing>,
+    /// The buckets of the directory, in order; none in a release whose shards a client holds anyway.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub directory: Vec<ObjectRef>,
     /// What a page shows of each candidate.
     pub cards: Option<ObjectRef>,
     /// Candidates.
@@ -54,8 +66,15 @@ pub struct ManifestShard {
     pub object: ObjectRef,
     /// Its candidates.
     pub count: u32,
-    /// Which queries visit it.
-    pub layout: String,
+}
+
+/// Which shards a query visits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routing {
+    /// A shard with the centroid of each cluster; the id of a candidate is the place of the cluster's shard in the list.
+    pub object: ObjectRef,
+    /// Clusters that a query visits.
+    pub probes: u32,
 }
 
 /// The place of an object in a manifest.
@@ -63,8 +82,12 @@ pub struct ManifestShard {
 pub enum Part {
     /// The query tower.
     Tower,
+    /// The centroids of the clusters.
+    Routing,
     /// The shard at this place of the list.
     Shard(usize),
+    /// This bucket of the directory.
+    Directory(usize),
     /// The cards.
     Cards,
 }
@@ -74,7 +97,9 @@ impl Part {
     pub const fn kind(self) -> ObjectKind {
         match self {
             Self::Tower => ObjectKind::Tower,
+            Self::Routing => ObjectKind::Routing,
             Self::Shard(_) => ObjectKind::Shard,
+            Self::Directory(_) => ObjectKind::Directory,
             Self::Cards => ObjectKind::Cards,
         }
     }
@@ -137,9 +162,9 @@ impl Manifest {
         check_text("engine", &self.engine, ENGINE)?;
         check_range("number of shards", self.shards.len() as u64, 1, MAX_SHARDS as u64)?;
         for shard in &self.shards {
-            check_text("layout of a shard", &shard.layout, LAYOUT_SINGLE)?;
             check_range("count of a shard", shard.count.into(), 0, MAX_COUNT.into())?;
         }
+        self.check_layout()?;
         let items = self.shards.iter().map(|shard| u64::from(shard.count)).sum();
         check_range("items", self.items, items, items)?;
         let mut seen = BTreeSet::new();
@@ -152,12 +177,51 @@ impl Manifest {
         Ok(())
     }
 
-    /// The objects, in the order in which a client needs them.
+    fn check_layout(&self) -> Result<(), ReleaseError> {
+        match &self.routing {
+            None => check_text("layout", &self.layout, LAYOUT_SINGLE)?,
+            Some(routing) => {
+                check_text("layout", &self.layout, LAYOUT_CLUSTERS)?;
+                check_range("probes", routing.probes.into(), 1, self.shards.len() as u64)?;
+            }
+        }
+        // Of no buckets, or of a power of two, there is an exact logarithm.
+        let buckets = self.directory.len();
+        if buckets > MAX_BUCKETS as usize || buckets.count_ones() > 1 {
+            return Err(field("number of directory buckets", buckets.to_string(), "0 or a power of two up to 2^20"));
+        }
+        Ok(())
+    }
+
+    /// All objects, in the order in which a client needs them.
     pub fn parts(&self) -> impl Iterator<Item = (Part, ObjectRef)> + '_ {
         let shards = self.shards.iter().enumerate().map(|(at, shard)| (Part::Shard(at), shard.object));
+        let directory = self.directory.iter().enumerate().map(|(at, object)| (Part::Directory(at), *object));
         std::iter::once((Part::Tower, self.query_tower))
+            .chain(self.routing.iter().map(|routing| (Part::Routing, routing.object)))
             .chain(shards)
+            .chain(directory)
             .chain(self.cards.map(|cards| (Part::Cards, cards)))
+    }
+
+    /// Whether a client fetches this part before any query asks for it, and the release waits for it.
+    pub fn is_needed_at_once(&self, part: Part) -> bool {
+        match part {
+            Part::Tower | Part::Routing => true,
+            Part::Shard(_) => self.routing.is_none(),
+            Part::Directory(_) | Part::Cards => false,
+        }
+    }
+
+    /// The object at such a place, if there is one.
+    pub fn object_of(&self, part: Part) -> Option<ObjectRef> {
+        match part {
+            Part::Tower => Some(self.query_tower),
+            Part::Routing => self.routing.as_ref().map(|routing| routing.object),
+            Part::Shard(at) => self.shards.get(at).map(|shard| shard.object),
+            Part::Directory(at) => self.directory.get(at).copied(),
+            Part::Cards => self.cards,
+        }
     }
 
     /// The place of the object with this digest.
@@ -189,6 +253,56 @@ impl Manifest {
         let shard = Shard::open(bytes)?;
         self.check_shard(at, &shard)?;
         Ok(shard.verify_values()?)
+    }
+
+    /// Opens the routing, and checks that it is the one that is named here and names every shard once.
+    ///
+    /// # Errors
+    /// If it is not, or is damaged.
+    pub fn open_routing(&self, bytes: Vec<u8>) -> Result<Shard<Verified>, ReleaseError> {
+        let Some(routing) = &self.routing else { return Err(field("routing", "none".to_owned(), "one")) };
+        routing.object.check(ObjectKind::Routing, &bytes)?;
+        let shard = Shard::open(bytes)?.verify_values()?;
+        self.check_routing(&shard)?;
+        Ok(shard)
+    }
+
+    /// Checks that a routing belongs to the release.
+    pub(crate) fn check_routing(&self, shard: &Shard<Verified>) -> Result<(), ReleaseError> {
+        let (dim, clusters) = (self.dim as u64, self.shards.len() as u64);
+        shard.check_towers(self.towers)?;
+        ShardError::check("dim", shard.dim() as u64, dim, dim)?;
+        ShardError::check("count", shard.len() as u64, clusters, clusters)?;
+        // Ids are distinct: if all of so many are below their number, each place is named once.
+        match shard.ids().find(|id| id.parse::<u64>().map_or(true, |place| place >= clusters)) {
+            Some(id) => Err(field("id of a cluster", id, &format!("the place of one of {clusters} shards"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Opens a bucket of the directory, and checks that it is the one that is named here.
+    ///
+    /// # Errors
+    /// If it is not, or is damaged.
+    ///
+    /// # Panics
+    /// If there is no bucket `at`.
+    pub fn open_bucket(&self, at: usize, bytes: Vec<u8>) -> Result<DirectoryBucket, ReleaseError> {
+        self.directory[at].check(ObjectKind::Directory, &bytes)?;
+        let bucket = DirectoryBucket::open(bytes)?;
+        self.check_bucket(at, &bucket)?;
+        Ok(bucket)
+    }
+
+    /// Checks that a bucket belongs to place `at` of the directory, and names places that there are.
+    pub(crate) fn check_bucket(&self, at: usize, bucket: &DirectoryBucket) -> Result<(), ReleaseError> {
+        bucket.check_bucket(at as u32, self.directory.len() as u32)?;
+        let exists =
+            |place: &Place| self.shards.get(place.shard as usize).is_some_and(|shard| place.slot < shard.count);
+        match bucket.places().find(|place| !exists(place)) {
+            Some(place) => Err(field("place in the directory", format!("{place:?}"), "a slot of one of the shards")),
+            None => Ok(()),
+        }
     }
 
     /// Checks that a tower belongs to the release.

@@ -38,12 +38,18 @@
 //! | `dim`         | dimensions of the embeddings                                                                 |
 //! | `engine`      | [`ENGINE`]: the query tower is a compact program                                             |
 //! | `query_tower` | an object: `{"digest", "size"}`                                                              |
-//! | `shards`      | 1 to [`MAX_SHARDS`] of `{"object", "count", "layout"}`                                       |
+//! | `layout`      | [`LAYOUT_SINGLE`] or [`LAYOUT_CLUSTERS`]                                                     |
+//! | `shards`      | 1 to [`MAX_SHARDS`] of `{"object", "count"}`                                                 |
+//! | `routing`     | `{"object", "probes"}`, with clusters only                                                   |
+//! | `directory`   | objects, absent or a power of two of them: the buckets in order                              |
 //! | `cards`       | an object, or `null`; what a page shows of each candidate                                    |
 //! | `items`       | sum of the shards' counts                                                                    |
 //! | `requires`    | names of what a reader must understand; absent if there are none                             |
 //!
-//! The layout of a shard is [`LAYOUT_SINGLE`]: every query visits it. No object is named twice.
+//! With the layout [`LAYOUT_SINGLE`] every query visits every shard, and a client fetches them all. With [`LAYOUT_CLUSTERS`]
+//! each shard holds candidates that lie near each other, and the routing is a shard of their centroids: a query visits the
+//! `probes` nearest, and a client fetches a shard when a query first visits it. The [directory](crate::shard::directory) says
+//! in which shard and slot an item is. No object is named twice.
 //!
 //! Fields that a reader does not know are skipped, so that a later build can add what an earlier one may ignore. What it
 //! may not ignore is also named in `requires`, and a name there that a reader does not know is an error. A change that
@@ -67,15 +73,17 @@ mod verify;
 mod write;
 
 #[cfg(feature = "origin")]
-pub use build::{BuildError, BuildReport, build, build_params, sample};
+pub use build::{BuildError, BuildReport, SearchReport, build, build_params, sample};
 pub use card_ids::card_ids;
 #[cfg(feature = "origin")]
 pub use cards::{Card, Cards};
 pub use error::ReleaseError;
 pub use head::{HEAD_LIMIT, Head, MAX_VERSION};
 pub use inspect::inspect;
-pub use loaded::Release;
-pub use manifest::{ENGINE, LAYOUT_SINGLE, MAX_NAME, MAX_SHARDS, Manifest, ManifestShard, Part};
+pub use loaded::{Absent, Found, Release};
+pub use manifest::{
+    ENGINE, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_NAME, MAX_SHARDS, Manifest, ManifestShard, Part, Routing,
+};
 pub use object::{ObjectKind, ObjectRef};
 #[cfg(feature = "origin")]
 pub use verify::{Report, open, verify};

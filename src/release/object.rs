@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ReleaseError;
 use crate::Digest;
+use crate::shard::directory::format::MAX_BUCKET_BYTES;
 
 /// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -17,6 +18,10 @@ pub enum ObjectKind {
     Tower,
     /// A shard.
     Shard,
+    /// The shard whose candidates are the clusters.
+    Routing,
+    /// A bucket of the directory.
+    Directory,
     /// What a page shows of each candidate.
     Cards,
 }
@@ -26,8 +31,9 @@ impl ObjectKind {
     pub const fn limit(self) -> u64 {
         match self {
             Self::Manifest => 1 << 20,
-            Self::Tower => 1 << 26,
+            Self::Tower | Self::Routing => 1 << 26,
             Self::Shard => 1 << 30,
+            Self::Directory => MAX_BUCKET_BYTES as u64,
             Self::Cards => 1 << 28,
         }
     }
@@ -38,6 +44,8 @@ impl ObjectKind {
             Self::Manifest => "manifest",
             Self::Tower => "query tower",
             Self::Shard => "shard",
+            Self::Routing => "routing",
+            Self::Directory => "directory bucket",
             Self::Cards => "cards",
         }
     }

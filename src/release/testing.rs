@@ -51,11 +51,7 @@ impl Files {
         let towers = opened[0].towers();
         let cards = with_cards.then(|| cards(opened.iter().flat_map(Shard::ids)));
         let tower = tower(towers);
-        let entry = |bytes: &Vec<u8>, count| ManifestShard {
-            object: ObjectRef::of(bytes),
-            count,
-            layout: LAYOUT_SINGLE.to_owned(),
-        };
+        let entry = |bytes: &Vec<u8>, count| ManifestShard { object: ObjectRef::of(bytes), count };
         let manifest = Manifest {
             format: FORMAT_VERSION,
             name: "test".to_owned(),
@@ -63,6 +59,9 @@ impl Files {
             dim: DIM,
             engine: ENGINE.to_owned(),
             query_tower: ObjectRef::of(&tower),
+            layout: LAYOUT_SINGLE.to_owned(),
+            routing: None,
+            directory: Vec::new(),
             shards: shards.iter().zip(&opened).map(|(bytes, shard)| entry(bytes, shard.header().count)).collect(),
             cards: cards.as_deref().map(ObjectRef::of),
             items: opened.iter().map(|shard| shard.len() as u64).sum(),
@@ -70,6 +69,23 @@ impl Files {
         };
         let objects = shards.iter().cloned().chain([tower]).chain(cards).map(|bytes| (Digest::of(&bytes), bytes));
         Self { version, manifest, objects: objects.collect() }
+    }
+
+    /// A release of these clusters, of which a query visits `probes`.
+    #[cfg(feature = "build")]
+    pub(crate) fn of_clusters(version: u64, cut: &crate::shard::Clusters, probes: u32) -> Self {
+        let shards: Vec<Vec<u8>> = cut.shards.iter().map(|shard| shard.bytes().to_vec()).collect();
+        let mut files = Self::new(version, &shards, false);
+        let mut add = |bytes: Vec<u8>| {
+            let object = ObjectRef::of(&bytes);
+            files.objects.insert(object.digest, bytes);
+            object
+        };
+        let object = add(cut.routing.bytes().to_vec());
+        files.manifest.routing = Some(super::Routing { object, probes });
+        files.manifest.directory = cut.directory.iter().cloned().map(add).collect();
+        files.manifest.layout = super::LAYOUT_CLUSTERS.to_owned();
+        files
     }
 
     /// The manifest's bytes.
@@ -95,6 +111,8 @@ impl Files {
             match part {
                 Part::Tower => drop(self.manifest.open_tower(&bytes)?),
                 Part::Shard(at) => drop(self.manifest.open_shard(at, bytes)?),
+                Part::Routing => drop(self.manifest.open_routing(bytes)?),
+                Part::Directory(at) => drop(self.manifest.open_bucket(at, bytes)?),
                 Part::Cards => object.check(ObjectKind::Cards, &bytes)?,
             }
         }

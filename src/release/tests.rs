@@ -85,7 +85,7 @@ fn heads_and_manifests_that_break_a_rule_are_refused_by_kind() {
         ("/engine", json!("tract"), "release/field"),
         ("/items", json!(26), "release/field"),
         ("/shards", json!([]), "release/field"),
-        ("/shards/0/layout", json!("clusters"), "release/field"),
+        ("/layout", json!("clusters"), "release/field"),
         ("/shards/0/count", json!(21), "release/field"),
         ("/shards/0/object", json!({"digest": digest, "size": u64::MAX}), "release/too-large"),
         ("/cards", json!({"digest": digest, "size": 1_u64 << 40}), "release/too-large"),

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use super::{HEAD_FILE, HEAD_LIMIT, Head, Manifest, ObjectKind, ObjectRef, Part, Release, ReleaseError, card_ids};
 use crate::Digest;
-use crate::shard::Shard;
+use crate::shard::directory::{Place, bucket_of};
+use crate::shard::{Shard, Verified};
 
 /// What a release that is whole consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +56,12 @@ impl fmt::Display for Report {
 pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
     let release = open(dir)?;
     let manifest = release.manifest();
+    let shards: Vec<&Shard<Verified>> = release.shards().iter().flatten().map(AsRef::as_ref).collect();
+    let buckets = manifest.directory.iter().map(|object| read_object(dir, ObjectKind::Directory, object));
+    check_directory(manifest, &shards, buckets.collect::<Result<Vec<_>, _>>()?)?;
     if let Some(cards) = manifest.cards {
         let cards = card_ids(&read_object(dir, ObjectKind::Cards, &cards)?)?;
-        let ids = release.shards().iter().flat_map(|shard| shard.ids());
+        let ids = shards.iter().flat_map(|shard| shard.ids());
         check_cards(ids, cards)?;
     }
     let sizes = || manifest.parts().map(|(_, object)| object.size);
@@ -76,7 +80,7 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
     })
 }
 
-/// Opens the release in `dir`, with every check but that of the cards.
+/// Opens the release in `dir` with all its shards, and every check but those of directory and cards.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -84,15 +88,49 @@ pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
     let head = Head::parse(&read_limited(&dir.join(HEAD_FILE), HEAD_LIMIT as u64)?)?;
     let manifest = Manifest::parse(&read_object(dir, ObjectKind::Manifest, &head.manifest)?)?;
     let query_tower = manifest.open_tower(&read_object(dir, ObjectKind::Tower, &manifest.query_tower)?)?;
-    let mut shards = Vec::with_capacity(manifest.shards.len());
+    let (mut routing, mut shards) = (None, Vec::with_capacity(manifest.shards.len()));
     for (part, object) in manifest.parts() {
-        if let Part::Shard(at) = part {
-            let shard = Shard::open(read_object(dir, ObjectKind::Shard, &object)?)?;
-            manifest.check_shard(at, &shard)?;
-            shards.push(Arc::new(shard.verify()?));
+        match part {
+            Part::Routing => {
+                routing = Some(Arc::new(manifest.open_routing(read_object(dir, ObjectKind::Routing, &object)?)?));
+            }
+            Part::Shard(at) => {
+                let shard = Shard::open(read_object(dir, ObjectKind::Shard, &object)?)?;
+                manifest.check_shard(at, &shard)?;
+                shards.push(Some(Arc::new(shard.verify()?)));
+            }
+            Part::Tower | Part::Directory(_) | Part::Cards => {}
         }
     }
-    Ok(Release::new((head.version, head.manifest.digest), Arc::new(manifest), Arc::new(query_tower), shards))
+    let version = (head.version, head.manifest.digest);
+    let release = Release::new(version, Arc::new(manifest), Arc::new(query_tower), routing, shards);
+    Ok(release.expect("every part has been read"))
+}
+
+/// Checks that every id of the shards is found in the directory at its own place, if there is a directory.
+pub(super) fn check_directory<S: std::borrow::Borrow<Shard<Verified>>>(
+    manifest: &Manifest,
+    shards: &[S],
+    buckets: impl IntoIterator<Item = Vec<u8>>,
+) -> Result<(), ReleaseError> {
+    let open = |(at, bytes)| manifest.open_bucket(at, bytes);
+    let buckets = buckets.into_iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
+    let Some(count) = u32::try_from(buckets.len()).ok().filter(|&count| count > 0) else { return Ok(()) };
+    for (shard, content) in (0..).zip(shards) {
+        for (slot, id) in (0..).zip(content.borrow().ids()) {
+            let found = buckets[bucket_of(&id, count) as usize].find(&id);
+            if found != Some(Place { shard, slot }) {
+                let expected = format!("shard {shard}, slot {slot}");
+                return Err(ReleaseError::Field {
+                    what: "directory",
+                    field: "place of an item",
+                    found: format!("{id:?} at {found:?}"),
+                    expected,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Reads an object, no further than one byte beyond its stated size, and checks that it is the one that is named.

@@ -3,10 +3,10 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::verify::{check_cards, read_limited};
+use super::verify::{check_cards, check_directory, read_limited};
 use super::{
-    ENGINE, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_SINGLE, Manifest, ManifestShard, ObjectRef,
-    ReleaseError, card_ids,
+    ENGINE, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_CLUSTERS, LAYOUT_SINGLE, Manifest, ManifestShard,
+    ObjectRef, ReleaseError, Routing, card_ids,
 };
 use crate::Digest;
 use crate::platform::files::write_atomically;
@@ -14,14 +14,18 @@ use crate::shard::{Shard, Verified};
 use crate::towers::QueryTower;
 
 /// What a release is made of: the bytes of its objects.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReleaseContent {
     /// What the shop calls the release.
     pub name: String,
     /// The query tower.
     pub query_tower: Vec<u8>,
-    /// The shards, each visited by every query.
+    /// The shards.
     pub shards: Vec<Vec<u8>>,
+    /// The routing and the clusters that a query visits, if the shards are clusters.
+    pub routing: Option<(Vec<u8>, u32)>,
+    /// The buckets of the directory, or none.
+    pub directory: Vec<Vec<u8>>,
     /// One card per candidate.
     pub cards: Option<Vec<u8>>,
 }
@@ -70,7 +74,9 @@ impl ReleaseWriter {
         let head = Head { version, manifest: object, signatures: Vec::new() }.to_bytes()?;
 
         let mut written = Written { version, manifest: object.digest, changed, objects: 0, bytes: 0 };
-        let parts = std::iter::once(&content.query_tower).chain(&content.shards).chain(&content.cards);
+        let routing = content.routing.iter().map(|(bytes, _)| bytes);
+        let parts = std::iter::once(&content.query_tower).chain(routing).chain(&content.shards);
+        let parts = parts.chain(&content.directory).chain(&content.cards);
         for bytes in parts.chain([&manifest]) {
             if self.put(bytes)? {
                 written.objects += 1;
@@ -115,8 +121,9 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
     let entry = |(shard, bytes): (&Shard<Verified>, &Vec<u8>)| ManifestShard {
         object: ObjectRef::of(bytes),
         count: shard.header().count,
-        layout: LAYOUT_SINGLE.to_owned(),
     };
+    let routing =
+        content.routing.as_ref().map(|(bytes, probes)| Routing { object: ObjectRef::of(bytes), probes: *probes });
     let manifest = Manifest {
         format: FORMAT_VERSION,
         name: content.name.clone(),
@@ -124,6 +131,9 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         dim: query_tower.schema().dim,
         engine: ENGINE.to_owned(),
         query_tower: ObjectRef::of(&content.query_tower),
+        layout: if routing.is_some() { LAYOUT_CLUSTERS } else { LAYOUT_SINGLE }.to_owned(),
+        routing,
+        directory: content.directory.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
         shards: shards.iter().zip(&content.shards).map(entry).collect(),
         cards: content.cards.as_deref().map(ObjectRef::of),
         items: shards.iter().map(|shard| shard.len() as u64).sum(),
@@ -132,6 +142,10 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
     for (at, shard) in shards.iter().enumerate() {
         manifest.check_shard(at, shard)?;
     }
+    if let Some((routing, _)) = &content.routing {
+        manifest.open_routing(routing.clone())?;
+    }
+    check_directory(&manifest, &shards, content.directory.iter().cloned())?;
     if let Some(cards) = &content.cards {
         check_cards(shards.iter().flat_map(Shard::ids), card_ids(cards)?)?;
     }

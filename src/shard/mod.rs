@@ -6,6 +6,8 @@
 //!
 //! Vectors of two towers never mix: a shard carries the digest of the towers that made its vectors.
 
+#[cfg(feature = "build")]
+mod clusters;
 pub mod columns;
 pub mod directory;
 mod error;
@@ -14,6 +16,8 @@ mod ids;
 mod read;
 mod write;
 
+#[cfg(feature = "build")]
+pub use clusters::{ClusterParams, ClusterPoint, ClusterReport, Clusters, CutError};
 pub use error::ShardError;
 pub use format::Header;
 pub use read::{Shard, Unverified, Verified};

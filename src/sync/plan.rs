@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::Digest;
-use crate::release::{Manifest, ObjectKind, ObjectRef};
+use crate::release::{Manifest, ObjectKind, ObjectRef, Part};
 
 /// One object to fetch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,18 +19,22 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    fn new(object: ObjectRef, kind: ObjectKind) -> Self {
+    pub(super) fn new(object: ObjectRef, kind: ObjectKind) -> Self {
         Self { path: object.path(), digest: object.digest, size: object.size, kind }
     }
 }
 
-/// What is missing of a release, what is needed first at the front: the manifest, while it is not held; then the query
-/// tower, the shards in the manifest's order, and the cards.
+/// What is missing of a release before any query is asked, what is needed first at the front: the manifest, while it is not
+/// held; then the query tower, the routing or the shards in the manifest's order, and the cards of a release that is held
+/// whole.
 pub fn plan(head: &ObjectRef, manifest: Option<&Manifest>, held: impl Fn(&Digest) -> bool) -> Vec<Fetch> {
     match manifest {
         None => vec![Fetch::new(*head, ObjectKind::Manifest)],
         Some(manifest) => manifest
             .parts()
+            .filter(|(part, _)| {
+                manifest.is_needed_at_once(*part) || (*part == Part::Cards && manifest.routing.is_none())
+            })
             .filter(|(_, object)| !held(&object.digest))
             .map(|(part, object)| Fetch::new(object, part.kind()))
             .collect(),

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::{Fetch, SyncError, plan};
 use crate::Digest;
-use crate::release::{Head, Manifest, ObjectKind, ObjectRef, Part, Release, ReleaseError};
+use crate::release::{Absent, Head, Manifest, ObjectKind, ObjectRef, Part, Release, ReleaseError};
+use crate::shard::directory::DirectoryBucket;
 use crate::shard::{Shard, Verified};
 use crate::towers::QueryTower;
 
@@ -39,7 +40,9 @@ struct Arriving {
 #[derive(Debug, Clone)]
 enum Object {
     Tower(Arc<QueryTower>),
+    Routing(Arc<Shard<Verified>>),
     Shard(Arc<Shard<Verified>>),
+    Directory(Arc<DirectoryBucket>),
     /// Cards are for the page: that they came is all that is kept.
     Cards,
 }
@@ -48,7 +51,9 @@ impl Object {
     fn kind(&self) -> ObjectKind {
         match self {
             Self::Tower(_) => ObjectKind::Tower,
+            Self::Routing(_) => ObjectKind::Routing,
             Self::Shard(_) => ObjectKind::Shard,
+            Self::Directory(_) => ObjectKind::Directory,
             Self::Cards => ObjectKind::Cards,
         }
     }
@@ -78,7 +83,7 @@ pub struct Serving {
     pub dim: usize,
     /// Shards.
     pub shards: usize,
-    /// Bytes of the query tower and the shards.
+    /// Bytes of what is held: the query tower, the shards, and what finds them.
     pub bytes: u64,
 }
 
@@ -137,7 +142,8 @@ impl Assembly {
             if let Some((manifest, part)) = self.place_of(digest) {
                 let size = bytes.len() as u64;
                 let object = open(&manifest, part, bytes)?;
-                self.held.insert(digest, Held { size, object });
+                self.held.insert(digest, Held { size, object: object.clone() });
+                self.add_to_serving(digest, &object);
             } else if let Some(next) = self.next.as_mut().filter(|next| next.object.digest == digest) {
                 next.object.check(ObjectKind::Manifest, &bytes)?;
                 let manifest = Arc::new(Manifest::parse(&bytes)?);
@@ -171,7 +177,9 @@ impl Assembly {
     pub fn status(&self) -> Status {
         let serving = self.serving.as_ref().map(|release| {
             let manifest = release.manifest();
-            let computed = manifest.parts().filter(|(part, _)| *part != Part::Cards);
+            let computed = manifest
+                .parts()
+                .filter(|(part, object)| *part != Part::Cards && self.held.contains_key(&object.digest));
             Serving {
                 name: manifest.name.clone(),
                 version: release.version(),
@@ -188,6 +196,24 @@ impl Assembly {
             Next { version: next.version, files: missing.len(), bytes }
         });
         Status { serving, next }
+    }
+
+    /// What to fetch so that the served release holds these parts; what it holds or does not name is left out.
+    pub fn fetch_of(&self, absent: &[Absent]) -> Vec<Fetch> {
+        let Some(serving) = &self.serving else { return Vec::new() };
+        let object = |part| serving.manifest().object_of(part);
+        let fetch = |Absent(part): &Absent| object(*part).map(|object| Fetch::new(object, part.kind()));
+        absent.iter().filter_map(fetch).filter(|fetch| !self.held.contains_key(&fetch.digest)).collect()
+    }
+
+    /// Gives the served release a part that a query asked for.
+    fn add_to_serving(&mut self, digest: Digest, object: &Object) {
+        let Some(serving) = &mut self.serving else { return };
+        match (serving.manifest().part_of(digest), object) {
+            (Some(Part::Shard(at)), Object::Shard(shard)) => serving.add_shard(at, Arc::clone(shard)),
+            (Some(Part::Directory(at)), Object::Directory(bucket)) => serving.add_bucket(at, Arc::clone(bucket)),
+            _ => {}
+        }
     }
 
     fn holds(&self, digest: Digest) -> bool {
@@ -220,13 +246,24 @@ impl Assembly {
         let Some(Arriving { version, object, manifest: Some(manifest) }) = &self.next else { return };
         let held = |object: &ObjectRef| self.held.get(&object.digest).map(|held| &held.object);
         let Some(Object::Tower(tower)) = held(&manifest.query_tower) else { return };
+        let routing = manifest.routing.as_ref().and_then(|routing| match held(&routing.object) {
+            Some(Object::Routing(shard)) => Some(Arc::clone(shard)),
+            _ => None,
+        });
         let shards = manifest.shards.iter().map(|shard| match held(&shard.object) {
             Some(Object::Shard(shard)) => Some(Arc::clone(shard)),
             _ => None,
         });
-        let shards: Option<Vec<_>> = shards.collect();
-        let Some(shards) = shards else { return };
-        self.serving = Some(Release::new((*version, object.digest), Arc::clone(manifest), Arc::clone(tower), shards));
+        let (version, shards) = ((*version, object.digest), shards.collect());
+        let Some(mut release) = Release::new(version, Arc::clone(manifest), Arc::clone(tower), routing, shards) else {
+            return;
+        };
+        for (at, object) in manifest.directory.iter().enumerate() {
+            if let Some(Object::Directory(bucket)) = held(object) {
+                release.add_bucket(at, Arc::clone(bucket));
+            }
+        }
+        self.serving = Some(release);
         self.next = None;
         self.forget_others();
     }
@@ -236,7 +273,9 @@ impl Assembly {
 fn open(manifest: &Manifest, part: Part, bytes: Vec<u8>) -> Result<Object, SyncError> {
     Ok(match part {
         Part::Tower => Object::Tower(Arc::new(manifest.open_tower(&bytes)?)),
+        Part::Routing => Object::Routing(Arc::new(manifest.open_routing(bytes)?)),
         Part::Shard(at) => Object::Shard(Arc::new(manifest.open_shard(at, bytes)?)),
+        Part::Directory(at) => Object::Directory(Arc::new(manifest.open_bucket(at, bytes)?)),
         Part::Cards => {
             if let Some(cards) = manifest.cards {
                 cards.check(ObjectKind::Cards, &bytes)?;
@@ -257,7 +296,9 @@ fn check_held(manifest: &Manifest, held: &BTreeMap<Digest, Held>) -> Result<(), 
         match (part, object) {
             (Part::Cards, Object::Cards) => {}
             (Part::Tower, Object::Tower(tower)) => manifest.check_tower(tower)?,
+            (Part::Routing, Object::Routing(shard)) => manifest.check_routing(shard)?,
             (Part::Shard(at), Object::Shard(shard)) => manifest.check_shard(at, shard)?,
+            (Part::Directory(at), Object::Directory(bucket)) => manifest.check_bucket(at, bucket)?,
             (_, object) => {
                 let found = format!("{} named as {kind}", named.digest);
                 let expected = format!("{}, which it is", object.kind());

@@ -41,6 +41,7 @@ fn served(sync: &Assembly) -> Option<(u64, Digest, Vec<usize>)> {
     let hits = release
         .shards()
         .iter()
+        .flatten()
         .map(|shard| shard.exact(&[1.0; 8], 3, &mut crate::index::Scratch::default()).len())
         .collect();
     Some((release.version(), release.digest(), hits))
@@ -48,7 +49,7 @@ fn served(sync: &Assembly) -> Option<(u64, Digest, Vec<usize>)> {
 
 fn code_is_stable(error: &SyncError) {
     let (stage, what) = error.code().split_once('/').unwrap();
-    assert!(["sync", "shard", "release", "towers"].contains(&stage), "{error}");
+    assert!(["sync", "shard", "release", "towers", "directory"].contains(&stage), "{error}");
     assert!(what.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{error}");
 }
 
@@ -274,4 +275,88 @@ fn objects_that_are_whole_but_do_not_belong_together_leave_the_old_release() {
         manifest.items = 9;
     });
     assert_eq!(error.code(), "shard/field");
+}
+
+/// A release in clusters, and the request that is asked of it: the history tells what the test's tower looks for.
+#[cfg(feature = "build")]
+fn clusters(seed: u64) -> (Files, Vec<String>) {
+    use crate::index::FineBits;
+    use crate::index::testing::mixture;
+    use crate::shard::{ClusterParams, Clusters};
+
+    let (vectors, _) = mixture(seed, 400, 1, 8);
+    let ids: Vec<String> = (0..400).map(|row| format!("item-{row}")).collect();
+    let params = ClusterParams { items: 20, fine_bits: FineBits::Two, seed };
+    let cut = Clusters::cut(&vectors, 8, &ids, Digest::of(b"towers"), &params).unwrap();
+    (Files::of_clusters(1, &cut, 3), ids)
+}
+
+#[cfg(feature = "build")]
+#[test]
+fn a_request_is_answered_from_the_clusters_that_it_visits_as_from_all() {
+    use crate::recommend::{Recommender, Request};
+
+    for seed in [1, 2, 3] {
+        let (files, ids) = clusters(seed);
+        let mut sync = serving(&files);
+        let whole = {
+            let mut sync = serving(&files);
+            for (_, object) in files.manifest.parts() {
+                sync.accept(object.digest, files.get(object.digest)).unwrap();
+            }
+            sync.ready().unwrap().clone()
+        };
+        let (mut some, mut all) = (Recommender::of(sync.ready().unwrap()), Recommender::of(&whole));
+        assert_eq!(sync.status().serving.unwrap().shards, files.manifest.shards.len());
+        let mut fetched = 0;
+        for id in ids.iter().step_by(37) {
+            let history = vec!["unknown".to_owned(), id.clone()];
+            let request = Request { limit: 5, history, ..Request::default() };
+            let mut rounds = 0;
+            loop {
+                let absent = some.absent(&request).unwrap();
+                let fetches = sync.fetch_of(&absent);
+                assert_eq!(fetches.len(), absent.len(), "seed {seed}: everything that is absent can be fetched");
+                if fetches.is_empty() {
+                    break;
+                }
+                for fetch in fetches {
+                    sync.accept(fetch.digest, files.get(fetch.digest)).unwrap();
+                    fetched += 1;
+                }
+                some.renew(sync.ready().unwrap());
+                rounds += 1;
+                assert!(rounds <= 3, "seed {seed}: bucket, shard, clusters, and no more");
+            }
+            assert_eq!(all.absent(&request).unwrap(), []);
+            let expected = all.recommend(&request).unwrap();
+            assert_eq!(some.recommend(&request).unwrap(), expected, "seed {seed}, {id}");
+            assert_eq!(expected.len(), 5);
+        }
+        assert!(fetched < files.manifest.parts().count(), "seed {seed}: not everything was needed");
+    }
+}
+
+#[cfg(feature = "build")]
+#[test]
+fn what_a_cluster_release_names_must_be_what_it_is() {
+    let (files, _) = clusters(4);
+    let objects: Vec<(crate::release::Part, ObjectRef)> = files.manifest.parts().collect();
+    let mut sync = serving(&files);
+    for (part, object) in objects {
+        let mut bytes = files.get(object.digest);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 4;
+        let held = sync.accept(object.digest, bytes.clone());
+        // What is held already is not looked at again.
+        assert!(held.is_ok() == files.manifest.is_needed_at_once(part), "{part:?}");
+        if let Err(error) = held {
+            assert_eq!(error.code(), "release/digest", "{part:?}: {error}");
+        }
+        bytes.pop();
+        if let Err(error) = sync.accept(object.digest, bytes) {
+            assert_eq!(error.code(), "release/size", "{part:?}: {error}");
+        }
+    }
+    assert!(served(&sync).is_some());
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use nearshelf::data::{Config, IndexConfig, Layout};
 use nearshelf::features::Context;
 use nearshelf::recommend::{Recommender, Request};
 use nearshelf::release;
@@ -56,28 +57,61 @@ fn answer(recommender: &mut Recommender, request: &Request) -> serde_json::Value
     })
 }
 
-#[test]
-fn a_release_answers_the_same_whenever_it_is_opened() {
-    let trained = trained();
-    let kept = std::env::var_os("NEARSHELF_WASM_FIXTURES").map(PathBuf::from);
+/// Where fixtures for the WebAssembly build are kept, or a folder that goes away.
+fn folder() -> (PathBuf, TempDir) {
     let temporary = TempDir::new().unwrap();
-    let folder = kept.as_deref().unwrap_or(temporary.path());
-    let release_folder = folder.join("release");
+    let kept = std::env::var_os("NEARSHELF_WASM_FIXTURES").map(PathBuf::from);
+    (kept.unwrap_or_else(|| temporary.path().to_owned()), temporary)
+}
+
+/// Builds a release and gives what it answers, the same each time it is opened.
+fn answers(release_folder: &Path, index: IndexConfig) -> Vec<serde_json::Value> {
+    let trained = trained();
     let towers = Towers::read(&trained.run()).unwrap();
-    release::build(&trained.dataset.items, &towers, &[], &shop::config(), &release_folder).unwrap();
+    let config = Config { index, ..shop::config() };
+    println!("{}", release::build(&trained.dataset.items, &towers, &[], &config, release_folder).unwrap());
+    println!("{}", release::verify(release_folder).unwrap());
     let answers = || {
-        let mut recommender = open(&release_folder);
+        let mut recommender = open(release_folder);
         let mut rng = ChaCha8Rng::seed_from_u64(SEED);
         (0..REQUESTS).map(|_| answer(&mut recommender, &random_request(&mut rng))).collect::<Vec<_>>()
     };
     let first = answers();
     assert_eq!(first, answers(), "seed {SEED}");
+    first
+}
+
+#[test]
+fn a_release_answers_the_same_whenever_it_is_opened() {
+    let (folder, _temporary) = folder();
+    let first = answers(&folder.join("release"), IndexConfig::default());
     for answer in &first {
         let (limit, items) = (answer["request"]["limit"].as_u64().unwrap(), answer["items"].as_array().unwrap());
         assert_eq!(items.len() as u64, limit, "{answer}");
         assert!(items.iter().all(|item| !answer["request"]["exclude"].as_array().unwrap().contains(&item[0])));
     }
     std::fs::write(folder.join("answers.json"), serde_json::to_vec(&first).unwrap()).unwrap();
+}
+
+#[test]
+fn clusters_answer_with_what_their_nearest_shards_hold() {
+    let (folder, _temporary) = folder();
+    let index =
+        IndexConfig { layout: Some(Layout::Clusters), cluster_items: 30, probes: Some(4), ..IndexConfig::default() };
+    let found = answers(&folder.join("clusters"), index);
+    let (whole, _temporary) = (TempDir::new().unwrap(), ());
+    let single = answers(&whole.path().join("release"), IndexConfig::default());
+    let ids = |answer: &serde_json::Value| -> Vec<String> {
+        answer["items"].as_array().unwrap().iter().map(|item| item[0].as_str().unwrap().to_owned()).collect()
+    };
+    let (mut same, mut all) = (0, 0);
+    for (found, single) in found.iter().zip(&single) {
+        let (found, single) = (ids(found), ids(single));
+        same += single.iter().filter(|id| found.contains(id)).count();
+        all += single.len();
+    }
+    assert!(same * 10 >= all * 7, "seed {SEED}: {same} of {all} items are those of a release in one shard");
+    std::fs::write(folder.join("clusters.json"), serde_json::to_vec(&found).unwrap()).unwrap();
 }
 
 fn open(folder: &Path) -> Recommender {

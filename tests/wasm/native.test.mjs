@@ -40,6 +40,40 @@ test('the WebAssembly build repeats the native answers bit for bit', async () =>
   wasmEngine.free();
 });
 
+test('clusters are fetched when a request visits them, and answer as the native build does', async () => {
+  const clusters = join(fixtures, 'clusters');
+  const answers = JSON.parse(await readFile(join(fixtures, 'clusters.json'), 'utf8'));
+  const wasmEngine = new Engine();
+  let missing = JSON.parse(wasmEngine.setHead(await readFile(join(clusters, 'head.json'))));
+  const kinds = [];
+  while (missing.length > 0 && missing[0].kind !== 'cards') {
+    const [{ digest, path, kind }] = missing;
+    kinds.push(kind);
+    missing = JSON.parse(wasmEngine.accept(digest, await readFile(join(clusters, path))));
+  }
+  assert.deepEqual(kinds, ['manifest', 'tower', 'routing']);
+  assert.ok(wasmEngine.isReady());
+  const fetched = new Set();
+  for (const [index, expected] of answers.entries()) {
+    const request = JSON.stringify(expected.request);
+    for (let round = 0; ; round += 1) {
+      const absent = JSON.parse(wasmEngine.absent(request));
+      if (absent.length === 0) break;
+      assert.ok(round < 3, `request ${index} asks for ever more: ${JSON.stringify(absent)}`);
+      for (const { digest, path } of absent) {
+        assert.ok(!fetched.has(digest), `${path} is asked for twice`);
+        fetched.add(digest);
+        wasmEngine.accept(digest, await readFile(join(clusters, path)));
+      }
+    }
+    const answer = JSON.parse(wasmEngine.recommend(request));
+    assert.deepEqual(answer.history, expected.history, `history of request ${index}`);
+    const items = answer.items.map(({ id, score }) => [id, ...bits([score])]);
+    assert.deepEqual(items, expected.items, `items of request ${index}`);
+  }
+  wasmEngine.free();
+});
+
 test('what is no request is an error with a code, and the engine goes on', async () => {
   const wasmEngine = await engine();
   const broken = ['', '{', '{"limit":0}', '{"limit":1001}', '{"limit":-1}', '{"limit":1,"history":7}', '{"limit":1e99}'];

@@ -80,6 +80,10 @@ export class Engine {
     });
   }
 
+  absent() {
+    return "[]";
+  }
+
   recommend(json) {
     const { limit, history, exclude, context } = JSON.parse(json);
     if (!Number.isInteger(limit) || limit < 1) throw fail("request/limit", `limit ${limit}: expected a whole number from 1`);
