@@ -194,8 +194,9 @@ fn run_bench(place: &Place, json: Option<&Path>) -> Outcome {
     let dataset = place.dataset(&config)?;
     let towers = TwoTower::new(&dataset, Towers::read(&place.run())?)?;
     let (embeddings, dim) = (towers.embeddings(), towers.dim());
-    let built = build(embeddings, dim, &release::build_params(&config, dataset.items.len()))?;
-    let truth = Truth::of(embeddings, &release::sample(&towers.queries()?, dim), dim)?;
+    let queries = towers.queries()?;
+    let built = build(embeddings, &queries, dim, &release::build_params(&config, dataset.items.len()))?;
+    let truth = Truth::of(embeddings, &release::sample(&queries, dim), dim)?;
     let (params, report) = choose_search(&built, &truth)?;
     println!("{report}");
     let codes = report.codes.at_100;

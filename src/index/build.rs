@@ -54,19 +54,21 @@ impl Built {
     }
 }
 
-/// Builds an index of `vectors`, row-major with `dim` columns, of any norm. The number of threads changes nothing.
+/// Builds an index of `vectors`, row-major with `dim` columns, of any norm, for queries like `queries`, of the same form; none
+/// are needed, but where queries share a direction searches find more for them. The number of threads changes nothing.
 ///
 /// # Errors
 /// [`IndexError::NotFinite`] or [`IndexError::Shape`] for vectors that are not such a matrix, [`IndexError::Limit`] for a
 /// parameter out of range.
-pub fn build(vectors: &[f32], dim: usize, params: &BuildParams) -> Result<Built, IndexError> {
+pub fn build(vectors: &[f32], queries: &[f32], dim: usize, params: &BuildParams) -> Result<Built, IndexError> {
     check_vectors(vectors, dim)?;
+    check_vectors(queries, dim)?;
     let count = vectors.len() / dim;
     let progress = if count < NOTICED { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     progress.set_message(format!("index of {count} candidates"));
     progress.enable_steady_tick(Duration::from_millis(200));
     let cut = PartitionParams { cells: params.cells, largest: LARGEST, smallest: 0.0, seed: params.seed };
-    let built = build_cells(vectors, dim, partition(vectors, dim, &cut), params);
+    let built = build_cells(vectors, dim, partition(vectors, queries, dim, &cut), params);
     progress.finish_and_clear();
     built
 }

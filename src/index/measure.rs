@@ -207,7 +207,7 @@ mod tests {
             let truth = Truth::of(&embeddings, &queries, 32).unwrap();
             for (fine_bits, floor) in CODES {
                 let params_of = BuildParams { cells: 40, fine_bits, graph: None, seed };
-                let built = build(&embeddings, 32, &params_of).unwrap();
+                let built = build(&embeddings, &[], 32, &params_of).unwrap();
                 let (codes, all) = against_codes(&built, &truth, params(40));
                 assert!(codes >= floor, "seed {seed}, {fine_bits:?}: {codes}, expected {floor}");
                 assert!(all >= codes - 0.01, "seed {seed}, {fine_bits:?}: {all} of {codes}");
@@ -225,8 +225,9 @@ mod tests {
             for (cells, probes) in [(1, 1), (150, 50)] {
                 let graph = Some(GraphParams { seed, ..GraphParams::default() });
                 let with = BuildParams { cells, fine_bits: FineBits::Four, graph, seed };
-                let (codes, walked) = against_codes(&build(&embeddings, 32, &with).unwrap(), &truth, params(probes));
-                let without = build(&embeddings, 32, &BuildParams { graph: None, ..with }).unwrap();
+                let (codes, walked) =
+                    against_codes(&build(&embeddings, &[], 32, &with).unwrap(), &truth, params(probes));
+                let without = build(&embeddings, &[], 32, &BuildParams { graph: None, ..with }).unwrap();
                 let (_, scanned) = against_codes(&without, &truth, params(probes));
                 assert!(walked >= scanned * WHOLE, "seed {seed}, {cells} cells: {walked} of {scanned}, codes {codes}");
             }
@@ -244,7 +245,7 @@ mod tests {
             }
             let truth = Truth::of(&embeddings, &queries, 32).unwrap();
             let params_of = BuildParams { cells: 40, fine_bits: FineBits::Four, graph: None, seed };
-            let (codes, found) = against_codes(&build(&embeddings, 32, &params_of).unwrap(), &truth, params(20));
+            let (codes, found) = against_codes(&build(&embeddings, &[], 32, &params_of).unwrap(), &truth, params(20));
             assert!(found >= 0.95 && codes >= 0.97, "seed {seed}: {found}, codes {codes}");
         }
     }
@@ -257,7 +258,7 @@ mod tests {
             let some: Vec<f32> = kept.iter().flat_map(|&row| &embeddings[row as usize * 32..][..32]).copied().collect();
             let truth = Truth::of(&some, &queries, 32).unwrap();
             let params_of = BuildParams { cells: 60, fine_bits: FineBits::Four, graph: None, seed };
-            let built = build(&embeddings, 32, &params_of).unwrap();
+            let built = build(&embeddings, &[], 32, &params_of).unwrap();
             let passes = |node: NodeId| built.order[node.row()] % 100 == 7;
             let mut scratch = Scratch::default();
             let recall = truth.recall(|query| {
@@ -275,7 +276,7 @@ mod tests {
             let (vectors, _) = mixture(5, count.max(1), 1, 16);
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let params = BuildParams { cells: 20, fine_bits: FineBits::Two, graph: None, seed: 5 };
-            pool.install(|| build(&vectors[..count * 16], 16, &params).unwrap())
+            pool.install(|| build(&vectors[..count * 16], &[], 16, &params).unwrap())
         };
         for count in [0, 1, 2, 2500] {
             let built = run(1, count);

@@ -31,6 +31,8 @@ mod link;
 #[cfg(feature = "build")]
 mod measure;
 #[cfg(feature = "build")]
+mod metric;
+#[cfg(feature = "build")]
 mod partition;
 #[cfg(feature = "build")]
 mod plan;

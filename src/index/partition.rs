@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use super::metric::in_metric_of;
 use super::random::shuffled;
 use crate::kernels::dot_f32;
 use crate::kernels::gemm::{MatrixRef, gemm_f32};
@@ -41,20 +42,22 @@ const BLOCK: usize = 128;
 /// Cells that a vector may end up in before all are asked.
 const CHOICES: usize = 8;
 
-/// Cuts `vectors`, row-major with `dim` columns, of any norm and all finite.
-pub fn partition(vectors: &[f32], dim: usize, params: &PartitionParams) -> Partition {
+/// Cuts `vectors`, row-major with `dim` columns, of any norm and all finite; in the metric of `queries`, of the same form, if
+/// there are any.
+pub fn partition(vectors: &[f32], queries: &[f32], dim: usize, params: &PartitionParams) -> Partition {
     let count = vectors.len() / dim;
     let cells = params.cells.clamp(1, count.max(1));
     if cells == 1 {
         let all = vec![0; count];
         return Partition { centroids: means(vectors, dim, &all, 1), cells: all };
     }
-    let mut centroids = train(vectors, dim, cells, params.seed);
-    let mut assigned = balance(vectors, dim, &centroids, params);
+    let turned = (!queries.is_empty()).then(|| in_metric_of(queries, vectors, dim));
+    let points = turned.as_deref().unwrap_or(vectors);
+    let centroids = train(points, dim, cells, params.seed);
+    let mut assigned = balance(points, dim, &centroids, params);
     // Means of what the cells hold in the end: residuals are smallest against those.
     let kept = renumber(&mut assigned);
-    centroids = means(vectors, dim, &assigned, kept);
-    Partition { centroids, cells: assigned }
+    Partition { centroids: means(vectors, dim, &assigned, kept), cells: assigned }
 }
 
 /// Centroids from a sample.
@@ -256,7 +259,7 @@ mod tests {
     fn cells_are_balanced_and_hold_what_is_near() {
         for seed in [1, 2, 3] {
             let (vectors, _) = mixture(seed, 6000, 1, 24);
-            let Partition { centroids, cells } = partition(&vectors, 24, &params(60, seed));
+            let Partition { centroids, cells } = partition(&vectors, &[], 24, &params(60, seed));
             let sizes = sizes(&cells, centroids.len() / 24);
             let mean = 6000.0 / sizes.len() as f32;
             let (smallest, largest) = (*sizes.iter().min().unwrap() as f32, *sizes.iter().max().unwrap() as f32);
@@ -272,7 +275,7 @@ mod tests {
         let (vectors, _) = mixture(7, 3000, 1, 16);
         let run = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| partition(&vectors, 16, &params(40, 7)))
+            pool.install(|| partition(&vectors, &[], 16, &params(40, 7)))
         };
         let one = run(1);
         assert!(one == run(2) && one == run(3));
@@ -281,7 +284,7 @@ mod tests {
     #[test]
     fn few_and_equal_vectors_are_no_exception() {
         for (count, cells) in [(0, 4), (1, 4), (2, 4), (100, 4)] {
-            let Partition { centroids, cells } = partition(&vec![1.0; count * 3], 3, &params(cells, 1));
+            let Partition { centroids, cells } = partition(&vec![1.0; count * 3], &[], 3, &params(cells, 1));
             assert_eq!(cells.len(), count);
             assert!(cells.iter().all(|&cell| (cell as usize) < centroids.len() / 3));
             assert!(centroids.iter().all(|x| x.is_finite()));

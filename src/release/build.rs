@@ -89,7 +89,7 @@ pub fn build(
         let queries = if queries.is_empty() { &embeddings } else { queries };
         Some(Truth::of(&embeddings, &sample(queries, dim), dim)?)
     };
-    let catalogue = Catalogue { items, embeddings: &embeddings, dim, towers: towers.query.towers(), truth };
+    let catalogue = Catalogue { items, embeddings: &embeddings, queries, dim, towers: towers.query.towers(), truth };
     let layout = config.index.layout.unwrap_or(if items.len() <= SINGLE { Layout::Single } else { Layout::Clusters });
     let (content, search) = match layout {
         Layout::Single => catalogue.single(config)?,
@@ -113,6 +113,7 @@ const SHARE_OF_CLUSTERS: f64 = 0.95;
 struct Catalogue<'a> {
     items: &'a [Item],
     embeddings: &'a [f32],
+    queries: &'a [f32],
     dim: usize,
     towers: Digest,
     /// Nothing for an empty catalogue.
@@ -121,7 +122,7 @@ struct Catalogue<'a> {
 
 impl Catalogue<'_> {
     fn single(&self, config: &Config) -> Result<(ReleaseContent, Option<SearchReport>), BuildError> {
-        let built = index::build(self.embeddings, self.dim, &build_params(config, self.items.len()))?;
+        let built = index::build(self.embeddings, self.queries, self.dim, &build_params(config, self.items.len()))?;
         let mut params = SearchParams { probes: 1, ef_search: 64 };
         let mut search = None;
         if let Some(truth) = &self.truth {
@@ -138,7 +139,7 @@ impl Catalogue<'_> {
         let fine_bits = build_params(config, self.items.len()).fine_bits;
         let params = ClusterParams { items: config.index.cluster_items, fine_bits, seed: config.train.seed };
         let ids: Vec<String> = self.items.iter().map(|item| item.id.clone()).collect();
-        let cut = Clusters::cut(self.embeddings, self.dim, &ids, self.towers, &params)?;
+        let cut = Clusters::cut(self.embeddings, self.queries, self.dim, &ids, self.towers, &params)?;
         let measured = self.truth.as_ref().map(|truth| cut.choose_probes(truth, SHARE_OF_CLUSTERS));
         let chosen = measured.as_ref().map_or(1, |(probes, _)| *probes);
         let probes = config.index.probes.map_or(chosen, |probes| probes as u32).min(cut.shards.len() as u32);

@@ -59,12 +59,13 @@ pub struct Clusters {
 }
 
 impl Clusters {
-    /// Cuts `vectors`, row-major with `dim` columns; `ids` has one id per row.
+    /// Cuts `vectors`, row-major with `dim` columns, for queries like `queries`, of the same form; `ids` has one id per row.
     ///
     /// # Errors
     /// A [`CutError`]: vectors that are not such a matrix, an id that occurs twice.
     pub fn cut(
         vectors: &[f32],
+        queries: &[f32],
         dim: usize,
         ids: &[String],
         towers: Digest,
@@ -72,7 +73,7 @@ impl Clusters {
     ) -> Result<Self, CutError> {
         let cells = ids.len().div_ceil(params.items.max(1)).max(1);
         let cut = PartitionParams { cells, largest: LARGEST, smallest: SMALLEST, seed: params.seed };
-        let parts = partition(vectors, dim, &cut);
+        let parts = partition(vectors, queries, dim, &cut);
         let mut rows = vec![Vec::new(); parts.centroids.len() / dim];
         for (row, &cluster) in (0..).zip(&parts.cells) {
             rows[cluster as usize].push(row);
@@ -87,7 +88,7 @@ impl Clusters {
         let directory = write_directory((0..).zip(&rows).flat_map(|(shard, rows)| {
             (0..).zip(rows).map(move |(slot, &row)| (ids[row as usize].as_str(), Place { shard, slot }))
         }))?;
-        let routing = routing(&parts.centroids, dim, towers, params)?;
+        let routing = routing(&parts.centroids, queries, dim, towers, params)?;
         Ok(Self { shards, routing, directory, rows })
     }
 
@@ -156,10 +157,16 @@ impl Clusters {
 /// How far a walk through centroids goes where there are thousands.
 const ROUTING_EF: usize = 256;
 
-fn routing(centroids: &[f32], dim: usize, towers: Digest, params: &ClusterParams) -> Result<Shard<Verified>, CutError> {
+fn routing(
+    centroids: &[f32],
+    queries: &[f32],
+    dim: usize,
+    towers: Digest,
+    params: &ClusterParams,
+) -> Result<Shard<Verified>, CutError> {
     let count = centroids.len() / dim;
     let parameters = BuildParams { fine_bits: FineBits::Four, seed: params.seed, ..BuildParams::for_rows(count) };
-    let Built { order, index } = build(centroids, dim, &parameters)?;
+    let Built { order, index } = build(centroids, queries, dim, &parameters)?;
     // Half of the cells: a cluster that is passed over costs more than a few microseconds.
     let probes = index.view().cells().div_ceil(2);
     let params = SearchParams { probes, ef_search: ROUTING_EF };
@@ -176,7 +183,7 @@ fn shard(
 ) -> Result<Shard<Verified>, CutError> {
     let vectors: Vec<f32> = rows.iter().flat_map(|&row| &vectors[row as usize * dim..][..dim]).copied().collect();
     let parameters = BuildParams { cells: 1, fine_bits: params.fine_bits, graph: None, seed: params.seed };
-    let Built { order, index } = build(&vectors, dim, &parameters)?;
+    let Built { order, index } = build(&vectors, &[], dim, &parameters)?;
     let ids = order.iter().map(|&at| ids[rows[at as usize] as usize].clone()).collect();
     write_and_open(ids, index, towers, SearchParams { probes: 1, ef_search: 1 })
 }
@@ -258,7 +265,7 @@ mod tests {
             let (vectors, queries) = mixture(seed, 4000, 40, 24);
             let ids: Vec<String> = (0..4000).map(|row| format!("item-{row}")).collect();
             let params = ClusterParams { items: 100, fine_bits: FineBits::Four, seed };
-            let cut = Clusters::cut(&vectors, 24, &ids, Digest::of(b"towers"), &params).unwrap();
+            let cut = Clusters::cut(&vectors, &queries, 24, &ids, Digest::of(b"towers"), &params).unwrap();
             let truth = Truth::of(&vectors, &queries, 24).unwrap();
             let (probes, report) = cut.choose_probes(&truth, 0.95);
             let mean = 4000.0 / report.shards as f64;
@@ -285,7 +292,7 @@ mod tests {
         for count in [0, 1, 5] {
             let ids: Vec<String> = (0..count).map(|row| row.to_string()).collect();
             let params = ClusterParams { items: 100, fine_bits: FineBits::Two, seed: 1 };
-            let cut = Clusters::cut(&vec![0.5; count * 8], 8, &ids, Digest::of(b"towers"), &params).unwrap();
+            let cut = Clusters::cut(&vec![0.5; count * 8], &[], 8, &ids, Digest::of(b"towers"), &params).unwrap();
             assert_eq!((cut.shards.len(), cut.shards[0].len()), (1, count));
             assert_eq!(cut.search(&[1.0; 8], 3, 1, &mut Scratch::default()).len(), count.min(3));
         }

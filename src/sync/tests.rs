@@ -287,7 +287,7 @@ fn clusters(seed: u64) -> (Files, Vec<String>) {
     let (vectors, _) = mixture(seed, 400, 1, 8);
     let ids: Vec<String> = (0..400).map(|row| format!("item-{row}")).collect();
     let params = ClusterParams { items: 20, fine_bits: FineBits::Two, seed };
-    let cut = Clusters::cut(&vectors, 8, &ids, Digest::of(b"towers"), &params).unwrap();
+    let cut = Clusters::cut(&vectors, &[], 8, &ids, Digest::of(b"towers"), &params).unwrap();
     (Files::of_clusters(1, &cut, 3), ids)
 }
 
