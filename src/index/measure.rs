@@ -61,7 +61,7 @@ pub struct IndexReport {
     pub scan_micros: f64,
     /// The graph, by width of the search.
     pub graph: Vec<GraphRow>,
-    /// Seconds to build the graph, on one thread.
+    /// Seconds to build the graph, on all threads of the builder.
     pub build_seconds: f64,
     /// Bytes per candidate of code and scale, as a shard stores them.
     pub code_bytes: f64,

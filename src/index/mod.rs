@@ -17,12 +17,18 @@ mod search;
 #[cfg(feature = "build")]
 mod build;
 #[cfg(feature = "build")]
+mod hnsw;
+#[cfg(feature = "build")]
+mod instant;
+#[cfg(feature = "build")]
 mod measure;
+#[cfg(feature = "build")]
+mod points;
 #[cfg(feature = "build")]
 mod prune;
 
 #[cfg(feature = "build")]
-pub use build::{BuildParams, Built, build};
+pub use build::{BuildParams, Builder, Built, build};
 pub use codes::{Codes, CodesView, QueryCode};
 pub use error::IndexError;
 pub use graph::{Adjacency, Graph, GraphView, Links, MAX_LAYERS, MAX_M};

@@ -79,5 +79,10 @@ fn shard(items: &[Item], embeddings: &[f32], towers: &Towers, config: &Config) -
 
 /// How the configuration has graphs built.
 pub fn build_params(config: &Config) -> BuildParams {
-    BuildParams { m: config.index.m, ef_construction: config.index.ef_construction, seed: config.train.seed }
+    BuildParams {
+        m: config.index.m,
+        ef_construction: config.index.ef_construction,
+        seed: config.train.seed,
+        ..BuildParams::default()
+    }
 }
