@@ -27,6 +27,10 @@ mod encode;
 #[cfg(feature = "build")]
 pub mod generate;
 #[cfg(feature = "build")]
+mod hnsw;
+#[cfg(feature = "build")]
+mod instant;
+#[cfg(feature = "build")]
 mod link;
 #[cfg(feature = "build")]
 mod measure;
@@ -36,6 +40,8 @@ mod metric;
 mod partition;
 #[cfg(feature = "build")]
 mod plan;
+#[cfg(feature = "build")]
+mod points;
 #[cfg(feature = "build")]
 mod prune;
 #[cfg(any(feature = "build", test))]
@@ -49,7 +55,7 @@ pub use error::IndexError;
 pub(crate) use graph::check_list;
 pub use graph::{Adjacency, Graph, GraphView, MAX_LAYERS, MAX_M};
 #[cfg(feature = "build")]
-pub use link::GraphParams;
+pub use link::{Builder, GraphParams};
 #[cfg(feature = "build")]
 pub use measure::{IndexReport, Point, Recall, Truth, measure};
 #[cfg(feature = "build")]

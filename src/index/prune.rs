@@ -1,31 +1,47 @@
 //! Cutting a node's links down to what a shard keeps, and keeping every node in reach.
 
-/// Selects at most `limit` of `candidates` (node and distance from the node that is linked, the nearest first): algorithm 4
-/// of Malkov and Yashunin (2016) without extended candidates.
-///
-/// A candidate is kept if it is nearer to the node than to every candidate kept before it, so that links spread over
-/// directions. Places that stay free go to the nearest of those left out.
-pub(super) fn select_neighbours(
-    candidates: &[(u32, f32)],
-    limit: usize,
-    distance: impl Fn(u32, u32) -> f32,
-) -> Vec<u32> {
-    let mut kept: Vec<(usize, u32)> = Vec::with_capacity(limit);
-    let mut left_out = Vec::new();
-    for (rank, &(candidate, to_node)) in candidates.iter().enumerate() {
-        if kept.len() == limit {
-            break;
+use super::Key;
+
+/// The neighbours of a node by algorithm 4 of Malkov and Yashunin (2016), without extended candidates; its lists are kept
+/// between selections.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    kept: Vec<Key>,
+    nodes: Vec<u32>,
+    left_out: Vec<Key>,
+}
+
+impl Selection {
+    /// Selects at most `limit` of `candidates`, each with its score against the node that is linked, the nearest first.
+    ///
+    /// A candidate is kept unless `shadowed` says that it is no nearer to the node than to one of those kept before it,
+    /// whose nodes it gets: links spread over directions. Places that stay free go to the nearest of those left out.
+    pub(super) fn select(
+        &mut self,
+        candidates: &[Key],
+        limit: usize,
+        mut shadowed: impl FnMut(Key, &[u32]) -> bool,
+    ) -> &[Key] {
+        let Self { kept, nodes, left_out } = self;
+        kept.clear();
+        nodes.clear();
+        left_out.clear();
+        for &candidate in candidates {
+            if kept.len() == limit {
+                break;
+            }
+            if shadowed(candidate, nodes) {
+                left_out.push(candidate);
+            } else {
+                kept.push(candidate);
+                nodes.push(candidate.node());
+            }
         }
-        if kept.iter().all(|&(_, other)| to_node < distance(candidate, other)) {
-            kept.push((rank, candidate));
-        } else {
-            left_out.push((rank, candidate));
-        }
+        let free = limit - kept.len();
+        kept.extend(left_out.iter().take(free));
+        kept.sort_unstable_by(|a, b| b.cmp(a));
+        kept
     }
-    let free = limit - kept.len();
-    kept.extend(left_out.into_iter().take(free));
-    kept.sort_unstable();
-    kept.into_iter().map(|(_, node)| node).collect()
 }
 
 /// Adds or redirects links until every node can be reached from `entry`, without giving any node more than `cap` links.
@@ -80,10 +96,12 @@ impl Tree {
     /// There always is one: a tree of `n` nodes has `n - 1` links, and `n` nodes have room for at least `n`.
     fn parent_for(&self, links: &[Vec<u32>], node: u32, cap: usize, distance: impl Fn(u32, u32) -> f32) -> u32 {
         let can_take = |&other: &u32| self.reached[other as usize] && self.children[other as usize].len() < cap;
-        let near = |a: &u32, b: &u32| distance(node, *a).total_cmp(&distance(node, *b)).then(a.cmp(b));
-        let neighbours = links[node as usize].iter().copied().filter(can_take).min_by(near);
-        neighbours
-            .or_else(|| (0..links.len() as u32).filter(can_take).min_by(near))
+        let nearest = |others: &mut dyn Iterator<Item = u32>| {
+            let keys = others.filter(can_take).map(|other| Key::new(-distance(node, other), other));
+            keys.max().map(Key::node)
+        };
+        nearest(&mut links[node as usize].iter().copied())
+            .or_else(|| nearest(&mut (0..links.len() as u32)))
             .expect("some node in reach has a free place")
     }
 }
@@ -102,10 +120,15 @@ mod tests {
 
     #[test]
     fn selection_spreads_over_directions_before_it_fills_up() {
-        // Around 10: 11, 12 and 13 lie on one side, 7 on the other.
-        let candidates = [(11, 1.0), (12, 2.0), (13, 3.0), (7, 3.5)];
-        assert_eq!(select_neighbours(&candidates, 2, on_a_line), [11, 7]);
-        assert_eq!(select_neighbours(&candidates, 3, on_a_line), [11, 12, 7]);
+        // Around 10: 11, 12 and 13 lie on one side, 6 on the other.
+        let candidates = [11, 12, 13, 6].map(|node| Key::new(-on_a_line(10, node), node));
+        let select = |limit| -> Vec<u32> {
+            let shadowed =
+                |key: Key, kept: &[u32]| kept.iter().any(|&other| -key.score() >= on_a_line(key.node(), other));
+            Selection::default().select(&candidates, limit, shadowed).iter().map(|key| key.node()).collect()
+        };
+        assert_eq!(select(2), [11, 6]);
+        assert_eq!(select(3), [11, 12, 6]);
     }
 
     proptest! {

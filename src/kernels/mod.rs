@@ -135,6 +135,17 @@ pub fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
     backend::dot_f32(a, b)
 }
 
+/// [`dot_f32`] of `x` with the rows of `matrix` (row-major, `x.len()` columns) that `rows` names; `out` is replaced by one value
+/// per name.
+///
+/// # Panics
+/// If a row lies outside `matrix`.
+pub fn gather_f32(x: &[f32], matrix: &[f32], rows: &[u32], out: &mut Vec<f32>) {
+    out.clear();
+    out.reserve(rows.len());
+    backend::gather_f32(x, matrix, rows, out);
+}
+
 /// `out = matrix x`, where `matrix` is row-major `[out.len(), x.len()]`; each output is [`dot_f32`] of its row and `x`.
 ///
 /// # Panics
@@ -185,8 +196,12 @@ mod tests {
             let x: Vec<f32> = query.iter().map(|&q| f32::from(q) / 7.0).collect();
             let mut out = vec![0.0; rows];
             gemv_f32(&matrix, &x, &mut out);
-            for (row, value) in matrix.chunks(dim).zip(out) {
-                prop_assert_eq!(value.to_bits(), scalar::dot_f32(row, &x).to_bits());
+            let mut gathered = vec![7.0];
+            gather_f32(&x, &matrix, &(0..rows as u32).rev().collect::<Vec<_>>(), &mut gathered);
+            prop_assert_eq!(gathered.len(), rows);
+            for ((row, value), gathered) in matrix.chunks(dim).zip(out).zip(gathered.into_iter().rev()) {
+                let expected = scalar::dot_f32(row, &x).to_bits();
+                prop_assert_eq!((value.to_bits(), gathered.to_bits()), (expected, expected));
             }
         }
     }

@@ -79,6 +79,11 @@ pub fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
     reduce(lanes)
 }
 
+/// See [`super::gather_f32`].
+pub fn gather_f32(x: &[f32], matrix: &[f32], rows: &[u32], out: &mut Vec<f32>) {
+    out.extend(rows.iter().map(|&row| dot_f32(self::row(matrix, row, x.len()), x)));
+}
+
 /// See [`super::gemv_f32`].
 pub fn gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]) {
     for (row, out) in out.iter_mut().enumerate() {
@@ -87,6 +92,6 @@ pub fn gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]) {
 }
 
 /// Row `row` of a row-major matrix with `dim` columns.
-pub(super) fn row(codes: &[i8], row: u32, dim: usize) -> &[i8] {
-    &codes[row as usize * dim..][..dim]
+pub(super) fn row<T>(matrix: &[T], row: u32, dim: usize) -> &[T] {
+    &matrix[row as usize * dim..][..dim]
 }

@@ -153,6 +153,17 @@ pub(super) fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
     dots([a], b)[0]
 }
 
+pub(super) fn gather_f32(x: &[f32], matrix: &[f32], rows: &[u32], out: &mut Vec<f32>) {
+    let row = |row: u32| scalar::row(matrix, row, x.len());
+    let (fours, rest) = rows.as_chunks::<4>();
+    for four in fours {
+        out.extend(dots(four.map(row), x));
+    }
+    for &r in rest {
+        out.push(dot_f32(row(r), x));
+    }
+}
+
 pub(super) fn gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]) {
     let cols = x.len();
     let row = |r: usize| &matrix[r * cols..][..cols];

@@ -31,6 +31,7 @@ choose! {
     scan_i16_u4(query: &NibbleQuery, codes: &[u8], out: &mut [i32]);
     gather_i16_u4(query: &NibbleQuery, codes: &[u8], rows: &[u32], out: &mut Vec<i32>);
     dot_f32(a: &[f32], b: &[f32]) -> f32;
+    gather_f32(x: &[f32], matrix: &[f32], rows: &[u32], out: &mut Vec<f32>);
     gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]);
 }
 
@@ -186,6 +187,18 @@ mod avx2 {
             *out = scalar::reduce(lanes);
         }
         out
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn gather_f32(x: &[f32], matrix: &[f32], rows: &[u32], out: &mut Vec<f32>) {
+        let row = |row: u32| scalar::row(matrix, row, x.len());
+        let (fours, rest) = rows.as_chunks::<4>();
+        for four in fours {
+            out.extend(dots(four.map(row), x));
+        }
+        for &r in rest {
+            out.push(dot_f32(row(r), x));
+        }
     }
 
     #[target_feature(enable = "avx2")]
