@@ -58,9 +58,15 @@ enum Task {
         /// Also write the rows as JSON.
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
-        /// Also measure a build from nothing, in a clone of what is committed.
+        /// Of `path`: also measure a build from nothing, in a clone of what is committed.
         #[arg(long)]
         cold: bool,
+        /// Of `search`: only what the bars need, on generated vectors, in under five minutes.
+        #[arg(long)]
+        quick: bool,
+        /// Of `search`: also a million vectors, with the libraries that build them in minutes.
+        #[arg(long)]
+        million: bool,
     },
 }
 
@@ -87,6 +93,8 @@ fn run(task: Task) -> Result<(), XtaskError> {
             setup::node_modules(&repository, &repository.root)?;
             wasm::build_core(&repository)
         }
-        Task::Bench { name, json, cold } => bench::bench(&repository, &name, bench::Options { cold }, json.as_deref()),
+        Task::Bench { name, json, cold, quick, million } => {
+            bench::bench(&repository, &name, bench::Options { cold, quick, million }, json.as_deref())
+        }
     }
 }

@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { extname, join, normalize } from "node:path";
 import { chromium } from "playwright-core";
-import { SET_FILES } from "./measure.mjs";
+import { filesOf, LIBRARIES } from "./measure.mjs";
 import { compressedBytes } from "./node.mjs";
 
 const TYPES = { ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm", ".json": "application/json" };
@@ -13,10 +13,13 @@ const HEADERS = { "cross-origin-opener-policy": "same-origin", "cross-origin-emb
 /** The browser asks nobody but this server. */
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
+/** What a page may ask for of the bench set. */
+const SET_FILES = new Set(Object.keys(LIBRARIES).flatMap(filesOf));
+
 /** The file that a request means, or null. */
 function fileOf(path, folder) {
   const name = path.startsWith("/set/") ? path.slice("/set/".length) : null;
-  if (name !== null) return SET_FILES.includes(name) ? join(folder, name) : null;
+  if (name !== null) return SET_FILES.has(name) ? join(folder, name) : null;
   const file = normalize(join(import.meta.dirname, path));
   return file.startsWith(import.meta.dirname) ? file : null;
 }

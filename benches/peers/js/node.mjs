@@ -4,11 +4,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { constants, brotliCompressSync } from "node:zlib";
-import { measure, parseSet, SET_FILES } from "./measure.mjs";
+import { filesOf, measure, parseSet } from "./measure.mjs";
 
 const PACKAGES = join(import.meta.dirname, "node_modules");
 const QUALITY = 9;
-const packageFile = (path) => new Uint8Array(readFileSync(join(PACKAGES, path)));
+const ownFile = (path) => new Uint8Array(readFileSync(join(import.meta.dirname, path)));
+const packageFile = (path) => ownFile(join("node_modules", path));
 
 /** With the largest window there is, or a repeat further apart than 16 MB would not be found. */
 export function compressedBytes(bytes) {
@@ -29,6 +30,8 @@ const host = {
     const { user, system } = process.cpuUsage();
     return user + system;
   },
+  ownFile: async (path) => ownFile(path),
+  ownUrl: (path) => pathToFileURL(join(import.meta.dirname, path)).href,
   packageFile: async (path) => packageFile(path),
   packageUrl: (path) => pathToFileURL(join(PACKAGES, path)).href,
   packageVersion: async (name) => JSON.parse(new TextDecoder().decode(packageFile(`${name}/package.json`))).version,
@@ -36,6 +39,6 @@ const host = {
 };
 
 export function measureInNode(library, folder) {
-  const files = Object.fromEntries(SET_FILES.map((name) => [name, new Uint8Array(readFileSync(join(folder, name)))]));
+  const files = Object.fromEntries(filesOf(library).map((name) => [name, new Uint8Array(readFileSync(join(folder, name)))]));
   return measure(library, parseSet(files), host);
 }

@@ -1,6 +1,6 @@
 // Measuring in a page that chromium.mjs serves.
 
-import { measure, parseSet, SET_FILES } from "./measure.mjs";
+import { filesOf, measure, parseSet } from "./measure.mjs";
 
 async function bytesOf(path) {
   const response = await fetch(path);
@@ -8,7 +8,8 @@ async function bytesOf(path) {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-const packageUrl = (path) => new URL(`/node_modules/${path}`, location.href).href;
+const ownUrl = (path) => new URL(`/${path}`, location.href).href;
+const packageUrl = (path) => ownUrl(`node_modules/${path}`);
 const packageFile = (path) => bytesOf(packageUrl(path));
 
 function hostOf(runtime) {
@@ -18,6 +19,8 @@ function hostOf(runtime) {
     note: "the page's clock moves in steps of 5 us",
     now: () => performance.now(),
     cpuUs: () => null,
+    ownFile: (path) => bytesOf(ownUrl(path)),
+    ownUrl,
     packageFile,
     packageUrl,
     packageVersion: async (name) => JSON.parse(new TextDecoder().decode(await packageFile(`${name}/package.json`))).version,
@@ -27,6 +30,6 @@ function hostOf(runtime) {
 
 export async function measureInPage(library, runtime) {
   if (!crossOriginIsolated) throw new Error("the page is not isolated, so its clock is too coarse; serve it with chromium.mjs");
-  const files = Object.fromEntries(await Promise.all(SET_FILES.map(async (name) => [name, await bytesOf(`/set/${name}`)])));
+  const files = Object.fromEntries(await Promise.all(filesOf(library).map(async (name) => [name, await bytesOf(`/set/${name}`)])));
   return measure(library, parseSet(files), hostOf(runtime));
 }

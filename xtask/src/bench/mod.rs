@@ -2,6 +2,7 @@
 
 mod path;
 mod row;
+mod search;
 
 use std::fs;
 use std::path::Path;
@@ -22,13 +23,24 @@ struct Bench {
 pub(crate) struct Options {
     /// Also measure what takes a build from nothing.
     pub(crate) cold: bool,
+    /// Smaller inputs, and only what bars need.
+    pub(crate) quick: bool,
+    /// Also a million vectors.
+    pub(crate) million: bool,
 }
 
-const BENCHES: &[Bench] = &[Bench {
-    name: "path",
-    about: "the whole path of the demo: times, memory, quality against the baselines, index, sizes",
-    rows: path::rows,
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "path",
+        about: "the whole path of the demo: times, memory, quality against the baselines, index, sizes",
+        rows: path::rows,
+    },
+    Bench {
+        name: "search",
+        about: "vector search beside other libraries at the same recall: time, bytes, loading, building, memory",
+        rows: search::rows,
+    },
+];
 
 /// Names for the command line.
 pub(crate) fn names() -> Vec<&'static str> {

@@ -13,7 +13,18 @@ pub(crate) enum Bar {
     AtLeast(f64),
     /// More than the peer's value.
     AbovePeer,
+    /// At most the peer's value over a number: so many times faster.
+    PeerOver(f64),
+    /// At most so many times the peer's value.
+    PeerTimes(f64),
 }
+
+/// What stands before the number of a [`Bar`].
+const AT_MOST: &str = "<= ";
+const AT_LEAST: &str = ">= ";
+const ABOVE_PEER: &str = "> peer";
+const PEER_OVER: &str = "<= peer / ";
+const PEER_TIMES: &str = "<= peer * ";
 
 /// One row of a bench.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,14 +63,18 @@ impl Row {
             Bar::AtMost(bar) => value <= bar,
             Bar::AtLeast(bar) => value >= bar,
             Bar::AbovePeer => value > self.peer_value?,
+            Bar::PeerOver(times) => value <= self.peer_value? / times,
+            Bar::PeerTimes(times) => value <= self.peer_value? * times,
         })
     }
 
     fn bar_text(&self) -> String {
         match self.bar {
-            Bar::AtMost(bar) => format!("<= {bar}"),
-            Bar::AtLeast(bar) => format!(">= {bar}"),
-            Bar::AbovePeer => "> peer".to_owned(),
+            Bar::AtMost(bar) => format!("{AT_MOST}{bar}"),
+            Bar::AtLeast(bar) => format!("{AT_LEAST}{bar}"),
+            Bar::AbovePeer => ABOVE_PEER.to_owned(),
+            Bar::PeerOver(times) => format!("{PEER_OVER}{times}"),
+            Bar::PeerTimes(times) => format!("{PEER_TIMES}{times}"),
         }
     }
 
@@ -79,11 +94,13 @@ impl Row {
     /// The reverse of [`Row::to_json`]; `ratio` and `holds` follow from the rest.
     fn from_json(row: &Value) -> Option<Self> {
         let bar = row["bar"].as_str()?;
-        let number = |prefix| bar.strip_prefix(prefix).and_then(|number| number.trim().parse().ok());
-        let bar = if bar == "> peer" {
+        let number = |prefix| bar.strip_prefix(prefix).and_then(|number| number.parse().ok());
+        let bar = if bar == ABOVE_PEER {
             Bar::AbovePeer
         } else {
-            number("<=").map(Bar::AtMost).or_else(|| number(">=").map(Bar::AtLeast))?
+            let of_value = number(AT_MOST).map(Bar::AtMost).or_else(|| number(AT_LEAST).map(Bar::AtLeast));
+            let of_peer = || number(PEER_OVER).map(Bar::PeerOver).or_else(|| number(PEER_TIMES).map(Bar::PeerTimes));
+            of_value.or_else(of_peer)?
         };
         Some(Self {
             name: row["name"].as_str()?.to_owned(),
@@ -162,6 +179,16 @@ mod tests {
     fn bars_hold_at_their_value_and_peers_must_be_beaten() {
         let holds: Vec<_> = rows().iter().map(Row::holds).collect();
         assert_eq!(holds, [Some(true), Some(false), Some(true), Some(false), None, Some(false)]);
+    }
+
+    #[test]
+    fn bars_may_be_set_by_what_the_peer_reaches() {
+        let row = |value, bar| Row::new("search", Some(value), "us", bar).with_peer("hnswlib-wasm", Some(30.0));
+        for (bar, limit) in [(Bar::PeerOver(3.0), 10.0), (Bar::PeerTimes(1.5), 45.0)] {
+            assert_eq!((row(limit, bar).holds(), row(limit + 0.1, bar).holds()), (Some(true), Some(false)));
+            assert_eq!(Row { peer_value: None, ..row(limit, bar) }.holds(), None);
+            assert_eq!(parse(&to_json(&[row(limit, bar)])).unwrap(), [row(limit, bar)]);
+        }
     }
 
     #[test]

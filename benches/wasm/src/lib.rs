@@ -1,0 +1,83 @@
+//! What the search bench calls as WebAssembly: a shard and its columns, opened, checked and searched, without the query tower
+//! that the product has in front of them. `benches/search/library.rs` is the same natively.
+
+use nearshelf::index::{Hit, Scratch, SearchParams};
+use nearshelf::shard::columns::{Columns, Predicate};
+use nearshelf::shard::{Shard, Verified};
+use wasm_bindgen::prelude::*;
+
+/// The column that the filter asks for.
+const COLUMN: &str = "group";
+
+/// A shard that is searched.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Library {
+    shard: Shard<Verified>,
+    columns: Option<Columns>,
+    scratch: Scratch,
+}
+
+/// The version of nearshelf.
+#[wasm_bindgen]
+pub fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+#[wasm_bindgen]
+impl Library {
+    /// Opens the bytes of a shard and checks all of them.
+    ///
+    /// # Errors
+    /// If they are not a shard that this build reads.
+    #[wasm_bindgen(constructor)]
+    pub fn new(bytes: Vec<u8>) -> Result<Self, JsError> {
+        Ok(Self { shard: Shard::open(bytes)?.verify()?, columns: None, scratch: Scratch::default() })
+    }
+
+    /// Takes the columns, which searches with a filter need.
+    ///
+    /// # Errors
+    /// If they are not columns that this build reads.
+    #[wasm_bindgen(js_name = setColumns)]
+    pub fn set_columns(&mut self, bytes: Vec<u8>) -> Result<(), JsError> {
+        self.columns = Some(Columns::open(bytes)?);
+        Ok(())
+    }
+
+    /// The ids of the `k` best, as numbers.
+    ///
+    /// # Errors
+    /// If an id is not a number.
+    pub fn search(&mut self, query: &[f32], k: usize, probes: usize) -> Result<Vec<u32>, JsError> {
+        let hits = self.shard.search(query, k, self.params(probes), &mut self.scratch, None);
+        self.ids(&hits)
+    }
+
+    /// The ids of the `k` best of one group; what is asked of the columns is part of it.
+    ///
+    /// # Errors
+    /// As [`Library::search`], and if there are no columns.
+    #[wasm_bindgen(js_name = searchGroup)]
+    pub fn search_group(&mut self, query: &[f32], k: usize, probes: usize, group: u32) -> Result<Vec<u32>, JsError> {
+        let columns = self.columns.as_ref().ok_or_else(|| JsError::new("a search with a filter needs columns"))?;
+        let (low, high) = (u64::from(group), u64::from(group));
+        let passing = columns.rows_where(COLUMN, Predicate::Between { low, high })?;
+        let filter = |node| passing.contains(node);
+        let hits = self.shard.search(query, k, self.params(probes), &mut self.scratch, Some(&filter));
+        self.ids(&hits)
+    }
+
+    /// Bytes that the shard takes.
+    pub fn memory(&self) -> usize {
+        self.shard.memory()
+    }
+
+    fn params(&self, probes: usize) -> Option<SearchParams> {
+        Some(SearchParams { probes, ..self.shard.search_params() })
+    }
+
+    fn ids(&self, hits: &[Hit]) -> Result<Vec<u32>, JsError> {
+        hits.iter().map(|hit| Ok(self.shard.id(hit.node).parse()?)).collect()
+    }
+}
