@@ -4,7 +4,7 @@ import type { Catalogue } from "./catalogue.js";
 import { h, part, plural, size } from "./dom.js";
 import { to } from "./routes.js";
 
-const STAGES = [["tower", "Query tower", "reads your history"], ["search", "Search", "walks the index"], ["rank", "Ranking", "orders what was found"]] as const;
+const STAGES = [["tower", "Query tower", "reads your history"], ["search", "Search", "scans the nearest cells"], ["rank", "Ranking", "orders what was found"]] as const;
 
 /** The panel "What your browser did": facts that the page measured itself, none of them made up. */
 export class Panel {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, Parser, Subcommand};
 use nearshelf::data::{Config, Dataset, prepare};
 use nearshelf::evaluate::{BaselineParams, Scorer, TwoTower, baselines, evaluate, tune_baselines};
-use nearshelf::index::{Truth, build, choose_search};
+use nearshelf::index::{FineBits, Truth, build, choose_search};
 use nearshelf::platform::files::write_atomically;
 use nearshelf::release;
 use nearshelf::towers::candidate::Towers;
@@ -132,8 +132,12 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
             let dataset = place.dataset(&config)?;
             let queries = TwoTower::new(&dataset, Towers::read(&place.run())?)?.queries()?;
             let towers = Towers::read(&place.run())?;
-            println!("{}", release::build(&dataset.items, &towers, &queries, &config, &folder)?);
-            Ok(())
+            let report = release::build(&dataset.items, &towers, &queries, &config, &folder)?;
+            println!("{report}");
+            let Some(plan) = &report.plan else { return Ok(()) };
+            let picture = place.work.join("index.svg");
+            println!("recall against bytes: {}", picture.display());
+            write(&picture, plan.to_svg()?.as_bytes())
         }
         Command::Inspect { file } => {
             let bytes = std::fs::read(file).map_err(|error| named(file, &error))?;
@@ -195,7 +199,9 @@ fn run_bench(place: &Place, json: Option<&Path>) -> Outcome {
     let towers = TwoTower::new(&dataset, Towers::read(&place.run())?)?;
     let (embeddings, dim) = (towers.embeddings(), towers.dim());
     let queries = towers.queries()?;
-    let built = build(embeddings, &queries, dim, &release::build_params(&config, dataset.items.len()))?;
+    let fine_bits =
+        config.index.bits.and_then(|bits| FineBits::from_bits(bits.saturating_sub(4))).unwrap_or(FineBits::Four);
+    let built = build(embeddings, &queries, dim, &release::build_params(&config, dataset.items.len(), fine_bits))?;
     let truth = Truth::of(embeddings, &release::sample(&queries, dim), dim)?;
     let (params, report) = choose_search(&built, &truth)?;
     println!("{report}");

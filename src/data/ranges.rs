@@ -72,8 +72,8 @@ fn rate([peak, warm_up, last]: [&'static str; 3], rate: &RateConfig) -> Check {
 }
 
 fn index(index: &IndexConfig) -> Check {
-    if ![4, 6, 8].contains(&index.bits) {
-        return Err(DataError::ConfigValue { key: "index.bits", found: index.bits.to_string(), expected: "4, 6 or 8" });
+    if let Some(bits) = index.bits.filter(|bits| ![4, 6, 8].contains(bits)) {
+        return Err(DataError::ConfigValue { key: "index.bits", found: bits.to_string(), expected: "4, 6 or 8" });
     }
     count("index.cluster_items", index.cluster_items, 1 << 16, "1 to 65536")?;
     count("index.cells", index.cells.unwrap_or(1), 1 << 16, "1 to 65536")?;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::cards::Cards;
+use super::plan::{Plan, Planner, SHARE_OF_CLUSTERS};
 use super::{ReleaseContent, ReleaseError, ReleaseWriter, Written};
 use crate::Digest;
 use crate::data::{Config, Item, Layout};
@@ -31,6 +32,12 @@ pub enum BuildError {
     /// The release could not be written.
     #[error(transparent)]
     Release(#[from] ReleaseError),
+    /// The plan could not be drawn.
+    #[error("plot of recall against bytes: {reason}, expected a drawing; report this as a defect")]
+    Plot {
+        /// What failed.
+        reason: String,
+    },
 }
 
 /// What a build made.
@@ -46,6 +53,8 @@ pub struct BuildReport {
     pub shard_bytes: usize,
     /// Bytes of the cards.
     pub cards_bytes: usize,
+    /// The options and the choice; nothing for an empty catalogue.
+    pub plan: Option<Plan>,
     /// How much searches find, and how fast; nothing for an empty catalogue.
     pub search: Option<SearchReport>,
 }
@@ -59,10 +68,8 @@ impl fmt::Display for BuildReport {
         writeln!(f, "shards       {} candidates, {} bytes, {per_item:.1} per candidate", self.items, self.shard_bytes)?;
         writeln!(f, "query tower  {} bytes", self.tower_bytes)?;
         writeln!(f, "cards        {} bytes", self.cards_bytes)?;
-        match &self.search {
-            Some(report) => write!(f, "\n{report}"),
-            None => Ok(()),
-        }
+        self.plan.iter().try_for_each(|plan| write!(f, "\n\n{plan}"))?;
+        self.search.iter().try_for_each(|report| write!(f, "\n{report}"))
     }
 }
 
@@ -89,8 +96,19 @@ pub fn build(
         let queries = if queries.is_empty() { &embeddings } else { queries };
         Some(Truth::of(&embeddings, &sample(queries, dim), dim)?)
     };
-    let catalogue = Catalogue { items, embeddings: &embeddings, queries, dim, towers: towers.query.towers(), truth };
     let layout = config.index.layout.unwrap_or(if items.len() <= SINGLE { Layout::Single } else { Layout::Clusters });
+    let set = config.index.bits.and_then(|bits| FineBits::from_bits(bits.saturating_sub(4)));
+    let plan = if items.is_empty() {
+        None
+    } else {
+        let ids: Vec<&str> = items.iter().map(|item| item.id.as_str()).collect();
+        let (cluster_items, seed) = (config.index.cluster_items, config.train.seed);
+        let planner = Planner { embeddings: &embeddings, queries, dim, ids: &ids, cluster_items, seed };
+        Some(planner.plan(layout, set)?)
+    };
+    let fine_bits = set.or(plan.as_ref().map(|plan| plan.options[plan.chosen].fine_bits)).unwrap_or(FineBits::Four);
+    let (embeddings, towers_digest) = (&embeddings, towers.query.towers());
+    let catalogue = Catalogue { items, embeddings, queries, dim, towers: towers_digest, truth, fine_bits };
     let (content, search) = match layout {
         Layout::Single => catalogue.single(config)?,
         Layout::Clusters => catalogue.clusters(config)?,
@@ -100,14 +118,11 @@ pub fn build(
     let shard_bytes = content.shards.iter().map(Vec::len).sum();
     let content = ReleaseContent { name: config.name.clone(), query_tower, cards: Some(cards), ..content };
     let written = ReleaseWriter::new(folder).write(&content)?;
-    Ok(BuildReport { written, items: items.len(), tower_bytes, shard_bytes, cards_bytes, search })
+    Ok(BuildReport { written, items: items.len(), tower_bytes, shard_bytes, cards_bytes, plan, search })
 }
 
 /// Up to so many items a release is one shard unless the configuration says otherwise: some 3.5 MB.
 const SINGLE: usize = 50_000;
-
-/// What a visit of clusters must find of what a visit of all would, in recall@100: each further one is fetched.
-const SHARE_OF_CLUSTERS: f64 = 0.95;
 
 /// An embedded catalogue.
 struct Catalogue<'a> {
@@ -118,11 +133,17 @@ struct Catalogue<'a> {
     towers: Digest,
     /// Nothing for an empty catalogue.
     truth: Option<Truth>,
+    fine_bits: FineBits,
 }
 
 impl Catalogue<'_> {
     fn single(&self, config: &Config) -> Result<(ReleaseContent, Option<SearchReport>), BuildError> {
-        let built = index::build(self.embeddings, self.queries, self.dim, &build_params(config, self.items.len()))?;
+        let built = index::build(
+            self.embeddings,
+            self.queries,
+            self.dim,
+            &build_params(config, self.items.len(), self.fine_bits),
+        )?;
         let mut params = SearchParams { probes: 1, ef_search: 64 };
         let mut search = None;
         if let Some(truth) = &self.truth {
@@ -136,7 +157,7 @@ impl Catalogue<'_> {
     }
 
     fn clusters(&self, config: &Config) -> Result<(ReleaseContent, Option<SearchReport>), BuildError> {
-        let fine_bits = build_params(config, self.items.len()).fine_bits;
+        let fine_bits = self.fine_bits;
         let params = ClusterParams { items: config.index.cluster_items, fine_bits, seed: config.train.seed };
         let ids: Vec<String> = self.items.iter().map(|item| item.id.clone()).collect();
         let cut = Clusters::cut(self.embeddings, self.queries, self.dim, &ids, self.towers, &params)?;
@@ -181,11 +202,7 @@ pub fn sample(rows: &[f32], dim: usize) -> Vec<f32> {
 }
 
 /// How the configuration has the index of so many items built.
-pub fn build_params(config: &Config, items: usize) -> BuildParams {
-    let mut params = BuildParams::for_rows(items);
-    // The configuration has been checked: there are 4, 6 or 8 bits.
-    params.fine_bits = FineBits::from_bits(config.index.bits.saturating_sub(4)).unwrap_or(params.fine_bits);
-    params.cells = config.index.cells.unwrap_or(params.cells);
-    params.seed = config.train.seed;
-    params
+pub fn build_params(config: &Config, items: usize, fine_bits: FineBits) -> BuildParams {
+    let params = BuildParams::for_rows(items);
+    BuildParams { fine_bits, cells: config.index.cells.unwrap_or(params.cells), seed: config.train.seed, ..params }
 }

@@ -68,6 +68,8 @@ mod build;
 #[cfg(feature = "origin")]
 mod cards;
 #[cfg(feature = "origin")]
+mod plan;
+#[cfg(feature = "origin")]
 mod verify;
 #[cfg(feature = "origin")]
 mod write;
@@ -85,6 +87,8 @@ pub use manifest::{
     ENGINE, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_NAME, MAX_SHARDS, Manifest, ManifestShard, Part, Routing,
 };
 pub use object::{ObjectKind, ObjectRef};
+#[cfg(feature = "origin")]
+pub use plan::{GOAL, Plan, PlanOption, SHARE_OF_CLUSTERS};
 #[cfg(feature = "origin")]
 pub use verify::{Report, open, verify};
 #[cfg(feature = "origin")]
