@@ -1,14 +1,13 @@
 //! Processor time.
 
-/// Time that the process has spent on processors, in microseconds, where the system tells.
+/// Time that the process has spent on processors, in microseconds; not a number where the system does not tell.
 #[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "elsewhere there is nothing")]
-pub(crate) fn cpu_us() -> Option<f64> {
+pub(crate) fn cpu_us() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Some(time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3)
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
 
 #[cfg(not(unix))]
-pub(crate) fn cpu_us() -> Option<f64> {
-    None
+pub(crate) fn cpu_us() -> f64 {
+    f64::NAN
 }

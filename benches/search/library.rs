@@ -21,7 +21,7 @@ pub(crate) fn built(set: &Set, fine_bits: FineBits, threads: usize) -> Outcome<(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let params = BuildParams { fine_bits, ..BuildParams::for_rows(set.n) };
     let began = Instant::now();
-    let built = pool.install(|| build(&set.base, &[], set.dim, &params))?;
+    let built = pool.install(|| build(&set.base, set.for_metric(), set.dim, &params))?;
     let seconds = began.elapsed().as_secs_f64();
     let content = ShardContent {
         towers: Digest::of(set.name.as_bytes()),

@@ -17,6 +17,10 @@ use crate::set::{Rows, Set};
 const PROBES: [usize; 28] =
     [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 160, 192, 256, 384, 512];
 const RECALL: f64 = 0.95;
+/// The recall at which a sweep without a filter ends.
+const HIGH_RECALL: f64 = 0.99;
+/// A sweep also ends when so many settings together found less than this share more: what is lost then is lost to the codes.
+const STALLED: (usize, f64) = (3, 0.001);
 const ROUNDS: usize = 5;
 const LOADS: usize = 5;
 const US_PER_S: f64 = 1e6;
@@ -26,13 +30,11 @@ const MS_PER_S: f64 = 1e3;
 struct Kind {
     name: &'static str,
     fine_bits: FineBits,
-    /// The recall at which the sweep for k=10 ends. Codes of 6 bits reach little more than .95.
-    until: f64,
 }
 
 const KINDS: [Kind; 2] = [
-    Kind { name: "nearshelf-6bit", fine_bits: FineBits::Two, until: RECALL },
-    Kind { name: "nearshelf-8bit", fine_bits: FineBits::Four, until: 0.99 },
+    Kind { name: "nearshelf-6bit", fine_bits: FineBits::Two },
+    Kind { name: "nearshelf-8bit", fine_bits: FineBits::Four },
 ];
 
 #[derive(Clone, Copy)]
@@ -70,9 +72,9 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
 
     let columns = columns(&content)?;
     let mut opened = Library::open(content.write()?)?.with_columns(columns.clone())?;
-    let mut points = sweep(&mut opened, &set, 10, kind.until, Rows::All)?;
+    let mut points = sweep(&mut opened, &set, 10, HIGH_RECALL, Rows::All)?;
     let probes = points.iter().find(|point| point.recall >= RECALL).or(points.last()).map_or(1, |point| point.probes);
-    points.extend(sweep(&mut opened, &set, 100, RECALL, Rows::All)?);
+    points.extend(sweep(&mut opened, &set, 100, HIGH_RECALL, Rows::All)?);
     let filter = sweep(&mut opened, &set, 10, RECALL, Rows::Group)?;
 
     content.params = SearchParams { probes, ..content.params };
@@ -98,11 +100,22 @@ fn sweep(library: &mut Library, set: &Set, k: usize, until: f64, rows: Rows) -> 
         let filter = if rows == Rows::All { "" } else { ", filtered" };
         println!("k={k} probes={probes}{filter}: recall {recall:.4}, p50 {:.1} us", point.p50_us);
         points.push(point);
-        if recall >= until {
+        if recall >= until || stalled(&points) {
             break;
         }
     }
     Ok(points)
+}
+
+fn stalled(points: &[Point]) -> bool {
+    let (settings, gain) = STALLED;
+    match points {
+        [.., point] => {
+            let before = points.len().checked_sub(settings + 1).map(|at| points[at].recall);
+            before.is_some_and(|before| point.recall < before + gain)
+        }
+        [] => false,
+    }
 }
 
 /// Also the round that warms up.
@@ -131,9 +144,7 @@ fn timed(library: &mut Library, set: &Set, k: usize, probes: usize, rows: Rows) 
             *fastest = fastest.min(before.elapsed().as_secs_f64() * US_PER_S);
         }
         round_us = round_us.min(began.elapsed().as_secs_f64() * US_PER_S);
-        if let (Some(before), Some(after)) = (cpu_before, cpu_us()) {
-            round_cpu_us = round_cpu_us.min(after - before);
-        }
+        round_cpu_us = round_cpu_us.min(cpu_us() - cpu_before);
     }
     let each = |total: f64| total / queries as f64;
     let cpu_us = Some(each(round_cpu_us)).filter(|us| us.is_finite());

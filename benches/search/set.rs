@@ -57,6 +57,12 @@ impl Set {
         self.queries.chunks_exact(self.dim)
     }
 
+    /// The queries that cells are cut for. Their second moment is a matrix of `dim * dim` numbers, in which no single one of
+    /// some hundred queries counts.
+    pub(crate) fn for_metric(&self) -> &[f32] {
+        &self.queries
+    }
+
     /// For each query its best rows, best first.
     pub(crate) fn truths(&self, rows: Rows) -> impl ExactSizeIterator<Item = &[u32]> {
         if rows == Rows::All { &self.truth } else { &self.filter_truth }.chunks_exact(TRUTH)

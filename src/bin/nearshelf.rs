@@ -75,6 +75,9 @@ enum Command {
         /// Write the rows as JSON, too
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
+        /// Also write all embeddings of candidates and of users, for benches of other programs
+        #[arg(long, value_name = "DIR")]
+        dump: Option<PathBuf>,
     },
 }
 
@@ -148,7 +151,7 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
             print!("{}", release::verify(release).map_err(|error| named(release, &error))?);
             Ok(())
         }
-        Command::Bench { json, .. } => run_bench(place, json.as_deref()),
+        Command::Bench { json, dump, .. } => run_bench(place, json.as_deref(), dump.as_deref()),
     }
 }
 
@@ -193,12 +196,15 @@ fn run_evaluate(place: &Place) -> Outcome {
     write(&place.work.join("evaluation.json"), report.to_json().as_bytes())
 }
 
-fn run_bench(place: &Place, json: Option<&Path>) -> Outcome {
+fn run_bench(place: &Place, json: Option<&Path>, dump: Option<&Path>) -> Outcome {
     let config = place.config()?;
     let dataset = place.dataset(&config)?;
     let towers = TwoTower::new(&dataset, Towers::read(&place.run())?)?;
     let (embeddings, dim) = (towers.embeddings(), towers.dim());
     let queries = towers.queries()?;
+    if let Some(folder) = dump {
+        write_dump(folder, embeddings, &queries, dim)?;
+    }
     let fine_bits =
         config.index.bits.and_then(|bits| FineBits::from_bits(bits.saturating_sub(4))).unwrap_or(FineBits::Four);
     let built = build(embeddings, &queries, dim, &release::build_params(&config, dataset.items.len(), fine_bits))?;
@@ -220,6 +226,16 @@ fn run_bench(place: &Place, json: Option<&Path>) -> Outcome {
         Some(file) => write(file, serde_json::to_string_pretty(&rows)?.as_bytes()),
         None => Ok(()),
     }
+}
+
+/// Writes vectors as they lie in memory, little-endian and row-major, and how many there are.
+fn write_dump(folder: &Path, embeddings: &[f32], queries: &[f32], dim: usize) -> Outcome {
+    std::fs::create_dir_all(folder).map_err(|error| named(folder, &error))?;
+    let bytes = |vectors: &[f32]| vectors.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
+    write(&folder.join("embeddings.f32"), &bytes(embeddings))?;
+    write(&folder.join("queries.f32"), &bytes(queries))?;
+    let shape = serde_json::json!({ "rows": embeddings.len() / dim, "queries": queries.len() / dim, "dim": dim });
+    write(&folder.join("dump.json"), serde_json::to_string_pretty(&shape)?.as_bytes())
 }
 
 fn named(path: &Path, error: &dyn std::fmt::Display) -> String {

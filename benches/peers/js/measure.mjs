@@ -19,6 +19,8 @@ const EF_SEARCH = [
 const RECALL = 0.95;
 /** For each k, the recall at which its sweep ends. */
 const SWEEPS = [{ k: 10, until: 0.99 }, { k: 100, until: RECALL }];
+/** A sweep that `stops` also ends when so many settings together found less than this share more: what is lost then is lost to its codes. */
+const STALLED = { settings: 3, gain: 0.001 };
 const ROUNDS = 5;
 const LOADS = 5;
 /** `truth_filter.u32` is of the rows whose number leaves this rest modulo 100. */
@@ -97,13 +99,18 @@ function settingsOf(library, k) {
   return library.settings ?? (library.hasEf ? EF_SEARCH.filter((ef) => ef >= k) : [null]);
 }
 
-function swept(library, engine, set, { k, until, best, search }, host) {
+function stalled(points) {
+  const before = points.at(-1 - STALLED.settings);
+  return before !== undefined && points.at(-1).recall < before.recall + STALLED.gain;
+}
+
+function swept(library, engine, set, { k, until, stops, best, search }, host) {
   const points = [];
   for (const ef of settingsOf(library, k)) {
     engine.setEf(ef);
     const recall = recallAtK(search, set, best, k);
     points.push({ k, ef, recall, ...timed(search, set, k, host) });
-    if (recall >= until) break;
+    if (recall >= until || (stops === true && stalled(points))) break;
   }
   return points;
 }

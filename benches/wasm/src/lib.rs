@@ -50,7 +50,7 @@ impl Library {
     /// # Errors
     /// If an id is not a number.
     pub fn search(&mut self, query: &[f32], k: usize, probes: usize) -> Result<Vec<u32>, JsError> {
-        let hits = self.shard.search(query, k, self.params(probes), &mut self.scratch, None);
+        let hits = self.shard.search(query, k, Some(self.params(probes)), &mut self.scratch, None);
         self.ids(&hits)
     }
 
@@ -64,7 +64,7 @@ impl Library {
         let (low, high) = (u64::from(group), u64::from(group));
         let passing = columns.rows_where(COLUMN, Predicate::Between { low, high })?;
         let filter = |node| passing.contains(node);
-        let hits = self.shard.search(query, k, self.params(probes), &mut self.scratch, Some(&filter));
+        let hits = self.shard.search(query, k, Some(self.params(probes)), &mut self.scratch, Some(&filter));
         self.ids(&hits)
     }
 
@@ -73,8 +73,8 @@ impl Library {
         self.shard.memory()
     }
 
-    fn params(&self, probes: usize) -> Option<SearchParams> {
-        Some(SearchParams { probes, ..self.shard.search_params() })
+    fn params(&self, probes: usize) -> SearchParams {
+        SearchParams { probes, ..self.shard.search_params() }
     }
 
     fn ids(&self, hits: &[Hit]) -> Result<Vec<u32>, JsError> {
