@@ -15,6 +15,7 @@ impl SplitMix64 {
 }
 
 /// The numbers below `count` in an order that `seed` decides (Fisher and Yates).
+#[cfg(feature = "build")]
 pub(crate) fn shuffled(count: usize, seed: u64) -> Vec<u32> {
     let mut random = SplitMix64(seed);
     let mut numbers: Vec<u32> = (0..count as u32).collect();

@@ -48,6 +48,10 @@ pub struct NibbleQuery {
     /// The components in their own order.
     plain: Vec<i16>,
     /// By pair of blocks, nibble, half of the pair and word; zeros where there is no component.
+    #[cfg_attr(
+        not(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128"))),
+        expect(dead_code, reason = "the scalar form reads the components in their own order")
+    )]
     lanes: Vec<i16>,
 }
 

@@ -192,10 +192,10 @@ impl fmt::Display for SearchReport {
     }
 }
 
-/// Queries that a search is measured with.
+/// See [`sample`].
 const QUERIES: usize = 200;
 
-/// At most [`QUERIES`] rows, evenly spread.
+/// At most 200 of the rows, evenly spread: queries that a search is measured with.
 pub fn sample(rows: &[f32], dim: usize) -> Vec<f32> {
     let step = (rows.len() / dim).div_ceil(QUERIES).max(1);
     rows.chunks_exact(dim).step_by(step).flatten().copied().collect()

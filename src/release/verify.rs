@@ -84,6 +84,7 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
 ///
 /// # Errors
 /// The first thing that is wrong.
+#[expect(clippy::missing_panics_doc, reason = "every part that a release needs has been read before it is joined")]
 pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
     let head = Head::parse(&read_limited(&dir.join(HEAD_FILE), HEAD_LIMIT as u64)?)?;
     let manifest = Manifest::parse(&read_object(dir, ObjectKind::Manifest, &head.manifest)?)?;

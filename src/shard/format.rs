@@ -12,7 +12,7 @@
 //! |     16 |    4 | `cells`          | `1..=`[`MAX_CELLS`]                                                   |
 //! |     20 |    1 | `fine_bits`      | 0, 2 or 4: bits per component beyond the coarse four                  |
 //! |     21 |    1 | `metric`         | 0: inner product                                                      |
-//! |     22 |    1 | `step_exponent`  | `i8` in [`EXPONENTS`](crate::index::EXPONENTS)                        |
+//! |     22 |    1 | `step_exponent`  | `i8` in [`EXPONENTS`]                                                 |
 //! |     23 |    1 | `id_kind`        | 0: text, 1: decimal numbers                                           |
 //! |     24 |    2 | `m`              | `0..=`[`MAX_M`]; 0: no graph                                          |
 //! |     26 |    2 | `upper_layers`   | `0..=`[`MAX_LAYERS`]                                                  |

@@ -17,6 +17,7 @@ fn good() -> ReleaseContent {
         query_tower: tower(Digest::of(b"towers")),
         shards: vec![shard(1, 20), shard(2, 5)],
         cards: Some(cards(ids)),
+        ..ReleaseContent::default()
     }
 }
 
