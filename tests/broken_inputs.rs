@@ -286,7 +286,7 @@ fn a_release_made_by_other_towers() {
         name: "mixed".to_owned(),
         query_tower: fs::read(shop.object(b"NSQT")).unwrap(),
         shards: vec![fs::read(other.object(b"NSSH")).unwrap()],
-        cards: None,
+        ..ReleaseContent::default()
     };
     let before = shop.kept();
     let error = ReleaseWriter::new(shop.path("work/release")).write(&content).unwrap_err();
