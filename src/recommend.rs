@@ -106,11 +106,18 @@ impl Recommender {
         let length = self.tower().schema().history.length;
         let mut absent: Vec<Absent> = Vec::new();
         let mut distinct = HashSet::new();
-        for id in request.history.iter().rev().filter(|id| distinct.insert(*id)).take(length) {
-            if let Err(part) = self.release.find(id)
-                && !absent.contains(&part)
-            {
-                absent.push(part);
+        let mut known = 0;
+        for id in request.history.iter().rev().filter(|id| distinct.insert(*id)) {
+            match self.release.find(id) {
+                // Unknown items take no place in the query tower's history.
+                Ok(None) => continue,
+                Ok(Some(_)) => {}
+                Err(part) if absent.contains(&part) => {}
+                Err(part) => absent.push(part),
+            }
+            known += 1;
+            if known == length {
+                break;
             }
         }
         if absent.is_empty() {

@@ -73,7 +73,7 @@ export interface ReleaseStatus {
 export interface Status {
   release: ReleaseStatus;
   downloaded: Readonly<Downloaded>;
-  /** What failed last, a sync or the storage; the release above serves on. */
+  /** What failed last, a sync, a row or the storage; the release above serves on. */
   lastError?: NearshelfError;
 }
 
@@ -123,6 +123,8 @@ export class Recommender {
   #events: HistoryEvent[];
   #context: Context;
   #lastError: NearshelfError | undefined;
+  /** What failed when the last row was brought together. */
+  #rowError: NearshelfError | undefined;
   /** Ends with the last write that was asked for, and never rejects. */
   #writes: Promise<void> = Promise.resolve();
   #closed = false;
@@ -166,11 +168,16 @@ export class Recommender {
     const json = JSON.stringify(request);
     try {
       await this.#sync.bring(() => this.#engine.absent(json));
+      if (this.#lastError === this.#rowError) this.#lastError = undefined;
+      this.#rowError = undefined;
     } catch (cause) {
       this.#open();
       const error = engineError(cause);
       if (error.code.startsWith("request/")) throw error;
-      this.#lastError = error;
+      this.#lastError = this.#rowError = error;
+      // What an item of the history needs may be gone for good; the clusters of a row without history are not.
+      const withoutHistory = JSON.stringify({ ...request, history: [] });
+      await this.#sync.bring(() => this.#engine.absent(withoutHistory)).catch(() => undefined);
     }
     this.#open();
     const answer = this.#ask<Recommendation>(() => this.#engine.recommend(json));

@@ -7,7 +7,7 @@ import { engineError, NearshelfError } from "./errors.js";
 const HEAD_LIMIT = 2048;
 
 /** The codes of a copy that may be damaged on the way, unlike those of a lost connection. */
-const DAMAGED = /^(?:sync|shard|release|towers)\/|^download\/too-large$/;
+const DAMAGED = /^(?:sync\/(?!unexpected$)|(?:shard|release|towers|directory)\/)|^download\/too-large$/;
 
 /** One object that the engine asks for. */
 interface Fetch {
@@ -118,7 +118,10 @@ export class ReleaseSync {
       const failed: unknown[] = [];
       const work = async () => {
         for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-          await this.#shared(next).catch((cause: unknown) => failed.push(cause));
+          await this.#shared(next).catch((cause: unknown) => {
+            // A newer release came in between; what that lacks is asked for in the next round.
+            if (engineError(cause).code !== "sync/unexpected") failed.push(cause);
+          });
         }
       };
       await Promise.all(Array.from({ length: Math.min(CONNECTIONS, queue.length) }, work));

@@ -339,7 +339,7 @@ impl Default for TrainConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IndexConfig {
-    /// Bits per component of a vector: 4, 6 or 8. Up: recall and bytes. Left out: the fewest that are measured to find 99 % of
+    /// Bits per component of a vector: 4, 6 or 8. Up: recall and bytes. Left out: the fewest that are measured to be able to find 99 % of
     /// what exact search finds, in recall@100.
     pub bits: Option<usize>,
     /// How the catalogue is cut; left out: into one shard up to 50,000 items, into clusters beyond.

@@ -172,7 +172,7 @@ impl QueryCode {
 }
 
 /// Checks that `vectors` is a matrix of finite numbers with `dim` columns.
-pub(super) fn check_vectors(vectors: &[f32], dim: usize) -> Result<(), IndexError> {
+pub(crate) fn check_vectors(vectors: &[f32], dim: usize) -> Result<(), IndexError> {
     IndexError::check("dim", dim, 1, MAX_DIM)?;
     if !vectors.len().is_multiple_of(dim) {
         return Err(IndexError::Shape { found: vectors.len(), dim });

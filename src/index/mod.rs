@@ -50,6 +50,8 @@ mod random;
 #[cfg(feature = "build")]
 pub use build::{BuildParams, Built, build};
 pub use cells::{Filter, Index, IndexView, Scratch, SearchParams};
+#[cfg(feature = "build")]
+pub(crate) use codes::check_vectors;
 pub use codes::{Codes, CodesView, QueryCode};
 pub use error::IndexError;
 pub(crate) use graph::check_list;

@@ -103,7 +103,8 @@ struct Choice {
     cell: u32,
 }
 
-const NOWHERE: Choice = Choice { score: f32::NEG_INFINITY, cell: u32::MAX };
+/// What stands where no score is a number, as for vectors whose squares overflow: some cell.
+const NOWHERE: Choice = Choice { score: f32::NEG_INFINITY, cell: 0 };
 
 /// For each vector, the `count` nearest cells, the nearest first, ties by cell.
 fn choices(vectors: &[f32], dim: usize, centroids: &[f32], count: usize) -> Vec<Choice> {
@@ -149,19 +150,21 @@ fn balance(vectors: &[f32], dim: usize, centroids: &[f32], params: &PartitionPar
     let mut assigned = vec![0; count];
     let place = |state: &mut State, row: u32| {
         let near = choices_of(row).iter().map(|choice| choice.cell).find(|&cell| state.has_room(cell));
-        let cell = near.unwrap_or_else(|| state.nearest_with_room(row_of(vectors, dim, row), centroids));
+        let cell = near.or_else(|| state.nearest_with_room(row_of(vectors, dim, row), centroids))?;
         state.sizes[cell as usize] += 1;
-        cell
+        Some(cell)
     };
     for &row in &rows {
-        assigned[row as usize] = place(&mut state, row);
+        // All cells together have room for more than all vectors.
+        assigned[row as usize] = place(&mut state, row).unwrap_or(0);
     }
     for cell in 0..cells {
         state.closed[cell] = state.sizes[cell] < floor;
     }
     for &row in &rows {
         if state.closed[assigned[row as usize] as usize] {
-            assigned[row as usize] = place(&mut state, row);
+            // Where the cells that stay are full, a small one keeps what it has.
+            assigned[row as usize] = place(&mut state, row).unwrap_or(assigned[row as usize]);
         }
     }
     assigned
@@ -179,14 +182,13 @@ impl State {
         !self.closed[cell as usize] && self.sizes[cell as usize] < self.cap
     }
 
-    fn nearest_with_room(&self, vector: &[f32], centroids: &[f32]) -> u32 {
+    fn nearest_with_room(&self, vector: &[f32], centroids: &[f32]) -> Option<u32> {
         let open = (0..self.sizes.len() as u32).filter(|&cell| self.has_room(cell));
         let score = |cell: u32| {
             let centroid = row_of(centroids, vector.len(), cell);
             dot_f32(vector, centroid) - dot_f32(centroid, centroid) / 2.0
         };
-        let nearest = open.max_by(|&a, &b| score(a).total_cmp(&score(b)).then(b.cmp(&a)));
-        nearest.expect("all cells together have room for more than all vectors")
+        open.max_by(|&a, &b| score(a).total_cmp(&score(b)).then(b.cmp(&a)))
     }
 }
 
@@ -283,7 +285,7 @@ mod tests {
 
     #[test]
     fn few_and_equal_vectors_are_no_exception() {
-        for (count, cells) in [(0, 4), (1, 4), (2, 4), (100, 4)] {
+        for (count, cells) in [(0, 4), (1, 4), (2, 4), (100, 4), (1499, 3)] {
             let Partition { centroids, cells } = partition(&vec![1.0; count * 3], &[], 3, &params(cells, 1));
             assert_eq!(cells.len(), count);
             assert!(cells.iter().all(|&cell| (cell as usize) < centroids.len() / 3));

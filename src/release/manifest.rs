@@ -183,6 +183,8 @@ impl Manifest {
             Some(routing) => {
                 check_text("layout", &self.layout, LAYOUT_CLUSTERS)?;
                 check_range("probes", routing.probes.into(), 1, self.shards.len() as u64)?;
+                // Without it, what is known of a history would depend on what was fetched before.
+                check_range("directory buckets of clusters", self.directory.len() as u64, 1, MAX_BUCKETS.into())?;
             }
         }
         // Of no buckets, or of a power of two, there is an exact logarithm.
@@ -252,7 +254,7 @@ impl Manifest {
         self.shards[at].object.check(ObjectKind::Shard, &bytes)?;
         let shard = Shard::open(bytes)?;
         self.check_shard(at, &shard)?;
-        Ok(shard.verify_values()?)
+        Ok(shard.verify_values(self.shards[at].object.digest)?)
     }
 
     /// Opens the routing, and checks that it is the one that is named here and names every shard once.
@@ -262,7 +264,7 @@ impl Manifest {
     pub fn open_routing(&self, bytes: Vec<u8>) -> Result<Shard<Verified>, ReleaseError> {
         let Some(routing) = &self.routing else { return Err(field("routing", "none".to_owned(), "one")) };
         routing.object.check(ObjectKind::Routing, &bytes)?;
-        let shard = Shard::open(bytes)?.verify_values()?;
+        let shard = Shard::open(bytes)?.verify_values(routing.object.digest)?;
         self.check_routing(&shard)?;
         Ok(shard)
     }
@@ -273,8 +275,9 @@ impl Manifest {
         shard.check_towers(self.towers)?;
         ShardError::check("dim", shard.dim() as u64, dim, dim)?;
         ShardError::check("count", shard.len() as u64, clusters, clusters)?;
-        // Ids are distinct: if all of so many are below their number, each place is named once.
-        match shard.ids().find(|id| id.parse::<u64>().map_or(true, |place| place >= clusters)) {
+        // Ids are distinct: if so many are numbers below their number, each written in one way, each place is named once.
+        let names_place = |id: &String| id.parse().is_ok_and(|place: u64| place < clusters && place.to_string() == *id);
+        match shard.ids().find(|id| !names_place(id)) {
             Some(id) => Err(field("id of a cluster", id, &format!("the place of one of {clusters} shards"))),
             None => Ok(()),
         }

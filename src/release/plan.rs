@@ -10,8 +10,8 @@ use crate::data::Layout;
 use crate::index::{BuildParams, FineBits, Recall, Truth, build, choose_search};
 use crate::shard::{ClusterParams, Clusters, ShardContent};
 
-/// What a search of a release should find of the best hundred by exact search. Where several codes reach it the fewest bytes
-/// decide, where none does the recall.
+/// What codes should be able to find of the best hundred by exact search. Where several can the fewest bytes decide, where none
+/// can the recall.
 pub const GOAL: f64 = 0.99;
 
 /// What a visit of clusters must find of what a visit of all would, in recall@100: each further one is fetched.
@@ -33,6 +33,8 @@ pub struct PlanOption {
     pub first_files: usize,
     /// Their bytes.
     pub first_bytes: usize,
+    /// Recall of a search of everything: what the codes can.
+    pub codes: Recall,
     /// Recall of its default search.
     pub recall: Recall,
     /// Microseconds of it, for the best 100.
@@ -81,14 +83,18 @@ impl Planner<'_> {
         let can_be = |option: &PlanOption| {
             option.layout == layout && fine_bits.is_none_or(|fine_bits| fine_bits == option.fine_bits)
         };
-        let reaches = |option: &PlanOption| option.recall.at_100 >= GOAL;
+        let reaches = |option: &PlanOption| option.codes.at_100 >= GOAL;
         let better = |a: &PlanOption, b: &PlanOption| match (reaches(a), reaches(b)) {
             (true, true) => b.first_bytes.cmp(&a.first_bytes),
-            _ => a.recall.at_100.total_cmp(&b.recall.at_100),
+            _ => a.codes.at_100.total_cmp(&b.codes.at_100),
         };
-        let fits = options.iter().enumerate().filter(|(_, option)| can_be(option));
-        // A catalogue of fewer items than two clusters has no option in clusters.
-        let chosen = fits.max_by(|(_, a), (_, b)| better(a, b)).map_or(0, |(at, _)| at);
+        let best = |fits: &dyn Fn(&PlanOption) -> bool| {
+            let fitting = options.iter().enumerate().filter(|(_, option)| fits(option));
+            fitting.max_by(|(_, a), (_, b)| better(a, b)).map(|(at, _)| at)
+        };
+        // A catalogue of fewer items than two clusters has no option in clusters: codes are chosen as for one shard.
+        let alone = |option: &PlanOption| option.layout == Layout::Single;
+        let chosen = best(&can_be).or_else(|| best(&alone)).unwrap_or(0);
         Ok(Plan { options, chosen, sample: ids.len() })
     }
 
@@ -113,6 +119,7 @@ impl Planner<'_> {
             bytes_per_item: bytes as f64 / count.max(1) as f64,
             first_files: 1,
             first_bytes: bytes,
+            codes: report.codes,
             recall,
             micros: point.map_or(0.0, |point| point.micros_at_100),
             curve: vec![(bytes, recall.at_100)],
@@ -137,6 +144,7 @@ impl Planner<'_> {
             bytes_per_item: report.bytes as f64 / report.items.max(1) as f64,
             first_files: 1 + probes as usize,
             first_bytes: first(point.map_or(0, |point| point.bytes)),
+            codes: report.codes,
             recall: point.map_or(report.codes, |point| point.recall),
             micros: point.map_or(0.0, |point| point.micros),
             curve: report.points.iter().map(|point| (first(point.bytes), point.recall.at_100)).collect(),
@@ -155,7 +163,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "options, measured with {} items; > is the choice: recall@100 of {GOAL} in the fewest bytes",
+            "options, measured with {} items; > is the choice: codes for recall@100 of {GOAL} in the fewest bytes",
             self.sample
         )?;
         let titles = ["bytes/item", "first files", "first bytes", "recall@10", "recall@100", "us, k=100"];

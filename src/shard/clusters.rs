@@ -11,7 +11,7 @@ use super::{Shard, ShardContent, ShardError, Verified};
 use crate::Digest;
 use crate::index::{
     BuildParams, Built, FineBits, Hit, Index, IndexError, PartitionParams, Recall, Scratch, SearchParams, Truth, build,
-    partition,
+    check_vectors, partition,
 };
 
 /// How a catalogue is cut.
@@ -71,6 +71,13 @@ impl Clusters {
         towers: Digest,
         params: &ClusterParams,
     ) -> Result<Self, CutError> {
+        check_vectors(vectors, dim)?;
+        check_vectors(queries, dim)?;
+        if vectors.len() != ids.len() * dim {
+            return Err(
+                ShardError::Content { what: "embeddings", found: vectors.len() / dim, expected: ids.len() }.into()
+            );
+        }
         let cells = ids.len().div_ceil(params.items.max(1)).max(1);
         let cut = PartitionParams { cells, largest: LARGEST, smallest: SMALLEST, seed: params.seed };
         let parts = partition(vectors, queries, dim, &cut);
@@ -228,7 +235,7 @@ pub struct ClusterReport {
     pub routing_bytes: usize,
     /// Bytes of the directory.
     pub directory_bytes: usize,
-    /// A visit of all clusters.
+    /// A visit of all clusters that the routing finds.
     pub codes: Recall,
     /// Searches of some.
     pub points: Vec<ClusterPoint>,

@@ -111,16 +111,16 @@ impl Shard<Unverified> {
             expected.copy_from_slice(stored);
             return Err(ShardError::Digest { found, expected: Digest::from_bytes(expected) });
         }
-        self.verify_values()
+        self.verify_values(found)
     }
 
     /// Checks every value but not the digest at the end: for bytes whose digest as a whole has just been compared with a
     /// trusted one, so that they are not digested twice.
-    pub(crate) fn verify_values(self) -> Result<Shard<Verified>, ShardError> {
+    pub(crate) fn verify_values(self, digest: Digest) -> Result<Shard<Verified>, ShardError> {
         let scales = self.check_scales()?;
         let cell_ends = self.check_cells()?;
         let lists = self.check_graph()?;
-        let seed = self.bytes.last_chunk::<8>().map_or(0, |last| u64::from_le_bytes(*last));
+        let seed = digest.as_bytes().first_chunk::<8>().map_or(0, |first| u64::from_le_bytes(*first));
         let ids = IdTable::build(self.header.id_kind, self.section(Section::Ids), self.header.count, seed)?;
         let state = Verified { scales, cell_ends, steps: Steps::new(self.header.step_exponent), lists, ids };
         Ok(Shard { bytes: self.bytes, header: self.header, state })

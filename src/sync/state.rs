@@ -210,8 +210,15 @@ impl Assembly {
     fn add_to_serving(&mut self, digest: Digest, object: &Object) {
         let Some(serving) = &mut self.serving else { return };
         match (serving.manifest().part_of(digest), object) {
-            (Some(Part::Shard(at)), Object::Shard(shard)) => serving.add_shard(at, Arc::clone(shard)),
-            (Some(Part::Directory(at)), Object::Directory(bucket)) => serving.add_bucket(at, Arc::clone(bucket)),
+            // It was checked as a part of the next release, if that names it too, which may say other things of it.
+            (Some(Part::Shard(at)), Object::Shard(shard)) if serving.manifest().check_shard(at, shard).is_ok() => {
+                serving.add_shard(at, Arc::clone(shard));
+            }
+            (Some(Part::Directory(at)), Object::Directory(bucket))
+                if serving.manifest().check_bucket(at, bucket).is_ok() =>
+            {
+                serving.add_bucket(at, Arc::clone(bucket));
+            }
             _ => {}
         }
     }
