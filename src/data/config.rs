@@ -344,7 +344,7 @@ pub struct IndexConfig {
     pub bits: Option<usize>,
     /// How the catalogue is cut; left out: into one shard up to 50,000 items, into clusters beyond.
     pub layout: Option<Layout>,
-    /// Cells that a single shard is cut into; left out: about three times the square root of the items.
+    /// Cells that a single shard is cut into; left out: about twice the square root of the items.
     pub cells: Option<usize>,
     /// Items of a cluster, on average. Up: fewer files, and more bytes for a first query.
     pub cluster_items: usize,

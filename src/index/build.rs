@@ -25,9 +25,9 @@ pub struct BuildParams {
 }
 
 impl BuildParams {
-    /// What fits most catalogues: 8 bits per component, and cells of about as many rows as there are cells, three times over.
+    /// What fits most catalogues: 8 bits per component, and twice the square root of the rows as cells.
     pub fn for_rows(rows: usize) -> Self {
-        let cells = if rows < SCANNED { 1 } else { (3.0 * (rows as f64).sqrt()) as usize };
+        let cells = if rows < SCANNED { 1 } else { (2.0 * (rows as f64).sqrt()) as usize };
         let graph = (cells >= GRAPH_CELLS).then(GraphParams::default);
         Self { cells, fine_bits: FineBits::Four, graph, seed: 1 }
     }

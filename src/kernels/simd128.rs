@@ -40,37 +40,41 @@ pub(super) fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
     }
 }
 
-/// The sums of `R` rows of nibbles, not yet added across lanes.
-fn nibble_sums<const R: usize>(query: &NibbleQuery, rows: [&[u8]; R]) -> [v128; R] {
+/// Adds the products of one block of nibbles to `sum`. Inlined even where the build is for size: the registers are the point.
+#[inline(always)]
+fn add_block(sum: v128, query: [v128; 4], block: &[u8; 16]) -> v128 {
     let mask = i16x8_splat(0x0f);
-    let (lanes, _) = query.lanes.as_chunks::<8>();
-    let rows = rows.map(|row| row.as_chunks::<16>().0);
-    let mut sums = [i32x4_splat(0); R];
-    for block in 0..rows[0].len() {
-        // A pair of blocks has the lanes of both behind each other, for each nibble.
-        let first = block / 2 * 8 + block % 2;
-        let lanes = [&lanes[first], &lanes[first + 2], &lanes[first + 4], &lanes[first + 6]];
-        // SAFETY: each is an array of 16 readable bytes; the loads need no alignment.
-        let query = lanes.map(|lanes| unsafe { v128_load(lanes.as_ptr().cast()) });
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            // SAFETY: the indexed element is an array of 16 readable bytes; the load needs no alignment.
-            let codes = unsafe { v128_load(row[block].as_ptr().cast()) };
-            let components = [
-                v128_and(codes, mask),
-                v128_and(u16x8_shr(codes, 4), mask),
-                v128_and(u16x8_shr(codes, 8), mask),
-                u16x8_shr(codes, 12),
-            ];
-            for (query, components) in query.into_iter().zip(components) {
-                *sum = i32x4_add(*sum, i32x4_dot_i16x8(query, components));
-            }
-        }
-    }
-    sums
+    // SAFETY: `block` is an array of 16 readable bytes; the load needs no alignment.
+    let codes = unsafe { v128_load(block.as_ptr().cast()) };
+    let [q0, q1, q2, q3] = query;
+    let first =
+        i32x4_add(i32x4_dot_i16x8(q0, v128_and(codes, mask)), i32x4_dot_i16x8(q1, v128_and(u16x8_shr(codes, 4), mask)));
+    let second =
+        i32x4_add(i32x4_dot_i16x8(q2, v128_and(u16x8_shr(codes, 8), mask)), i32x4_dot_i16x8(q3, u16x8_shr(codes, 12)));
+    i32x4_add(sum, i32x4_add(first, second))
+}
+
+/// The query's lanes for a block: a pair of blocks has the lanes of both behind each other, for each nibble.
+#[inline(always)]
+fn lanes_of(query: &[[i16; 8]], block: usize) -> [v128; 4] {
+    let first = block / 2 * 8 + block % 2;
+    // SAFETY: each is an array of 16 readable bytes; the loads need no alignment.
+    let load = |at: usize| unsafe { v128_load(query[at].as_ptr().cast()) };
+    [load(first), load(first + 2), load(first + 4), load(first + 6)]
 }
 
 fn four_nibble_dots(query: &NibbleQuery, rows: [&[u8]; 4]) -> [i32; 4] {
-    let [a, b, c, d] = nibble_sums(query, rows);
+    let (lanes, _) = query.lanes.as_chunks::<8>();
+    let [row_a, row_b, row_c, row_d] = rows.map(|row| row.as_chunks::<16>().0);
+    let zero = i32x4_splat(0);
+    let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
+    for (block, (((in_a, in_b), in_c), in_d)) in row_a.iter().zip(row_b).zip(row_c).zip(row_d).enumerate() {
+        let query = lanes_of(lanes, block);
+        a = add_block(a, query, in_a);
+        b = add_block(b, query, in_b);
+        c = add_block(c, query, in_c);
+        d = add_block(d, query, in_d);
+    }
     let low = i32x4_add(i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<2, 6, 3, 7>(a, b));
     let high = i32x4_add(i32x4_shuffle::<0, 4, 1, 5>(c, d), i32x4_shuffle::<2, 6, 3, 7>(c, d));
     let sums = i32x4_add(i32x4_shuffle::<0, 1, 4, 5>(low, high), i32x4_shuffle::<2, 3, 6, 7>(low, high));
@@ -81,7 +85,9 @@ fn four_nibble_dots(query: &NibbleQuery, rows: [&[u8]; 4]) -> [i32; 4] {
 }
 
 fn one_nibble_dot(query: &NibbleQuery, row: &[u8]) -> i32 {
-    let [sum] = nibble_sums(query, [row]);
+    let (lanes, _) = query.lanes.as_chunks::<8>();
+    let blocks = row.as_chunks::<16>().0.iter().enumerate();
+    let sum = blocks.fold(i32x4_splat(0), |sum, (block, codes)| add_block(sum, lanes_of(lanes, block), codes));
     i32x4_extract_lane::<0>(sum)
         .wrapping_add(i32x4_extract_lane::<1>(sum))
         .wrapping_add(i32x4_extract_lane::<2>(sum))
