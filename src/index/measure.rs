@@ -251,6 +251,25 @@ mod tests {
     }
 
     #[test]
+    fn cells_for_queries_that_share_a_direction_need_few_probes() {
+        for seed in [1, 2, 3] {
+            let (mut embeddings, mut queries) = mixture(seed, 3000, 60, 32);
+            // The last number is a popularity that has nothing to do with the rest, and every query asks for it.
+            let mut random = super::super::testing::Random::new(seed);
+            embeddings.chunks_exact_mut(32).for_each(|row| row[31] = random.component());
+            queries.chunks_exact_mut(32).for_each(|query| query[31] = 2.0);
+            let truth = Truth::of(&embeddings, &queries, 32).unwrap();
+            let params_of = BuildParams { cells: 60, fine_bits: FineBits::Four, graph: None, seed };
+            let found = |for_queries: &[f32]| {
+                let built = build(&embeddings, for_queries, 32, &params_of).unwrap();
+                against_codes(&built, &truth, params(10)).1
+            };
+            let (plain, turned) = (found(&[]), found(&queries));
+            assert!(turned >= plain + 0.1, "seed {seed}: {turned} in the metric of the queries, {plain} without");
+        }
+    }
+
+    #[test]
     fn a_filter_that_keeps_one_in_a_hundred_costs_no_recall() {
         for seed in [1, 2, 3] {
             let (embeddings, queries) = mixture(seed, 6000, 40, 32);

@@ -34,10 +34,57 @@ pub(super) fn gather_i16_i8(query: &[i16], codes: &[i8], rows: &[u32], out: &mut
     }
 }
 
+/// Adds the products of 16 components to `sum`.
+#[inline(always)]
+fn add_sixteen(sum: v128, [q_low, q_high]: [v128; 2], codes: &[i8; 16]) -> v128 {
+    // SAFETY: `codes` is an array of 16 readable bytes; the load needs no alignment.
+    let codes = unsafe { v128_load(codes.as_ptr().cast()) };
+    let low = i32x4_dot_i16x8(q_low, i16x8_extend_low_i8x16(codes));
+    let high = i32x4_dot_i16x8(q_high, i16x8_extend_high_i8x16(codes));
+    i32x4_add(sum, i32x4_add(low, high))
+}
+
+/// Rows are taken by four, so that each part of the query is read once for them and their lanes are added together.
 pub(super) fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
-    for (row, out) in out.iter_mut().enumerate() {
-        *out = dot_i16_i8(query, &codes[row * query.len()..][..query.len()]);
+    let row = |row: usize| &codes[row * query.len()..][..query.len()];
+    let (sixteens, tail) = query.as_chunks::<16>();
+    let first_of_tail = query.len() - tail.len();
+    let (fours, rest) = out.as_chunks_mut::<4>();
+    let first_of_rest = fours.len() * 4;
+    for (block, out) in fours.iter_mut().enumerate() {
+        let rows = [0, 1, 2, 3].map(|at| row(block * 4 + at));
+        let [row_a, row_b, row_c, row_d] = rows.map(|row| row.as_chunks::<16>().0);
+        let zero = i32x4_splat(0);
+        let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
+        for (at, q) in sixteens.iter().enumerate() {
+            let (low, high) = q.split_at(8);
+            // SAFETY: each half is eight readable i16; the loads need no alignment.
+            let q = unsafe { [v128_load(low.as_ptr().cast()), v128_load(high.as_ptr().cast())] };
+            a = add_sixteen(a, q, &row_a[at]);
+            b = add_sixteen(b, q, &row_b[at]);
+            c = add_sixteen(c, q, &row_c[at]);
+            d = add_sixteen(d, q, &row_d[at]);
+        }
+        *out = across([a, b, c, d]);
+        for (out, row) in out.iter_mut().zip(rows) {
+            *out = out.wrapping_add(scalar::dot_i16_i8(tail, &row[first_of_tail..]));
+        }
     }
+    for (r, out) in rest.iter_mut().enumerate() {
+        *out = dot_i16_i8(query, row(first_of_rest + r));
+    }
+}
+
+/// The sum of the lanes of each of four registers.
+#[inline(always)]
+fn across([a, b, c, d]: [v128; 4]) -> [i32; 4] {
+    let low = i32x4_add(i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<2, 6, 3, 7>(a, b));
+    let high = i32x4_add(i32x4_shuffle::<0, 4, 1, 5>(c, d), i32x4_shuffle::<2, 6, 3, 7>(c, d));
+    let sums = i32x4_add(i32x4_shuffle::<0, 1, 4, 5>(low, high), i32x4_shuffle::<2, 3, 6, 7>(low, high));
+    let mut out = [0; 4];
+    // SAFETY: `out` is an array of 16 writable bytes; the store needs no alignment.
+    unsafe { v128_store(out.as_mut_ptr().cast(), sums) };
+    out
 }
 
 /// Adds the products of one block of nibbles to `sum`. Inlined even where the build is for size: the registers are the point.
@@ -75,13 +122,7 @@ fn four_nibble_dots(query: &NibbleQuery, rows: [&[u8]; 4]) -> [i32; 4] {
         c = add_block(c, query, in_c);
         d = add_block(d, query, in_d);
     }
-    let low = i32x4_add(i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<2, 6, 3, 7>(a, b));
-    let high = i32x4_add(i32x4_shuffle::<0, 4, 1, 5>(c, d), i32x4_shuffle::<2, 6, 3, 7>(c, d));
-    let sums = i32x4_add(i32x4_shuffle::<0, 1, 4, 5>(low, high), i32x4_shuffle::<2, 3, 6, 7>(low, high));
-    let mut out = [0; 4];
-    // SAFETY: `out` is an array of 16 writable bytes; the store needs no alignment.
-    unsafe { v128_store(out.as_mut_ptr().cast(), sums) };
-    out
+    across([a, b, c, d])
 }
 
 fn one_nibble_dot(query: &NibbleQuery, row: &[u8]) -> i32 {

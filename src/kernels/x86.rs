@@ -68,10 +68,34 @@ mod avx2 {
         }
     }
 
+    /// Rows are taken by four, so that each part of the query is read once for them and their lanes are added together.
     #[target_feature(enable = "avx2")]
     pub(super) fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
-        for (row, out) in out.iter_mut().enumerate() {
-            *out = dot_i16_i8(query, &codes[row * query.len()..][..query.len()]);
+        let row = |row: usize| &codes[row * query.len()..][..query.len()];
+        let (sixteens, tail) = query.as_chunks::<16>();
+        let first_of_tail = query.len() - tail.len();
+        let (fours, rest) = out.as_chunks_mut::<4>();
+        let first_of_rest = fours.len() * 4;
+        for (block, out) in fours.iter_mut().enumerate() {
+            let rows = [0, 1, 2, 3].map(|at| row(block * 4 + at));
+            let chunks = rows.map(|row| row.as_chunks::<16>().0);
+            let mut sums = [_mm256_setzero_si256(); 4];
+            for (at, q) in sixteens.iter().enumerate() {
+                // SAFETY: `q` is an array of 32 readable bytes; the load needs no alignment.
+                let q = unsafe { _mm256_loadu_si256(q.as_ptr().cast()) };
+                for (sum, chunks) in sums.iter_mut().zip(chunks) {
+                    // SAFETY: the indexed element is an array of 16 readable bytes; the load needs no alignment.
+                    let c = _mm256_cvtepi8_epi16(unsafe { _mm_loadu_si128(chunks[at].as_ptr().cast()) });
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(q, c));
+                }
+            }
+            *out = across(sums);
+            for (out, row) in out.iter_mut().zip(rows) {
+                *out = out.wrapping_add(scalar::dot_i16_i8(tail, &row[first_of_tail..]));
+            }
+        }
+        for (r, out) in rest.iter_mut().enumerate() {
+            *out = dot_i16_i8(query, row(first_of_rest + r));
         }
     }
 
@@ -116,7 +140,12 @@ mod avx2 {
 
     #[target_feature(enable = "avx2")]
     fn four_nibble_dots(query: &NibbleQuery, rows: [&[u8]; 4]) -> [i32; 4] {
-        let [a, b, c, d] = nibble_sums(query, rows);
+        across(nibble_sums(query, rows))
+    }
+
+    /// The sum of the lanes of each of four registers.
+    #[target_feature(enable = "avx2")]
+    fn across([a, b, c, d]: [__m256i; 4]) -> [i32; 4] {
         let sums = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
         let sums = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
         let mut out = [0; 4];

@@ -80,21 +80,7 @@ impl Planner<'_> {
                 options.push(self.clusters(&vectors, &ids, &truth, bits)?);
             }
         }
-        let can_be = |option: &PlanOption| {
-            option.layout == layout && fine_bits.is_none_or(|fine_bits| fine_bits == option.fine_bits)
-        };
-        let reaches = |option: &PlanOption| option.codes.at_100 >= GOAL;
-        let better = |a: &PlanOption, b: &PlanOption| match (reaches(a), reaches(b)) {
-            (true, true) => b.first_bytes.cmp(&a.first_bytes),
-            _ => a.codes.at_100.total_cmp(&b.codes.at_100),
-        };
-        let best = |fits: &dyn Fn(&PlanOption) -> bool| {
-            let fitting = options.iter().enumerate().filter(|(_, option)| fits(option));
-            fitting.max_by(|(_, a), (_, b)| better(a, b)).map(|(at, _)| at)
-        };
-        // A catalogue of fewer items than two clusters has no option in clusters: codes are chosen as for one shard.
-        let alone = |option: &PlanOption| option.layout == Layout::Single;
-        let chosen = best(&can_be).or_else(|| best(&alone)).unwrap_or(0);
+        let chosen = choose(&options, layout, fine_bits);
         Ok(Plan { options, chosen, sample: ids.len() })
     }
 
@@ -150,6 +136,22 @@ impl Planner<'_> {
             curve: report.points.iter().map(|point| (first(point.bytes), point.recall.at_100)).collect(),
         })
     }
+}
+
+/// The place of the option to publish: of the codes of `layout`, or of one shard where a catalogue is too small to be cut.
+fn choose(options: &[PlanOption], layout: Layout, fine_bits: Option<FineBits>) -> usize {
+    let reaches = |option: &PlanOption| option.codes.at_100 >= GOAL;
+    let better = |a: &PlanOption, b: &PlanOption| match (reaches(a), reaches(b)) {
+        (true, true) => b.first_bytes.cmp(&a.first_bytes),
+        _ => a.codes.at_100.total_cmp(&b.codes.at_100),
+    };
+    let best = |layout| {
+        let fits =
+            |option: &PlanOption| option.layout == layout && fine_bits.is_none_or(|bits| bits == option.fine_bits);
+        let fitting = options.iter().enumerate().filter(|(_, option)| fits(option));
+        fitting.max_by(|(_, a), (_, b)| better(a, b)).map(|(at, _)| at)
+    };
+    best(layout).or_else(|| best(Layout::Single)).unwrap_or(0)
 }
 
 impl PlanOption {
@@ -241,5 +243,59 @@ impl Plan {
             .draw()?;
         root.present()?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn option(layout: Layout, fine_bits: FineBits, recall: f64, first_bytes: usize) -> PlanOption {
+        let recall = Recall { at_10: recall, at_100: recall };
+        PlanOption {
+            layout,
+            fine_bits,
+            bytes_per_item: 50.0,
+            first_files: 1,
+            first_bytes,
+            codes: recall,
+            // A default search that stops early says nothing of the codes.
+            recall: Recall::default(),
+            micros: 1.0,
+            curve: vec![(first_bytes, recall.at_100)],
+        }
+    }
+
+    #[test]
+    fn the_fewest_bytes_that_reach_the_goal_are_chosen_or_else_the_best_recall() {
+        use FineBits::{Four, None as NoFine, Two};
+        use Layout::{Clusters, Single};
+        let options = [
+            option(Single, NoFine, 0.94, 700),
+            option(Clusters, NoFine, 0.95, 12),
+            option(Single, Two, GOAL, 1000),
+            option(Clusters, Two, 0.98, 37),
+            option(Single, Four, 0.999, 1300),
+            option(Clusters, Four, 0.985, 48),
+        ];
+        assert_eq!(choose(&options, Single, None), 2);
+        assert_eq!(choose(&options, Single, Some(NoFine)), 0);
+        assert_eq!(choose(&options, Clusters, None), 5, "none reaches the goal");
+        // A catalogue of fewer items than two clusters.
+        let small: Vec<PlanOption> = options.iter().filter(|option| option.layout == Single).cloned().collect();
+        assert_eq!(choose(&small, Clusters, None), 1);
+        assert_eq!(choose(&small, Clusters, Some(Four)), 2);
+    }
+
+    #[test]
+    fn the_plan_marks_its_choice_in_table_and_picture() {
+        let options =
+            vec![option(Layout::Single, FineBits::Two, 0.97, 1000), option(Layout::Clusters, FineBits::Four, 0.99, 48)];
+        let plan = Plan { options, chosen: 1, sample: 5 };
+        let marked: Vec<String> =
+            plan.to_string().lines().filter(|line| line.starts_with('>')).map(str::to_owned).collect();
+        assert!(matches!(&marked[..], [line] if line.contains("clusters, 8 bits")), "{plan}");
+        let svg = plan.to_svg().unwrap();
+        assert!(svg.contains("clusters, 8 bits, chosen") && svg.contains("single, 6 bits"), "{svg}");
     }
 }

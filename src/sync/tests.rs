@@ -310,7 +310,8 @@ fn a_request_is_answered_from_the_clusters_that_it_visits_as_from_all() {
         assert_eq!(sync.status().serving.unwrap().shards, files.manifest.shards.len());
         let mut fetched = 0;
         for id in ids.iter().step_by(37) {
-            let history = vec!["unknown".to_owned(), id.clone()];
+            // The test's tower reads one item: an unknown one must not take its place.
+            let history = vec![id.clone(), "unknown".to_owned()];
             let request = Request { limit: 5, history, ..Request::default() };
             let mut rounds = 0;
             loop {
@@ -359,4 +360,60 @@ fn what_a_cluster_release_names_must_be_what_it_is() {
         }
     }
     assert!(served(&sync).is_some());
+}
+
+#[cfg(feature = "build")]
+#[test]
+fn a_shard_that_the_next_release_describes_otherwise_does_not_join_the_one_that_serves() {
+    let (right, _) = clusters(5);
+    // The release that serves says of a shard, which nobody has fetched yet, that it holds one candidate fewer.
+    let mut wrong = right.clone();
+    wrong.manifest.shards[0].count -= 1;
+    wrong.manifest.items -= 1;
+    let mut sync = serving(&wrong);
+    let mut next = right.clone();
+    next.version = 2;
+    let missing = sync.set_head(&next.head()).unwrap();
+    sync.accept(missing[0].digest, next.get(missing[0].digest)).unwrap();
+    // Tower and routing are held from before, so the next release serves at once, with the shard as it describes it.
+    assert_eq!(sync.ready().unwrap().digest(), Digest::of(&next.manifest_bytes()));
+
+    // Had it to wait for a tower, the shard would be checked for it, and must not be given to the other.
+    let mut sync = serving(&wrong);
+    next.manifest.query_tower = ObjectRef::of(b"a tower that cannot be fetched");
+    let missing = sync.set_head(&next.head()).unwrap();
+    sync.accept(missing[0].digest, next.get(missing[0].digest)).unwrap();
+    let object = right.manifest.shards[0].object.digest;
+    sync.accept(object, right.get(object)).unwrap();
+    let serving = sync.ready().unwrap();
+    assert_eq!(serving.version(), 1);
+    assert!(serving.shards()[0].is_none(), "the serving release would read slots that the shard does not have");
+}
+
+#[cfg(feature = "build")]
+#[test]
+fn clusters_need_a_directory_and_a_routing_that_names_each_shard_once() {
+    use crate::release::Routing;
+    use crate::shard::testing::content;
+
+    let (files, _) = clusters(6);
+    let mut without = files.manifest.clone();
+    without.directory.clear();
+    assert_eq!(without.to_bytes().unwrap_err().code(), "release/field");
+
+    let count = files.manifest.shards.len();
+    let routing = |id: &dyn Fn(usize) -> String| {
+        let mut content = content(1, count, 8, 0);
+        content.ids = (0..count).map(id).collect();
+        let bytes = content.write().unwrap();
+        let mut manifest = files.manifest.clone();
+        manifest.routing = Some(Routing { object: ObjectRef::of(&bytes), probes: 1 });
+        manifest.open_routing(bytes).map(|_| ())
+    };
+    assert!(routing(&|place| place.to_string()).is_ok());
+    let spellings: [&dyn Fn(usize) -> String; 3] =
+        [&|place| "0".repeat(place + 1), &|place| format!("+{place}"), &|place| (place + 1).to_string()];
+    for spelling in spellings {
+        assert_eq!(routing(spelling).unwrap_err().code(), "release/field");
+    }
 }

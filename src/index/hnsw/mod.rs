@@ -25,6 +25,7 @@ use self::layers::{Layer, List};
 use super::graph::MAX_LAYERS;
 use super::points::Points;
 use super::prune::{Selection, connect};
+use super::random::SplitMix64;
 use super::{Graph, GraphParams, IndexError, Key, NodeId};
 
 /// A batch has one node for so many that are in. On 30,000 vectors of 64 dimensions at `ef_search` 128, batches of a quarter
@@ -64,20 +65,12 @@ pub(super) fn link(vectors: &[f32], dim: usize, params: &GraphParams) -> Result<
 /// A row lies on layer `l` if its hash is below `2^64 / m^l`: the paper's `floor(-ln(unif(0..1)) * mL)` with
 /// `mL = 1 / ln(m)`, without a logarithm that may differ between machines.
 fn order(count: usize, params: &GraphParams) -> (Vec<u32>, Vec<u32>) {
-    let mut rows: Vec<(u64, u32)> = (0..count as u32).map(|row| (hash(params.seed, row), row)).collect();
+    let mut rows: Vec<(u64, u32)> = (0..count as u32).map(|row| (SplitMix64::nth(params.seed, row), row)).collect();
     rows.par_sort_unstable();
     let thresholds = std::iter::successors(Some(u64::MAX), |above| Some(above / params.m as u64)).skip(1);
     let sizes = thresholds.map(|threshold| rows.partition_point(|&(hash, _)| hash < threshold) as u32);
     let sizes = sizes.take(MAX_LAYERS).take_while(|&size| size > 0).collect();
     (rows.into_iter().map(|(_, row)| row).collect(), sizes)
-}
-
-/// Output `row` of `SplitMix64` (Steele, Lea and Flood, 2014): no two rows share one.
-fn hash(seed: u64, row: u32) -> u64 {
-    let z = seed.wrapping_add((u64::from(row) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// Nodes to insert at a time, behind node 0. All of a batch are on the same layers.
