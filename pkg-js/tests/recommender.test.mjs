@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fakeProducts, writeFakeRelease } from "./fake-engine/release.mjs";
+import { sha256 } from "./fake-engine/sha256.js";
 import { folderFetch, freshPackage, RELEASE, temporaryFolder } from "./helpers.mjs";
 
 async function shop(t, options = {}) {
@@ -65,6 +66,58 @@ test("a row follows the history, leaves out what it is told, and is full", async
   assert.deepEqual(recommender.history(), []);
   assert.deepEqual(ids(await recommender.recommendedForYou()), ids(first));
   assert.equal(asked.length, requests, "a row must not go to the network");
+});
+
+/** Has the engine ask for these objects, round after round until each was accepted, as of a release in clusters. */
+function inClusters({ nearshelf, folder }, rounds) {
+  const objects = rounds.map((round) => round.map((name) => {
+    const bytes = new TextEncoder().encode(name);
+    const digest = sha256(bytes);
+    writeFileSync(join(folder, "objects", digest), bytes);
+    return { path: `objects/${digest}`, digest, size: bytes.length, kind: "shard" };
+  }));
+  const accepted = new Set();
+  const { accept } = nearshelf.Engine.prototype;
+  nearshelf.Engine.prototype.accept = function (digest, bytes) {
+    const missing = accept.call(this, digest, bytes);
+    accepted.add(digest);
+    return missing;
+  };
+  const asked = [];
+  nearshelf.Engine.prototype.absent = (request) => {
+    asked.push(JSON.parse(request));
+    const open = (round) => round.filter(({ digest }) => !accepted.has(digest));
+    return JSON.stringify(open(objects.find((round) => open(round).length > 0) ?? []));
+  };
+  return { objects: objects.flat(), asked };
+}
+
+test("clusters are fetched round by round before the row, once for rows at the same time, and not again", async (t) => {
+  const made = await shop(t);
+  const { objects } = inClusters(made, [["bucket"], ["cluster 1", "cluster 2", "cluster 3"]]);
+  const recommender = await made.create();
+  const before = made.asked.length;
+  await Promise.all([recommender.recommendedForYou(), recommender.recommendedForYou()]);
+  const paths = made.asked.slice(before).map(({ path }) => path);
+  assert.equal(paths[0], objects[0].path, "where the history is comes first");
+  assert.deepEqual(paths.slice(1).sort(), objects.slice(1).map(({ path }) => path).sort());
+  await recommender.recommendedForYou();
+  assert.equal(made.asked.length, before + objects.length);
+});
+
+test("a cluster that cannot be had costs no row, and the reason goes when it comes", async (t) => {
+  const made = await shop(t);
+  const { objects: [gone], asked } = inClusters(made, [["cluster"]]);
+  const recommender = await made.create();
+  const kept = readFileSync(join(made.folder, gone.path));
+  rmSync(join(made.folder, gone.path));
+  recommender.track("view", "100000");
+  assert.equal((await recommender.recommendedForYou()).items.length, 12);
+  assert.equal(recommender.status().lastError.code, "download/http-status");
+  assert.deepEqual(asked.at(-1).history, [], "what a row without history needs is brought all the same");
+  writeFileSync(join(made.folder, gone.path), kept);
+  await recommender.recommendedForYou();
+  assert.equal(recommender.status().lastError, undefined);
 });
 
 test("the engine is told the shopper's wall clock, and the context of the row before that of the recommender", async (t) => {
