@@ -189,3 +189,36 @@ fn exponent_for(step: f32) -> i8 {
     let (low, high) = (*EXPONENTS.start(), *EXPONENTS.end());
     (low..=high).find(|&exponent| Steps::new(exponent).step(255) >= step).unwrap_or(high)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::NodeId;
+    use super::super::testing::mixture;
+    use super::*;
+
+    #[test]
+    fn errors_lie_across_the_vector_and_its_centroid() {
+        for (seed, fine_bits) in [(1, FineBits::None), (2, FineBits::Two), (3, FineBits::Four)] {
+            let (vectors, centroids) = mixture(seed, 500, 1, 24);
+            let centroids = Codes::encode(&centroids, 24).unwrap();
+            let order: Vec<u32> = (0..500).collect();
+            let codes = Encoder { dim: 24, fine_bits, centroids: &centroids }.encode(&vectors, &order, &[0; 500]);
+            let mut centroid = vec![0.0; 24];
+            centroids.view().vector_into(NodeId(0), &mut centroid);
+            let (mut whole, mut along) = (0.0, [0.0; 2]);
+            for (row, vector) in (0..).zip(vectors.chunks_exact(24)) {
+                let mut error = centroid.clone();
+                codes.view().add_residual(NodeId(row), &mut [0; 24], &mut error);
+                error.iter_mut().zip(vector).for_each(|(error, x)| *error = x - *error);
+                whole += dot_f32(&error, &error);
+                for (along, direction) in along.iter_mut().zip([vector, &centroid]) {
+                    *along += dot_f32(&error, direction).powi(2) / dot_f32(direction, direction);
+                }
+            }
+            // An error that knows no direction has one part in 24 along each.
+            for along in along {
+                assert!(along * 24.0 < whole / 4.0, "seed {seed}, {fine_bits:?}: {along} of {whole}");
+            }
+        }
+    }
+}

@@ -273,6 +273,18 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_that_stays_too_small_is_dissolved_where_others_have_room() {
+        let mut vectors = [[1.0, 0.0], [0.0, 1.0]].repeat(50).concat();
+        vectors.extend([5.0, 4.0]);
+        let centroids = [1.0, 0.0, 0.0, 1.0, 5.0, 4.0];
+        let sizes_with =
+            |largest| sizes(&balance(&vectors, 2, &centroids, &PartitionParams { largest, ..params(3, 1) }), 3);
+        assert_eq!(sizes_with(2.0), [51, 50, 0]);
+        // Up to 34 vectors each: 33 of the 101 have to stay in the third.
+        assert_eq!(sizes_with(1.0), [34, 34, 33]);
+    }
+
+    #[test]
     fn the_number_of_threads_changes_nothing() {
         let (vectors, _) = mixture(7, 3000, 1, 16);
         let run = |threads| {
