@@ -20,6 +20,8 @@ pub mod data;
 pub mod digest;
 #[cfg(feature = "origin")]
 pub mod evaluate;
+#[cfg(feature = "origin")]
+pub mod factors;
 pub mod features;
 pub mod index;
 pub mod kernels;

@@ -293,12 +293,31 @@ pub struct TrainConfig {
     pub basket_power: f32,
     /// Which items of a basket are targets.
     pub targets_of_basket: Targets,
+    /// Items' own vectors start from a factorisation of the training events; without it, at random.
+    pub warm_start: Option<WarmStartConfig>,
     /// Adagrad's rate for embedding tables.
     pub table_rate: RateConfig,
     /// Adagrad's rate for dense weights.
     pub dense_rate: RateConfig,
     /// Steps between checkpoints.
     pub checkpoint_every: usize,
+}
+
+/// Where items' own vectors start: a matrix factorisation for implicit feedback knows in seconds what goes with what, from all
+/// events at once; training then adds names, prices, moments and the order of events. For shops with few events per item.
+///
+/// The first three knobs are those of the factorisation; `nearshelf tune` chooses them for the baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WarmStartConfig {
+    /// Confidence of one unit of interest, above 0. Up: what shoppers did counts more against what they did not do.
+    pub alpha: f32,
+    /// Pull towards zero, above 0. Up: smoother, more popular.
+    pub regularization: f32,
+    /// The pull of a row is `regularization * pairs^exponent`, 0 to 1.
+    pub frequency_exponent: f32,
+    /// Rate of items' own vectors as a share of `table_rate`, above 0 to 1. Up: training forgets where it started, and overfits.
+    pub rate: f32,
 }
 
 /// A learning rate over a training: a linear rise, then a linear fall.
@@ -328,6 +347,7 @@ impl Default for TrainConfig {
             half_life_days: 60.0,
             basket_power: 0.5,
             targets_of_basket: Targets::All,
+            warm_start: None,
             table_rate: RateConfig { peak: 0.1, warm_up: 0.1, last: 0.05 },
             dense_rate: RateConfig { peak: 0.03, warm_up: 0.1, last: 0.05 },
             checkpoint_every: 200,

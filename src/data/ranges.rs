@@ -61,6 +61,12 @@ fn train(train: &TrainConfig) -> Check {
     share("train.context_dropout", train.context_dropout)?;
     number("train.half_life_days", train.half_life_days, |days| days >= 0.0, "0 or more")?;
     share("train.basket_power", train.basket_power)?;
+    if let Some(warm) = &train.warm_start {
+        number("train.warm_start.alpha", warm.alpha, |found| found > 0.0, "above 0")?;
+        number("train.warm_start.regularization", warm.regularization, |found| found > 0.0, "above 0")?;
+        share("train.warm_start.frequency_exponent", warm.frequency_exponent)?;
+        number("train.warm_start.rate", warm.rate, |found| found > 0.0 && found <= 1.0, "above 0, at most 1")?;
+    }
     rate(["train.table_rate.peak", "train.table_rate.warm_up", "train.table_rate.last"], &train.table_rate)?;
     rate(["train.dense_rate.peak", "train.dense_rate.warm_up", "train.dense_rate.last"], &train.dense_rate)
 }
@@ -101,6 +107,10 @@ mod tests {
             ("[train]\ntemperature = 0", "train.temperature"),
             ("[index]\nbits = 5", "index.bits"),
             ("[index]\nprobes = 0", "index.probes"),
+            (
+                "[train.warm_start]\nalpha = 1\nregularization = 0\nfrequency_exponent = 0.5\nrate = 0.1",
+                "train.warm_start.regularization",
+            ),
         ];
         for (more, expected) in broken {
             let error = read(more).unwrap_err();

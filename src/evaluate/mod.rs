@@ -8,28 +8,21 @@
 //! they do not depend on the number of threads.
 
 mod baselines;
-mod interactions;
 mod protocol;
 mod report;
-#[cfg(test)]
-mod testing;
 mod tune;
 mod two_tower;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
-pub use baselines::{
-    Als, AlsParams, BaselineParams, ItemKnn, ItemKnnParams, OwnCounts, POPULARITY_WINDOW_MS, Popularity, Weighting,
-    baselines,
-};
-pub use interactions::Interactions;
+pub use baselines::{BaselineParams, ItemKnn, ItemKnnParams, OwnCounts, POPULARITY_WINDOW_MS, Popularity, baselines};
 pub use protocol::{Case, Mode, TimeSplit};
 pub use report::{Report, Row};
 pub use tune::{Trial, VALIDATION_WINDOW_MS, tune, tune_baselines, validation_split};
 pub use two_tower::TwoTower;
 
 use crate::data::Dataset;
+use crate::factors::progress;
 use crate::metrics::{RecallNorm, coverage, gini, heldout_recall_at_k, ndcg_at_k};
 
 /// Length of the lists of R@20, NDCG@20, coverage and Gini.
@@ -227,17 +220,10 @@ fn top(scores: &[f32], candidates: &[u32], k: usize, buffer: &mut Vec<u32>) -> V
     buffer.clone()
 }
 
-/// A bar on the error output; nothing where that is no terminal.
-fn progress(what: &str, len: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}");
-    let bar = ProgressBar::new(len as u64).with_message(what.to_owned());
-    style.map_or_else(|_| bar.clone(), |style| bar.clone().with_style(style))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::testing::dataset;
     use super::*;
+    use crate::factors::testing::dataset;
 
     struct Fixed(Vec<f32>);
 

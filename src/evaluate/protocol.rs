@@ -9,8 +9,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::interactions::Interactions;
 use crate::data::Dataset;
+use crate::factors::Interactions;
 
 /// Whether items that the user has in the history count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -116,7 +116,7 @@ impl TimeSplit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::testing::dataset;
+    use crate::factors::testing::dataset;
 
     const TEST: i64 = 100;
 

@@ -3,11 +3,9 @@
 //! The last four weeks before the split play the test: models are fitted to what came before them and judged on them.
 //! What is best there is fitted again to all of the training events.
 
-use super::{
-    Als, AlsParams, BaselineParams, EvaluateError, Interactions, ItemKnn, ItemKnnParams, Mode, Report, Scorer,
-    Weighting, evaluate,
-};
+use super::{BaselineParams, EvaluateError, ItemKnn, ItemKnnParams, Mode, Report, Scorer, evaluate};
 use crate::data::Dataset;
+use crate::factors::{Als, AlsParams, Interactions, Weighting};
 
 /// Milliseconds of the validation window: four weeks.
 pub const VALIDATION_WINDOW_MS: i64 = 28 * 24 * 3600 * 1000;
@@ -113,7 +111,7 @@ fn als_grid() -> Vec<AlsParams> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::testing::dataset;
+    use crate::factors::testing::dataset;
 
     #[test]
     fn validation_never_sees_the_test() {

@@ -7,8 +7,8 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Weighting;
-use crate::evaluate::{Interactions, Scorer, progress};
+use crate::evaluate::Scorer;
+use crate::factors::{Interactions, Weighting, progress};
 
 /// Knobs of [`ItemKnn`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,7 +117,7 @@ impl Scorer for ItemKnn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::testing::planted;
+    use crate::factors::testing::planted;
 
     /// Scores by the formula of the module's documentation over dense matrices in f64.
     fn naive(history: &Interactions, params: &ItemKnnParams, user: usize) -> Vec<f64> {

@@ -1,22 +1,18 @@
 //! The methods that a recommender has to beat, each tuned to be a real opponent.
 
-mod als;
 mod item_knn;
 mod popularity;
-mod solve;
-mod weighting;
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use als::{Als, AlsParams};
 pub use item_knn::{ItemKnn, ItemKnnParams};
 pub use popularity::{OwnCounts, POPULARITY_WINDOW_MS, Popularity};
-pub use weighting::Weighting;
 
-use super::{EvaluateError, Interactions, Scorer};
+use super::{EvaluateError, Scorer};
 use crate::data::Dataset;
+use crate::factors::{Als, AlsParams, Interactions};
 
 /// Knobs of the baselines that have some.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +36,16 @@ impl BaselineParams {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(wrong(error.to_string())),
         }
+    }
+}
+
+impl Scorer for Als {
+    fn name(&self) -> &str {
+        "implicit ALS"
+    }
+
+    fn score(&self, user: u32, scores: &mut [f32]) {
+        Self::score(self, user, scores);
     }
 }
 

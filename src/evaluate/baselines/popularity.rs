@@ -1,7 +1,8 @@
 //! What everybody buys, and what this user buys.
 
 use crate::data::Dataset;
-use crate::evaluate::{Interactions, Scorer};
+use crate::evaluate::Scorer;
+use crate::factors::Interactions;
 
 /// Milliseconds of the window that popularity is counted over: the last 30 days before the split.
 pub const POPULARITY_WINDOW_MS: i64 = 30 * 24 * 3600 * 1000;
@@ -84,7 +85,7 @@ impl Scorer for OwnCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::testing::dataset;
+    use crate::factors::testing::dataset;
 
     #[test]
     fn counts_users_of_the_window_and_puts_own_items_first() {

@@ -1,9 +1,9 @@
 //! Training of both towers on one machine.
 //!
-//! One step: draw queries (`sampler`), run the candidate tower on the distinct items of the batch and the query tower
-//! on the pooled histories (`graph`, by burn), take the fused sampled softmax ([`head`]), send its gradients back
-//! through both towers and the pooling, and let Adagrad step (`optimizer`): dense weights wholly, tables only where
-//! the batch touched them.
+//! Tables start at random, that of items' own vectors also from a factorisation (`warm_start`). One step: draw queries
+//! (`sampler`), run the candidate tower on the distinct items of the batch and the query tower on the pooled histories
+//! (`graph`, by burn), take the fused sampled softmax ([`head`]), send its gradients back through both towers and the
+//! pooling, and let Adagrad step (`optimizer`): dense weights wholly, tables only where the batch touched them.
 //!
 //! The same seed and configuration give the same towers, bit for bit, on the same machine; a training that was
 //! interrupted goes on from its last checkpoint to the same end.
@@ -17,6 +17,7 @@ mod model;
 mod optimizer;
 mod prior;
 mod sampler;
+mod warm_start;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,6 +90,9 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
     let features = items.features(&dataset.items);
     let priors = config.model.prior.as_ref().map(|prior| prior::priors(dataset, prior, &config.train));
     let mut model = Model::new(&config.model, &query, &items, dataset.items.len(), priors, config.train.seed);
+    if let Some(warm) = &config.train.warm_start {
+        warm_start::warm_start(&mut model, dataset, warm, &config.train);
+    }
     let sampler = Sampler::new(dataset, &query, &config.train).ok_or_else(|| TowerError::Train {
         what: "training events",
         found: "none".to_owned(),
@@ -110,8 +114,10 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
     while done < config.train.steps && !stop.load(Ordering::Relaxed) {
         let queries = sampler.step(FREQUENCY_WARM_UP + done);
         frequency.observe(&queries);
+        let table = config.train.table_rate.rate(done, config.train.steps);
         let rates = Rates {
-            table: config.train.table_rate.rate(done, config.train.steps),
+            table,
+            ids: table * config.train.warm_start.map_or(1.0, |warm| warm.rate),
             dense: config.train.dense_rate.rate(done, config.train.steps),
         };
         let loss = stepper.step(&mut model, &queries, &frequency, done, rates);

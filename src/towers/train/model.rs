@@ -39,6 +39,8 @@ pub(crate) struct Model {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rates {
     pub(crate) table: f32,
+    /// The table of items' own vectors.
+    pub(crate) ids: f32,
     pub(crate) dense: f32,
 }
 
@@ -268,7 +270,7 @@ impl<'d> Stepper<'d> {
                 labels.add(*label, gradient, 1.0);
             }
         }
-        model.ids.step_rows(ids, rates.table);
+        model.ids.step_rows(ids, rates.ids);
         model.tokens.step_rows(tokens, rates.table);
         model.labels.step_rows(labels, rates.table);
         for (weights, gradient) in model.candidate.weights.iter_mut().zip(d_weights) {

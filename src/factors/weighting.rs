@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::Interactions;
+use super::Interactions;
 
 /// How a count becomes the strength `r` of a user's interest in an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub enum Weighting {
 
 impl Weighting {
     /// The weights of `history`, users by items.
-    pub(super) fn apply(self, history: &Interactions) -> Interactions {
+    pub(crate) fn apply(self, history: &Interactions) -> Interactions {
         match self {
             Self::Binary => history.map(|_, _, _| 1.0),
             Self::Log => history.map(|_, _, count| count.ln_1p()),

@@ -80,7 +80,7 @@ impl Interactions {
 
     /// The same places with other values: `weight(row, column, count)` for each.
     #[must_use]
-    pub(super) fn map(&self, weight: impl Fn(usize, u32, f32) -> f32) -> Self {
+    pub(crate) fn map(&self, weight: impl Fn(usize, u32, f32) -> f32) -> Self {
         let mut mapped = self.clone();
         for row in 0..self.rows() {
             for place in self.offsets[row]..self.offsets[row + 1] {

@@ -1,9 +1,9 @@
-//! Small data sets for the tests of this stage.
+//! Small data sets for the tests of this folder and of `evaluate`.
 
 use crate::data::{Dataset, Event, Item, User};
 
 /// A data set of `(user, item, time, event type)`, cut at `test_from_ms`, with the types `purchase` and `view`.
-pub(super) fn dataset(events: &[(u32, u32, i64, u16)], test_from_ms: i64) -> Dataset {
+pub(crate) fn dataset(events: &[(u32, u32, i64, u16)], test_from_ms: i64) -> Dataset {
     let users = events.iter().map(|event| event.0 + 1).max().unwrap_or(0);
     let items = events.iter().map(|event| event.1 + 1).max().unwrap_or(0);
     let mut events: Vec<Event> = events
@@ -39,7 +39,7 @@ pub(super) fn dataset(events: &[(u32, u32, i64, u16)], test_from_ms: i64) -> Dat
 }
 
 /// A training matrix with planted groups: users of group `g` take most items of group `g` and none of the others.
-pub(super) fn planted(groups: u32, users_per_group: u32, items_per_group: u32) -> Dataset {
+pub(crate) fn planted(groups: u32, users_per_group: u32, items_per_group: u32) -> Dataset {
     let mut events = Vec::new();
     for user in 0..groups * users_per_group {
         let group = user / users_per_group;

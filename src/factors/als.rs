@@ -11,8 +11,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::solve::Normal;
-use super::weighting::Weighting;
-use crate::evaluate::{Interactions, Scorer, progress};
+use super::{Interactions, Weighting, progress};
 
 /// Knobs of [`Als`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,6 +87,14 @@ impl Als {
         Self { factors: params.factors, users: draw(users), items: draw(items) }
     }
 
+    /// Writes the inner products of one user with all items.
+    pub fn score(&self, user: u32, scores: &mut [f32]) {
+        let user = &self.users[user as usize * self.factors..(user as usize + 1) * self.factors];
+        for (score, item) in scores.iter_mut().zip(self.items.chunks_exact(self.factors)) {
+            *score = dot(user, item);
+        }
+    }
+
     /// Users by factors.
     pub fn user_factors(&self) -> &[f32] {
         &self.users
@@ -141,19 +148,6 @@ fn gram(rows: &[f32], dim: usize) -> Normal {
     total
 }
 
-impl Scorer for Als {
-    fn name(&self) -> &str {
-        "implicit ALS"
-    }
-
-    fn score(&self, user: u32, scores: &mut [f32]) {
-        let user = &self.users[user as usize * self.factors..(user as usize + 1) * self.factors];
-        for (score, item) in scores.iter_mut().zip(self.items.chunks_exact(self.factors)) {
-            *score = dot(user, item);
-        }
-    }
-}
-
 /// Eight running sums in a fixed order, which the compiler can keep in vector registers.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0_f32; 8];
@@ -170,7 +164,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::testing::planted;
+    use crate::factors::testing::planted;
 
     /// What is minimised, by its definition, over all pairs in f64.
     fn objective(weights: &Interactions, model: &Als, params: &AlsParams) -> f64 {
