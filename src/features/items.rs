@@ -1,6 +1,6 @@
 //! The candidate tower's inputs: what an item is, as rows of tables and numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -89,11 +89,9 @@ impl ItemSchema {
         self.token_buckets as usize + 1
     }
 
-    /// Turns a catalogue into features. Item `i` gets id row `i + 1`.
-    pub fn features(&self, items: &[Item]) -> Vec<ItemFeatures> {
-        let ranks = price_ranks(items);
-        let rows = items.iter().zip(ranks).enumerate();
-        rows.map(|(index, (item, rank))| self.one(item, index as u32 + 1, rank)).collect()
+    /// Turns items into features. An item that the towers do not know gets the id row 0.
+    pub fn features(&self, items: &[Item], known: &KnownItems) -> Vec<ItemFeatures> {
+        items.iter().map(|item| self.one(item, known.row(&item.id), known.rank(item))).collect()
     }
 
     fn one(&self, item: &Item, id: u32, rank: f32) -> ItemFeatures {
@@ -127,25 +125,99 @@ fn tokens(title: &str) -> impl Iterator<Item = String> + '_ {
     title.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
-/// The rank of each item's price in its full category path, -1 cheapest to 1 dearest, 0 without a price or alone.
-fn price_ranks(items: &[Item]) -> Vec<f32> {
-    let mut groups: BTreeMap<String, Vec<(f64, usize)>> = BTreeMap::new();
-    for (index, item) in items.iter().enumerate() {
-        if let Some(log) = log_price(item) {
-            groups.entry(path(item, item.category.len())).or_default().push((log, index));
-        }
+/// The items that towers were trained on.
+///
+/// An item's price counts by its rank among those of its category. Ranks stay those of the training when the catalogue changes:
+/// one more item would else move the embeddings of all its neighbours.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownItems {
+    /// In the order of the id table, from row 1 on.
+    items: Vec<KnownItem>,
+    rows: HashMap<String, u32>,
+    ranks: Vec<f32>,
+    /// By category path, the logarithms of the prices, ascending.
+    prices: BTreeMap<String, Vec<f64>>,
+}
+
+/// What is kept of an item.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct KnownItem {
+    id: String,
+    category: String,
+    /// The bits of the `f64`: readers of JSON round decimals.
+    log_price: Option<u64>,
+}
+
+impl KnownItem {
+    fn of(item: &Item) -> Self {
+        let category = path(item, item.category.len());
+        Self { id: item.id.clone(), category, log_price: log_price(item).map(f64::to_bits) }
     }
-    let mut ranks = vec![0.0; items.len()];
-    for mut group in groups.into_values() {
-        group.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let last = (group.len() - 1).max(1) as f32;
-        if group.len() > 1 {
-            for (position, (_, index)) in group.iter().enumerate() {
-                ranks[*index] = 2.0 * position as f32 / last - 1.0;
+}
+
+impl KnownItems {
+    /// The items of a training.
+    pub fn of(items: &[Item]) -> Self {
+        Self::new(items.iter().map(KnownItem::of).collect())
+    }
+
+    /// Reads what [`KnownItems::to_json`] wrote.
+    ///
+    /// # Errors
+    /// If the bytes are not such JSON.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes).map(Self::new)
+    }
+
+    /// The items as JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.items).unwrap_or_default()
+    }
+
+    fn new(items: Vec<KnownItem>) -> Self {
+        let mut groups: BTreeMap<String, Vec<(f64, usize)>> = BTreeMap::new();
+        for (index, item) in items.iter().enumerate() {
+            if let Some(log) = item.log_price.map(f64::from_bits) {
+                groups.entry(item.category.clone()).or_default().push((log, index));
             }
         }
+        let mut ranks = vec![0.0; items.len()];
+        for group in groups.values_mut() {
+            group.sort_by(|a, b| a.0.total_cmp(&b.0));
+            for (position, (_, index)) in group.iter().enumerate() {
+                ranks[*index] = rank(position, group.len());
+            }
+        }
+        let prices = groups.into_iter().map(|(path, group)| (path, group.into_iter().map(|(log, _)| log).collect()));
+        let prices = prices.collect();
+        let rows = items.iter().map(|item| item.id.clone()).zip(1..).collect();
+        Self { items, rows, ranks, prices }
     }
-    ranks
+
+    /// The row of the id table; 0 for an unknown item.
+    pub fn row(&self, id: &str) -> u32 {
+        self.rows.get(id).copied().unwrap_or(0)
+    }
+
+    /// The rank of an item's price in its full category path, -1 cheapest to 1 dearest, 0 without a price or alone.
+    fn rank(&self, item: &Item) -> f32 {
+        let now = KnownItem::of(item);
+        if let Some(index) = self.rows.get(&item.id).map(|row| *row as usize - 1) {
+            // Among equal prices the rank is that of the place in the catalogue.
+            if self.items[index] == now {
+                return self.ranks[index];
+            }
+        }
+        let (Some(log), Some(prices)) = (now.log_price.map(f64::from_bits), self.prices.get(&now.category)) else {
+            return 0.0;
+        };
+        let cheaper = prices.partition_point(|price| *price < log);
+        rank(cheaper.min(prices.len() - 1), prices.len())
+    }
+}
+
+fn rank(position: usize, of: usize) -> f32 {
+    if of > 1 { 2.0 * position as f32 / (of - 1) as f32 - 1.0 } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -172,7 +244,7 @@ mod tests {
         ];
         let schema = ItemSchema::of(&items, 100, 2);
         assert_eq!((schema.label_rows(), schema.labels(), schema.token_rows()), (6, 3, 101));
-        let features = schema.features(&items);
+        let features = schema.features(&items, &KnownItems::of(&items));
         assert_eq!(features.iter().map(|f| f.id).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(features[0].labels, [1, 2, 4]);
         assert_eq!(features[1].labels, [1, 0, 3]);
@@ -184,8 +256,19 @@ mod tests {
     }
 
     #[test]
-    fn prices_rank_within_their_category() {
-        let items: Vec<Item> = [3.0, 1.0, 2.0].iter().map(|p| item("x", "t", &["a"], None, Some(*p))).collect();
-        assert_eq!(price_ranks(&items), [1.0, -1.0, 0.0]);
+    fn prices_rank_within_their_category_as_they_did_in_training() {
+        let of = |id: &str, price: f64| item(id, "t", &["a"], None, Some(price));
+        let trained =
+            [of("x", 3.0), of("y", 1.0), of("z", 2.0), of("w", 2.0), item("alone", "t", &["b"], None, Some(9.0))];
+        let known = KnownItems::from_json(&KnownItems::of(&trained).to_json()).unwrap();
+        let ranks = |items: &[Item]| items.iter().map(|item| known.rank(item)).collect::<Vec<_>>();
+        let third = 1.0 / 3.0;
+        assert_eq!(ranks(&trained[..2]), [1.0, -1.0]);
+        assert!((known.rank(&trained[2]) + third).abs() < 1e-6 && (known.rank(&trained[3]) - third).abs() < 1e-6);
+        assert_eq!(known.rank(&trained[4]), 0.0);
+        // What is new or has another price stands where it would have stood; the others stay.
+        assert_eq!(ranks(&[of("new", 0.5), of("new", 10.0), of("x", 0.5), of("y", 1.0)]), [-1.0, 1.0, -1.0, -1.0]);
+        assert_eq!(ranks(&[item("new", "t", &["c"], None, Some(1.0)), item("x", "t", &["a"], None, None)]), [0.0, 0.0]);
+        assert_eq!((known.row("y"), known.row("new")), (2, 0));
     }
 }

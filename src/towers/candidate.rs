@@ -10,9 +10,9 @@ use super::{Input, Program, QueryTower, Scratch, TowerError, lower};
 use crate::Digest;
 use crate::data::Item;
 use crate::features::FeatureSchema;
-use crate::features::items::{ItemFeatures, ItemSchema};
+use crate::features::items::{ItemFeatures, ItemSchema, KnownItems};
 
-/// What a run folder says about its two ONNX files.
+/// What a run folder says about its other files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TowerSchemas {
@@ -20,7 +20,7 @@ pub struct TowerSchemas {
     pub query: FeatureSchema,
     /// Inputs of the candidate tower.
     pub items: ItemSchema,
-    /// Digest of the trained items' ids, in order: embedding `i` of the id table is that of item `i`.
+    /// SHA-256 of `catalogue.json`.
     pub catalogue: Digest,
     /// SHA-256 of `query.onnx`.
     pub query_onnx: Digest,
@@ -31,16 +31,17 @@ pub struct TowerSchemas {
 }
 
 impl TowerSchemas {
-    /// Describes two ONNX files.
+    /// Describes the known items and two ONNX files.
     pub fn new(
         query: FeatureSchema,
         items: ItemSchema,
-        catalogue: Digest,
+        catalogue: &[u8],
         query_onnx: &[u8],
         candidate_onnx: &[u8],
     ) -> Self {
         let (query_onnx, candidate_onnx) = (Digest::of(query_onnx), Digest::of(candidate_onnx));
         let towers = Digest::of_parts([&query_onnx.as_bytes()[..], candidate_onnx.as_bytes()]);
+        let catalogue = Digest::of(catalogue);
         Self { query, items, catalogue, query_onnx, candidate_onnx, towers }
     }
 }
@@ -51,14 +52,13 @@ pub struct Towers {
     /// The query tower, as clients run it.
     pub query: QueryTower,
     items: ItemSchema,
-    catalogue: Digest,
+    known: KnownItems,
     candidate: Program,
 }
 
-/// The digest that names a catalogue: of its ids, in order.
-pub(crate) fn catalogue_digest(items: &[Item]) -> Digest {
-    Digest::of_parts(items.iter().flat_map(|item| [item.id.as_bytes(), b"\n"]))
-}
+/// The share of a catalogue's items that towers must know. A catalogue changes; one of which they know less is another one, or
+/// has changed so much that they should be trained again.
+const KNOWN: f64 = 0.5;
 
 impl Towers {
     /// Reads a run folder: checks the digests, and compiles both ONNX files.
@@ -67,20 +67,14 @@ impl Towers {
     /// [`TowerError::Io`], or [`TowerError::Onnx`] naming the file that does not belong to the run or has no lowering.
     pub fn read(run: &Path) -> Result<Self, TowerError> {
         let path = run.join(files::SCHEMAS);
-        let text = std::fs::read(&path).map_err(|source| TowerError::Io { path: path.clone(), source })?;
-        let schemas: TowerSchemas = serde_json::from_slice(&text).map_err(|error| TowerError::Onnx {
-            path: path.clone(),
-            place: format!("line {}", error.line()),
-            found: error.to_string(),
-            expected: "schemas of a training run".to_owned(),
-            remedy: "run `nearshelf train` again",
-        })?;
-        let compile = |name: &str, expected: Digest| {
+        let schemas: TowerSchemas = serde_json::from_slice(&read(&path)?)
+            .map_err(|error| not_json(&path, &error, "schemas of a training run"))?;
+        let checked = |name: &str, expected: Digest| {
             let path = run.join(name);
-            let bytes = std::fs::read(&path).map_err(|source| TowerError::Io { path: path.clone(), source })?;
+            let bytes = read(&path)?;
             let found = Digest::of(&bytes);
             if found == expected {
-                return lower::compile(&path);
+                return Ok((path, bytes));
             }
             Err(TowerError::Onnx {
                 path,
@@ -90,23 +84,27 @@ impl Towers {
                 remedy: "the file is not the one of this run: run `nearshelf train` again",
             })
         };
+        let compile = |name: &str, expected: Digest| lower::compile(&checked(name, expected)?.0);
+        let (path, bytes) = checked(files::CATALOGUE, schemas.catalogue)?;
+        let known =
+            KnownItems::from_json(&bytes).map_err(|error| not_json(&path, &error, "items of a training run"))?;
         let program = compile(files::QUERY, schemas.query_onnx)?;
         let candidate = compile(files::CANDIDATE, schemas.candidate_onnx)?;
         let query = QueryTower::new(schemas.query, program, schemas.towers)?;
-        Ok(Self { query, items: schemas.items, catalogue: schemas.catalogue, candidate })
+        Ok(Self { query, items: schemas.items, known, candidate })
     }
 
-    /// The candidate embeddings of a catalogue, `[items, dim]`, in the catalogue's order, which must be the one of the
-    /// training.
+    /// The candidate embeddings of a catalogue, `[items, dim]`, in the catalogue's order. Items that the towers do not know are
+    /// placed by their words, category, brand and price.
     ///
     /// # Errors
-    /// [`TowerError::Catalogue`] for another catalogue.
+    /// [`TowerError::Catalogue`] for a catalogue that has less than half of its items from the training.
     pub fn embed(&self, items: &[Item]) -> Result<Vec<f32>, TowerError> {
-        let found = catalogue_digest(items);
-        if found != self.catalogue {
-            return Err(TowerError::Catalogue { found, expected: self.catalogue });
+        let known = items.iter().filter(|item| self.known.row(&item.id) > 0).count();
+        if (known as f64) < KNOWN * items.len() as f64 {
+            return Err(TowerError::Catalogue { known, of: items.len() });
         }
-        let features = self.items.features(items);
+        let features = self.items.features(items, &self.known);
         let rows: Result<Vec<Vec<f32>>, TowerError> =
             features.par_iter().map_init(Scratch::default, |scratch, item| self.embed_one(item, scratch)).collect();
         Ok(rows?.concat())
@@ -125,5 +123,19 @@ impl Towers {
             Input::Float(&item.numbers),
         ];
         self.candidate.run(&inputs, scratch).map(<[f32]>::to_vec)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TowerError> {
+    std::fs::read(path).map_err(|source| TowerError::Io { path: path.to_owned(), source })
+}
+
+fn not_json(path: &Path, error: &serde_json::Error, expected: &str) -> TowerError {
+    TowerError::Onnx {
+        path: path.to_owned(),
+        place: format!("line {}", error.line()),
+        found: error.to_string(),
+        expected: expected.to_owned(),
+        remedy: "run `nearshelf train` again",
     }
 }

@@ -83,12 +83,14 @@ pub enum TowerError {
     },
     /// A catalogue that the towers were not trained on.
     #[cfg(feature = "origin")]
-    #[error("catalogue: its ids have the digest {found}, expected {expected}; train the towers on the prepared data")]
+    #[error(
+        "catalogue: {known} of {of} items were trained on, expected half of them at least; train the towers on the prepared data"
+    )]
     Catalogue {
-        /// Of the catalogue at hand.
-        found: Digest,
-        /// Of the one that was trained on.
-        expected: Digest,
+        /// Items that the towers know.
+        known: usize,
+        /// Items.
+        of: usize,
     },
     /// A file could not be read or written.
     #[cfg(feature = "origin")]

@@ -32,10 +32,10 @@ use sampler::{Sampler, StreamingFrequency};
 pub(crate) use sampler::{context, training_events};
 
 use super::TowerError;
-use super::candidate::{TowerSchemas, catalogue_digest};
+use super::candidate::TowerSchemas;
 use crate::Digest;
 use crate::data::{Config, Dataset};
-use crate::features::items::ItemSchema;
+use crate::features::items::{ItemSchema, KnownItems};
 use crate::features::{Categorical, FeatureSchema, HistorySchema};
 use crate::platform::files::write_atomically;
 
@@ -45,6 +45,8 @@ pub mod files {
     pub const QUERY: &str = "query.onnx";
     /// The candidate tower.
     pub const CANDIDATE: &str = "candidate.onnx";
+    /// The items that were trained on.
+    pub const CATALOGUE: &str = "catalogue.json";
     /// Schemas of both towers and their digest.
     pub const SCHEMAS: &str = "schemas.json";
     /// State to go on from.
@@ -87,7 +89,8 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
     let items = ItemSchema::of(&dataset.items, config.model.token_buckets, config.model.max_tokens);
     let query = query_schema(dataset, config);
     query.validate()?;
-    let features = items.features(&dataset.items);
+    let known = KnownItems::of(&dataset.items);
+    let features = items.features(&dataset.items, &known);
     let priors = config.model.prior.as_ref().map(|prior| prior::priors(dataset, prior, &config.train));
     let mut model = Model::new(&config.model, &query, &items, dataset.items.len(), priors, config.train.seed);
     if let Some(warm) = &config.train.warm_start {
@@ -131,8 +134,7 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
         }
     }
     checkpoint::save(&checkpoint, &model, done, &settings)?;
-    let catalogue = catalogue_digest(&dataset.items);
-    let towers = write_towers(run, &model, (query, items, catalogue), config)?;
+    let towers = write_towers(run, &model, (query, items, &known), config)?;
     let report = TrainReport {
         steps: done,
         of: config.train.steps,
@@ -198,15 +200,17 @@ fn write(run: &Path, name: &str, bytes: &[u8]) -> Result<(), TowerError> {
 fn write_towers(
     run: &Path,
     model: &Model,
-    (query, items, catalogue): (FeatureSchema, ItemSchema, Digest),
+    (query, items, known): (FeatureSchema, ItemSchema, &KnownItems),
     config: &Config,
 ) -> Result<Digest, TowerError> {
     let query_onnx = export::query_onnx(model, &query, &config.model);
     let candidate_onnx = export::candidate_onnx(model, &items, &config.model);
-    let schemas = TowerSchemas::new(query, items, catalogue, &query_onnx, &candidate_onnx);
+    let catalogue = known.to_json();
+    let schemas = TowerSchemas::new(query, items, &catalogue, &query_onnx, &candidate_onnx);
+    write(run, files::CATALOGUE, &catalogue)?;
     write(run, files::QUERY, &query_onnx)?;
     write(run, files::CANDIDATE, &candidate_onnx)?;
-    // Written last: it names the digests of the other two, so a half-written run is noticed.
+    // Written last: it names the digests of the others, so a half-written run is noticed.
     write(run, files::SCHEMAS, &serde_json::to_vec_pretty(&schemas).unwrap_or_default())?;
     Ok(schemas.towers)
 }
