@@ -112,8 +112,11 @@ impl Recommender {
                 // Unknown items take no place in the query tower's history.
                 Ok(None) => continue,
                 Ok(Some(_)) => {}
-                Err(part) if absent.contains(&part) => {}
-                Err(part) => absent.push(part),
+                Err(parts) => parts.into_iter().for_each(|part| {
+                    if !absent.contains(&part) {
+                        absent.push(part);
+                    }
+                }),
             }
             known += 1;
             if known == length {

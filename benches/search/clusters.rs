@@ -39,7 +39,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let recall = |point: &&ClusterPoint| if k == 10 { point.recall.at_10 } else { point.recall.at_100 };
     let reached = report.points.iter().find(|point| recall(point) >= wanted);
     let Some(point) = reached.or(report.points.last()) else { return Err("no search was measured".into()) };
-    let names = names(&cut, mixture.dim, towers, point.probes as u32)?;
+    let manifest = manifest(&cut, mixture.dim, towers, point.probes as u32, ObjectRef::of(b"query tower"));
+    let names = names(&manifest)?;
     let result = json!({
         "rows": rows, "shards": report.shards, "smallest": report.smallest, "largest": report.largest, "k": k,
         "recall": recall(&point), "probes": point.probes, "bytes": names + report.routing_bytes + point.bytes,
@@ -49,27 +50,33 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     Ok(fs::write(arguments.path("--json")?, format!("{result:#}\n"))?)
 }
 
-/// Bytes of head and manifest, as a release of these clusters has them.
-fn names(cut: &Clusters, dim: usize, towers: Digest, probes: u32) -> Outcome<usize> {
-    let shards = cut
-        .shards
-        .iter()
-        .map(|shard| ManifestShard { object: ObjectRef::of(shard.bytes()), count: shard.header().count });
-    let manifest = Manifest {
+/// The manifest that a release of these clusters has.
+pub(crate) fn manifest(cut: &Clusters, dim: usize, towers: Digest, probes: u32, query_tower: ObjectRef) -> Manifest {
+    let shards = cut.shards.iter().map(|shard| ManifestShard {
+        object: ObjectRef::of(shard.bytes()),
+        count: shard.header().count,
+        deltas: Vec::new(),
+    });
+    Manifest {
         format: FORMAT_VERSION,
         name: "bench".to_owned(),
         towers,
         dim,
         engine: ENGINE.to_owned(),
-        query_tower: ObjectRef::of(b"query tower"),
+        query_tower,
         layout: LAYOUT_CLUSTERS.to_owned(),
         shards: shards.collect(),
         routing: Some(Routing { object: ObjectRef::of(cut.routing.bytes()), probes }),
         directory: cut.directory.iter().map(|bucket| ObjectRef::of(bucket)).collect(),
+        recent: Vec::new(),
         cards: None,
         items: cut.shards.iter().map(|shard| shard.len() as u64).sum(),
         requires: Vec::new(),
-    };
+    }
+}
+
+/// Bytes of head and manifest.
+pub(crate) fn names(manifest: &Manifest) -> Outcome<usize> {
     let manifest = manifest.to_bytes()?;
     let head = Head { version: 1, manifest: ObjectRef::of(&manifest), signatures: Vec::new() };
     Ok(manifest.len() + head.to_bytes()?.len())

@@ -4,6 +4,7 @@
 //! bench-search set --out DIR --name NAME --rows N --queries N [--seed N | --embeddings FILE --query-file FILE --dim N]
 //! bench-search measure --set DIR --library nearshelf-6bit|nearshelf-8bit --json FILE [--threads N] [--build-only]
 //! bench-search clusters --rows N --items N --bits 4|6|8 --k 10|100 --recall-percent N --seed N --json FILE
+//! bench-search changes --rows N --items N --bits 4|6|8 --permille N --seed N --json FILE
 //! bench-search plot --out FILE RESULT...
 //! ```
 //!
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 use arguments::Arguments;
 
 mod arguments;
+mod changes;
 mod clock;
 mod clusters;
 mod library;
@@ -39,10 +41,12 @@ fn run() -> Outcome<()> {
         Some("set") => set::write(&arguments),
         Some("measure") => measure::run(&arguments),
         Some("clusters") => clusters::run(&arguments),
+        Some("changes") => changes::run(&arguments),
         Some("plot") => plot::run(&arguments),
-        other => {
-            Err(format!("{} is no command; there are set, measure, clusters and plot", other.unwrap_or("nothing"))
-                .into())
-        }
+        other => Err(format!(
+            "{} is no command; there are set, measure, clusters, changes and plot",
+            other.unwrap_or("nothing")
+        )
+        .into()),
     }
 }

@@ -10,7 +10,7 @@ use nearshelf::data::{Config, Dataset, prepare};
 use nearshelf::evaluate::{BaselineParams, Scorer, TwoTower, baselines, evaluate, tune_baselines};
 use nearshelf::index::{FineBits, Truth, build, choose_search};
 use nearshelf::platform::files::write_atomically;
-use nearshelf::release;
+use nearshelf::release::{self, Refreshed};
 use nearshelf::towers::candidate::Towers;
 use nearshelf::towers::train::train;
 
@@ -56,6 +56,9 @@ enum Command {
         /// Folder of the release
         #[arg(long, value_name = "DIR")]
         release: Option<PathBuf>,
+        /// Keep what did not change since the release that is there, so that clients fetch little
+        #[arg(long)]
+        update: bool,
     },
     /// Say what a file of a release is, and what it holds
     Inspect {
@@ -66,6 +69,9 @@ enum Command {
     Verify {
         /// Folder of the release
         release: PathBuf,
+        /// Also check that it has the same candidates as this one, such as a build anew, and finds the same
+        #[arg(long, value_name = "DIR")]
+        against: Option<PathBuf>,
     },
     /// Measure the index against exact search
     Bench {
@@ -129,26 +135,17 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
             println!("{text}");
             write(&place.baselines(), text.as_bytes())
         }
-        Command::Build { release } => {
-            let config = place.config()?;
-            let folder = release.clone().unwrap_or_else(|| place.work.join("release"));
-            let dataset = place.dataset(&config)?;
-            let queries = TwoTower::new(&dataset, Towers::read(&place.run())?)?.queries()?;
-            let towers = Towers::read(&place.run())?;
-            let report = release::build(&dataset.items, &towers, &queries, &config, &folder)?;
-            println!("{report}");
-            let Some(plan) = &report.plan else { return Ok(()) };
-            let picture = place.work.join("index.svg");
-            println!("recall against bytes: {}", picture.display());
-            write(&picture, plan.to_svg()?.as_bytes())
-        }
+        Command::Build { release, update } => run_build(place, release.as_deref(), *update),
         Command::Inspect { file } => {
             let bytes = std::fs::read(file).map_err(|error| named(file, &error))?;
             print!("{}", release::inspect(&bytes).map_err(|error| named(file, &error))?);
             Ok(())
         }
-        Command::Verify { release } => {
+        Command::Verify { release, against } => {
             print!("{}", release::verify(release).map_err(|error| named(release, &error))?);
+            if let Some(other) = against {
+                print!("{}", release::compare(release, other).map_err(|error| named(release, &error))?);
+            }
             Ok(())
         }
         Command::Bench { json, dump, .. } => run_bench(place, json.as_deref(), dump.as_deref()),
@@ -163,6 +160,10 @@ fn run_train(place: &Place, steps: Option<usize>) -> Outcome {
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
     let report = train(&dataset, &config, &place.run(), &stop)?;
+    if report.examples == 0 && report.steps == report.of {
+        println!("trained before: {} of {} steps, towers {}", report.steps, report.of, report.towers);
+        return Ok(());
+    }
     println!(
         "trained {} of {} steps in {:.0} s: loss {:.3}, peak memory {} MiB, towers {}",
         report.steps,
@@ -181,6 +182,33 @@ fn run_train(place: &Place, steps: Option<usize>) -> Outcome {
     }
     println!("loss curve: {}", place.run().join(nearshelf::towers::train::files::CURVE).display());
     Ok(())
+}
+
+fn run_build(place: &Place, folder: Option<&Path>, update: bool) -> Outcome {
+    let config = place.config()?;
+    let folder = folder.map_or_else(|| place.work.join("release"), Path::to_owned);
+    let dataset = place.dataset(&config)?;
+    let queries = TwoTower::new(&dataset, Towers::read(&place.run())?)?.queries()?;
+    let towers = Towers::read(&place.run())?;
+    let report = if update {
+        match release::refresh(&dataset.items, &towers, &queries, &config, &folder)? {
+            Refreshed::Updated(report) => {
+                print!("{report}");
+                return Ok(());
+            }
+            Refreshed::Anew { why, report } => {
+                println!("built anew: {why}");
+                *report
+            }
+        }
+    } else {
+        release::build(&dataset.items, &towers, &queries, &config, &folder)?
+    };
+    println!("{report}");
+    let Some(plan) = &report.plan else { return Ok(()) };
+    let picture = place.work.join("index.svg");
+    println!("recall against bytes: {}", picture.display());
+    write(&picture, plan.to_svg()?.as_bytes())
 }
 
 fn run_evaluate(place: &Place) -> Outcome {

@@ -104,6 +104,7 @@ fn build_cells(
     }
     let centroids = Codes::encode(&centroids, dim)?;
     let cells: Vec<u32> = order.iter().map(|&row| cells[row as usize]).collect();
-    let codes = Encoder { dim, fine_bits: params.fine_bits, centroids: &centroids }.encode(vectors, &order, &cells);
+    let codes =
+        Encoder { dim, fine_bits: params.fine_bits, centroids: centroids.view() }.encode(vectors, &order, &cells);
     Ok(Built { order, index: Index { centroids, cell_ends, codes, graph } })
 }

@@ -107,6 +107,16 @@ impl<'a> IndexView<'a> {
         self.cell_ends.len()
     }
 
+    #[cfg(feature = "build")]
+    pub(super) fn centroids(&self) -> CodesView<'a> {
+        self.centroids
+    }
+
+    #[cfg(feature = "build")]
+    pub(super) fn codes(&self) -> ResidualView<'a> {
+        self.codes
+    }
+
     /// The graph.
     pub fn graph(&self) -> Option<GraphView<'a>> {
         self.graph
@@ -122,7 +132,7 @@ impl<'a> IndexView<'a> {
     }
 
     /// The cell of a row.
-    fn cell_of(&self, node: NodeId) -> u32 {
+    pub(super) fn cell_of(&self, node: NodeId) -> u32 {
         self.cell_ends.partition_point(|&end| end <= node.0) as u32
     }
 

@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::codes::Codes;
+use super::codes::CodesView;
 use super::residual::{EXPONENTS, FineBits, ResidualCodes, Steps};
+use super::{IndexView, NodeId};
 use crate::kernels::scalar::nibble_place;
 use crate::kernels::{NIBBLE_BLOCK, dot_f32, nibble_stride};
 
@@ -30,7 +31,7 @@ pub(super) struct Encoder<'a> {
     pub(super) dim: usize,
     pub(super) fine_bits: FineBits,
     /// One row per cell.
-    pub(super) centroids: &'a Codes,
+    pub(super) centroids: CodesView<'a>,
 }
 
 impl Encoder<'_> {
@@ -68,7 +69,7 @@ impl Encoder<'_> {
     }
 
     fn residual(&self, vector: &[f32], cell: u32, out: &mut [f32]) {
-        self.centroids.view().vector_into(super::NodeId(cell), out);
+        self.centroids.vector_into(NodeId(cell), out);
         for (out, x) in out.iter_mut().zip(vector) {
             *out = x - *out;
         }
@@ -97,6 +98,24 @@ impl Encoder<'_> {
         }
         best.1
     }
+}
+
+/// Whether the row `node` of an index is coded just as `vector` would be there.
+pub(crate) fn is_coded_as(index: &IndexView<'_>, node: NodeId, vector: &[f32]) -> bool {
+    let (centroids, codes) = (index.centroids(), index.codes());
+    let (dim, fine_bits, row) = (codes.dim(), codes.fine_bits, node.row());
+    let mut scratch = Row::new(dim);
+    let encoder = Encoder { dim, fine_bits, centroids };
+    encoder.residual(vector, index.cell_of(node), &mut scratch.residual);
+    scratch.aim(vector);
+    if encoder.encode_row(codes.steps, &mut scratch) != codes.bytes[row] {
+        return false;
+    }
+    let (coarse_stride, fine_stride) = (nibble_stride(dim), fine_bits.stride(dim));
+    let (mut coarse, mut fine) = (vec![0; coarse_stride], vec![0; fine_stride]);
+    put(&scratch.best, fine_bits, &mut coarse, &mut fine);
+    codes.coarse[row * coarse_stride..][..coarse_stride] == coarse
+        && codes.fine[row * fine_stride..][..fine_stride] == fine
 }
 
 /// The working memory of one row.
@@ -192,7 +211,7 @@ fn exponent_for(step: f32) -> i8 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::NodeId;
+    use super::super::Codes;
     use super::super::testing::mixture;
     use super::*;
 
@@ -202,7 +221,7 @@ mod tests {
             let (vectors, centroids) = mixture(seed, 500, 1, 24);
             let centroids = Codes::encode(&centroids, 24).unwrap();
             let order: Vec<u32> = (0..500).collect();
-            let codes = Encoder { dim: 24, fine_bits, centroids: &centroids }.encode(&vectors, &order, &[0; 500]);
+            let codes = Encoder { dim: 24, fine_bits, centroids: centroids.view() }.encode(&vectors, &order, &[0; 500]);
             let mut centroid = vec![0.0; 24];
             centroids.view().vector_into(NodeId(0), &mut centroid);
             let (mut whole, mut along) = (0.0, [0.0; 2]);

@@ -53,6 +53,8 @@ pub use cells::{Filter, Index, IndexView, Scratch, SearchParams};
 #[cfg(feature = "build")]
 pub(crate) use codes::check_vectors;
 pub use codes::{Codes, CodesView, QueryCode};
+#[cfg(feature = "build")]
+pub(crate) use encode::is_coded_as;
 pub use error::IndexError;
 pub(crate) use graph::check_list;
 pub use graph::{Adjacency, Graph, GraphView, MAX_LAYERS, MAX_M};
@@ -60,6 +62,8 @@ pub use graph::{Adjacency, Graph, GraphView, MAX_LAYERS, MAX_M};
 pub use link::{Builder, GraphParams};
 #[cfg(feature = "build")]
 pub use measure::{IndexReport, Point, Recall, Truth, measure};
+#[cfg(feature = "build")]
+pub(crate) use partition::nearest;
 #[cfg(feature = "build")]
 pub use partition::{Partition, PartitionParams, partition};
 #[cfg(feature = "build")]

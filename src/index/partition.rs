@@ -192,6 +192,12 @@ impl State {
     }
 }
 
+/// The nearest of `centroids` to each of `vectors`, both row-major with `dim` columns, as [`partition`] measures it.
+pub(crate) fn nearest(vectors: &[f32], centroids: &[f32], queries: &[f32], dim: usize) -> Vec<u32> {
+    let turned = |rows: &[f32]| if queries.is_empty() { rows.to_vec() } else { in_metric_of(queries, rows, dim) };
+    choices(&turned(vectors), dim, &turned(centroids), 1).iter().map(|choice| choice.cell).collect()
+}
+
 fn row_of(vectors: &[f32], dim: usize, row: u32) -> &[f32] {
     &vectors[row as usize * dim..][..dim]
 }

@@ -3,6 +3,7 @@
 use super::{FORMAT_VERSION, OLDEST_READABLE, ObjectKind};
 use crate::Digest;
 use crate::shard::ShardError;
+use crate::shard::delta::DeltaError;
 use crate::shard::directory::DirectoryError;
 use crate::towers::TowerError;
 
@@ -95,6 +96,9 @@ pub enum ReleaseError {
     /// A shard is damaged or does not belong to the release.
     #[error(transparent)]
     Shard(#[from] ShardError),
+    /// A delta is damaged or does not belong to the release.
+    #[error(transparent)]
+    Delta(#[from] DeltaError),
     /// A bucket of the directory is damaged or does not belong to the release.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -160,6 +164,7 @@ impl ReleaseError {
             Self::Digest { .. } => "release/digest",
             Self::Towers { .. } => "release/towers",
             Self::Shard(error) => error.code(),
+            Self::Delta(error) => error.code(),
             Self::Directory(error) => error.code(),
             Self::Tower(error) => tower_code(error),
             Self::Cards { .. } => "release/cards",

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{FORMAT_VERSION, Head, Manifest, ObjectRef, ReleaseError, card_ids};
+use crate::shard::delta::{self, Delta};
 use crate::shard::directory::{self, DirectoryBucket};
 use crate::shard::format::Section;
 use crate::shard::{Shard, Unverified, format};
@@ -22,6 +23,13 @@ pub fn inspect(bytes: &[u8]) -> Result<String, ReleaseError> {
         out.put("kind", format_args!("directory bucket, format {}", directory::format::FORMAT_VERSION));
         out.put("bucket", format_args!("{} of {}", bucket.header().bucket, bucket.header().buckets));
         out.put("items", bucket.len());
+        out.put("content", "whole");
+    } else if bytes.starts_with(&delta::format::MAGIC) {
+        let delta = Delta::open(bytes, ObjectRef::of(bytes).digest)?;
+        out.put("kind", format_args!("delta, format {}", delta::format::FORMAT_VERSION));
+        out.put("shard", delta.header().base);
+        out.put("removes", format_args!("{} of {} rows", delta.removed().len(), delta.header().before));
+        out.put("adds", format_args!("{} rows of {} bytes", delta.added().len(), delta.added().bytes().len()));
         out.put("content", "whole");
     } else if bytes.starts_with(&towers::MAGIC) {
         tower(&mut out, &QueryTower::open(bytes)?);
@@ -119,9 +127,16 @@ fn manifest(out: &mut Fields, manifest: &Manifest) {
     }
     for shard in &manifest.shards {
         out.object("shard", &shard.object);
-        out.put("", format_args!("{} candidates", shard.count));
+        out.put("", format_args!("{} rows", shard.count));
+        for delta in &shard.deltas {
+            out.object("  delta", &delta.object);
+            out.put("", format_args!("adds {} rows, removes {}", delta.added, delta.removed));
+        }
     }
-    out.put("directory", format_args!("{} buckets", manifest.directory.len()));
+    out.put(
+        "directory",
+        format_args!("{} buckets, {} of recent changes", manifest.directory.len(), manifest.recent.len()),
+    );
     match &manifest.cards {
         Some(cards) => out.object("cards", cards),
         None => out.put("cards", "none"),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{Manifest, Part};
 use crate::Digest;
 use crate::index::{NodeId, Scratch};
-use crate::shard::directory::{DirectoryBucket, Place, bucket_of};
+use crate::shard::delta::Chain;
+use crate::shard::directory::{DirectoryBucket, bucket_of};
 use crate::shard::{Shard, Verified};
 use crate::towers::QueryTower;
 
@@ -19,11 +20,12 @@ pub struct Release {
     manifest: Arc<Manifest>,
     query_tower: Arc<QueryTower>,
     routing: Option<Arc<Shard<Verified>>>,
-    shards: Vec<Option<Arc<Shard<Verified>>>>,
+    shards: Vec<Option<Arc<Chain>>>,
     directory: Vec<Option<Arc<DirectoryBucket>>>,
+    recent: Vec<Option<Arc<DirectoryBucket>>>,
 }
 
-/// A part of a release that a query needs and that is not there.
+/// A part of a release that a query needs and that is not there; for a shard, it or one of its deltas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Absent(pub Part);
 
@@ -43,24 +45,28 @@ impl Release {
         manifest: Arc<Manifest>,
         query_tower: Arc<QueryTower>,
         routing: Option<Arc<Shard<Verified>>>,
-        shards: Vec<Option<Arc<Shard<Verified>>>>,
+        shards: Vec<Option<Arc<Chain>>>,
     ) -> Option<Self> {
         let whole = match &manifest.routing {
             None => shards.iter().all(Option::is_some),
             Some(_) => routing.is_some(),
         };
-        let directory = vec![None; manifest.directory.len()];
-        whole.then_some(Self { version, digest, manifest, query_tower, routing, shards, directory })
+        let (directory, recent) = (vec![None; manifest.directory.len()], vec![None; manifest.recent.len()]);
+        whole.then_some(Self { version, digest, manifest, query_tower, routing, shards, directory, recent })
     }
 
-    /// Adds a shard at its place in the manifest, whose checks have accepted it.
-    pub(crate) fn add_shard(&mut self, at: usize, shard: Arc<Shard<Verified>>) {
+    /// Adds a shard with its deltas at its place in the manifest, whose checks have accepted them.
+    pub(crate) fn add_shard(&mut self, at: usize, shard: Arc<Chain>) {
         self.shards[at] = Some(shard);
     }
 
-    /// Adds a bucket of the directory at its place in the manifest, whose checks have accepted it.
-    pub(crate) fn add_bucket(&mut self, at: usize, bucket: Arc<DirectoryBucket>) {
-        self.directory[at] = Some(bucket);
+    /// Adds a bucket of one of the directories at its place in the manifest, whose checks have accepted it.
+    pub(crate) fn add_bucket(&mut self, part: Part, bucket: Arc<DirectoryBucket>) {
+        match part {
+            Part::Directory(at) => self.directory[at] = Some(bucket),
+            Part::Recent(at) => self.recent[at] = Some(bucket),
+            _ => {}
+        }
     }
 
     /// This release under another version: a new head may name the same manifest.
@@ -92,9 +98,14 @@ impl Release {
         &self.query_tower
     }
 
-    /// The shards, in the order of the manifest; of clusters those that have been fetched.
-    pub fn shards(&self) -> &[Option<Arc<Shard<Verified>>>] {
+    /// The shards with their deltas, in the order of the manifest; of clusters those that have been fetched.
+    pub fn shards(&self) -> &[Option<Arc<Chain>>] {
         &self.shards
+    }
+
+    /// The shard of the clusters' centroids, if the shards are clusters.
+    pub fn routing(&self) -> Option<&Arc<Shard<Verified>>> {
+        self.routing.as_ref()
     }
 
     /// The shards that a query visits, by their places in the manifest, the nearest first.
@@ -110,24 +121,33 @@ impl Release {
     /// Where the item with this id is; `None` if the release has no such item.
     ///
     /// # Errors
-    /// [`Absent`] with what has to be fetched to tell: the directory's bucket, or the item's shard.
-    pub fn find(&self, id: &str) -> Result<Option<Found>, Absent> {
-        let Some(buckets) = u32::try_from(self.directory.len()).ok().filter(|&buckets| buckets > 0) else {
+    /// What has to be fetched to tell: buckets of the directories, or a shard.
+    pub fn find(&self, id: &str) -> Result<Option<Found>, Vec<Absent>> {
+        if self.directory.is_empty() {
             return Ok(self.find_held(id));
-        };
-        let at = bucket_of(id, buckets) as usize;
-        let Some(bucket) = &self.directory[at] else {
-            return self.find_held(id).map(Some).ok_or(Absent(Part::Directory(at)));
-        };
-        let Some(Place { shard, slot }) = bucket.find(id) else { return Ok(None) };
-        let (place, node) = (shard as usize, NodeId(slot));
-        let shard = self.shards[place].as_ref().ok_or(Absent(Part::Shard(place)))?;
-        // Ids that the release does not have may share a place with one that it has.
-        Ok((shard.id(node) == id).then_some(Found { shard: place, node }))
+        }
+        let at = |directory: &[_]| bucket_of(id, directory.len() as u32) as usize;
+        let recent = self.recent.get(at(&self.recent)).map(|bucket| (Part::Recent(at(&self.recent)), bucket));
+        let base = (Part::Directory(at(&self.directory)), &self.directory[at(&self.directory)]);
+        let buckets = recent.into_iter().chain([base]);
+        let absent: Vec<Absent> =
+            buckets.clone().filter(|(_, bucket)| bucket.is_none()).map(|(part, _)| Absent(part)).collect();
+        if !absent.is_empty() {
+            return self.find_held(id).map(Some).ok_or(absent);
+        }
+        for place in buckets.filter_map(|(_, bucket)| bucket.as_ref()?.find(id)) {
+            let shard = place.shard as usize;
+            let chain = self.shards[shard].as_ref().ok_or_else(|| vec![Absent(Part::Shard(shard))])?;
+            // Ids that a directory does not have may share a place with one that it has.
+            if let Some(node) = chain.node_near(NodeId(place.slot), id) {
+                return Ok(Some(Found { shard, node }));
+            }
+        }
+        Ok(None)
     }
 
     fn find_held(&self, id: &str) -> Option<Found> {
-        let node_of = |shard: &Option<Arc<Shard<Verified>>>| shard.as_ref()?.node_of(id);
+        let node_of = |shard: &Option<Arc<Chain>>| shard.as_ref()?.node_of(id);
         self.shards.iter().enumerate().find_map(|(shard, held)| Some(Found { shard, node: node_of(held)? }))
     }
 }

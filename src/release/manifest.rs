@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{FORMAT_VERSION, OLDEST_READABLE, ObjectKind, ObjectRef, ReleaseError, UNDERSTOOD};
 use crate::Digest;
+use crate::shard::delta::{Delta, DeltaError};
+use crate::shard::directory::DirectoryBucket;
 use crate::shard::directory::format::MAX_BUCKETS;
-use crate::shard::directory::{DirectoryBucket, Place};
 use crate::shard::format::{MAX_COUNT, MAX_DIM};
 use crate::shard::{Shard, ShardError, Verified};
 use crate::towers::QueryTower;
@@ -22,6 +23,10 @@ pub const LAYOUT_CLUSTERS: &str = "clusters";
 pub const MAX_NAME: usize = 200;
 /// Most shards of a release.
 pub const MAX_SHARDS: usize = 4096;
+/// Most deltas of a shard.
+pub const MAX_DELTAS: usize = 16;
+/// What a reader of a release with deltas must understand: without them it would serve what was.
+pub const REQUIRES_DELTAS: &str = "deltas";
 
 const WHAT: &str = "manifest";
 
@@ -50,6 +55,9 @@ pub struct Manifest {
     /// The buckets of the directory, in order; none in a release whose shards a client holds anyway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub directory: Vec<ObjectRef>,
+    /// The buckets of the directory of items that are not, or not where, `directory` says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recent: Vec<ObjectRef>,
     /// What a page shows of each candidate.
     pub cards: Option<ObjectRef>,
     /// Candidates.
@@ -64,8 +72,47 @@ pub struct Manifest {
 pub struct ManifestShard {
     /// The shard.
     pub object: ObjectRef,
-    /// Its candidates.
+    /// Its rows.
     pub count: u32,
+    /// What changed since it was written, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deltas: Vec<ManifestDelta>,
+}
+
+impl ManifestShard {
+    /// Rows of the shard and of its first `deltas` deltas, those among them that are not there any more.
+    pub fn rows(&self, deltas: usize) -> u64 {
+        u64::from(self.count) + self.deltas.iter().take(deltas).map(|delta| u64::from(delta.added)).sum::<u64>()
+    }
+
+    /// Candidates: rows that are there.
+    pub fn items(&self) -> u64 {
+        let removed: u64 = self.deltas.iter().map(|delta| u64::from(delta.removed)).sum();
+        self.rows(self.deltas.len()).saturating_sub(removed)
+    }
+}
+
+/// A delta of a shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestDelta {
+    /// The delta.
+    pub object: ObjectRef,
+    /// Rows that it adds.
+    pub added: u32,
+    /// Rows of before that it removes.
+    pub removed: u32,
+}
+
+impl ManifestDelta {
+    /// The entry of the delta with these bytes.
+    ///
+    /// # Errors
+    /// If they are not a delta.
+    pub fn of(bytes: &[u8]) -> Result<Self, DeltaError> {
+        let object = ObjectRef::of(bytes);
+        let delta = Delta::open(bytes, object.digest)?;
+        Ok(Self { object, added: delta.added().len() as u32, removed: delta.removed().len() as u32 })
+    }
 }
 
 /// Which shards a query visits.
@@ -86,8 +133,12 @@ pub enum Part {
     Routing,
     /// The shard at this place of the list.
     Shard(usize),
+    /// The delta at the second place of the list of the shard at the first.
+    Delta(usize, usize),
     /// This bucket of the directory.
     Directory(usize),
+    /// This bucket of the directory of recent changes.
+    Recent(usize),
     /// The cards.
     Cards,
 }
@@ -99,7 +150,8 @@ impl Part {
             Self::Tower => ObjectKind::Tower,
             Self::Routing => ObjectKind::Routing,
             Self::Shard(_) => ObjectKind::Shard,
-            Self::Directory(_) => ObjectKind::Directory,
+            Self::Delta(..) => ObjectKind::Delta,
+            Self::Directory(_) | Self::Recent(_) => ObjectKind::Directory,
             Self::Cards => ObjectKind::Cards,
         }
     }
@@ -162,10 +214,14 @@ impl Manifest {
         check_text("engine", &self.engine, ENGINE)?;
         check_range("number of shards", self.shards.len() as u64, 1, MAX_SHARDS as u64)?;
         for shard in &self.shards {
-            check_range("count of a shard", shard.count.into(), 0, MAX_COUNT.into())?;
+            check_deltas(shard)?;
+        }
+        let deltas = self.shards.iter().any(|shard| !shard.deltas.is_empty()) || !self.recent.is_empty();
+        if deltas && !self.requires.iter().any(|name| name == REQUIRES_DELTAS) {
+            return Err(field("requires", format!("{:?}", self.requires), "\"deltas\" where a shard has some"));
         }
         self.check_layout()?;
-        let items = self.shards.iter().map(|shard| u64::from(shard.count)).sum();
+        let items = self.shards.iter().map(ManifestShard::items).sum();
         check_range("items", self.items, items, items)?;
         let mut seen = BTreeSet::new();
         for (part, object) in self.parts() {
@@ -188,30 +244,54 @@ impl Manifest {
             }
         }
         // Of no buckets, or of a power of two, there is an exact logarithm.
-        let buckets = self.directory.len();
-        if buckets > MAX_BUCKETS as usize || buckets.count_ones() > 1 {
-            return Err(field("number of directory buckets", buckets.to_string(), "0 or a power of two up to 2^20"));
+        for buckets in [self.directory.len(), self.recent.len()] {
+            if buckets > MAX_BUCKETS as usize || buckets.count_ones() > 1 {
+                return Err(field(
+                    "number of directory buckets",
+                    buckets.to_string(),
+                    "0 or a power of two up to 2^20",
+                ));
+            }
         }
-        Ok(())
+        check_range(
+            "recent buckets without a directory",
+            self.recent.len() as u64,
+            0,
+            match self.directory.len() {
+                0 => 0,
+                _ => MAX_BUCKETS.into(),
+            },
+        )
     }
 
     /// All objects, in the order in which a client needs them.
     pub fn parts(&self) -> impl Iterator<Item = (Part, ObjectRef)> + '_ {
-        let shards = self.shards.iter().enumerate().map(|(at, shard)| (Part::Shard(at), shard.object));
+        let shards = self.shards.iter().enumerate().flat_map(|(at, shard)| {
+            let deltas = shard.deltas.iter().enumerate().map(move |(nth, delta)| (Part::Delta(at, nth), delta.object));
+            std::iter::once((Part::Shard(at), shard.object)).chain(deltas)
+        });
         let directory = self.directory.iter().enumerate().map(|(at, object)| (Part::Directory(at), *object));
+        let recent = self.recent.iter().enumerate().map(|(at, object)| (Part::Recent(at), *object));
         std::iter::once((Part::Tower, self.query_tower))
             .chain(self.routing.iter().map(|routing| (Part::Routing, routing.object)))
             .chain(shards)
             .chain(directory)
+            .chain(recent)
             .chain(self.cards.map(|cards| (Part::Cards, cards)))
+    }
+
+    /// The parts that are not in `before`: what a client lacks that holds all of that.
+    pub fn parts_beyond<'a>(&'a self, before: &Self) -> impl Iterator<Item = (Part, ObjectRef)> + use<'a> {
+        let held: BTreeSet<_> = before.parts().map(|(_, object)| object.digest).collect();
+        self.parts().filter(move |(_, object)| !held.contains(&object.digest))
     }
 
     /// Whether a client fetches this part before any query asks for it, and the release waits for it.
     pub fn is_needed_at_once(&self, part: Part) -> bool {
         match part {
             Part::Tower | Part::Routing => true,
-            Part::Shard(_) => self.routing.is_none(),
-            Part::Directory(_) | Part::Cards => false,
+            Part::Shard(_) | Part::Delta(..) => self.routing.is_none(),
+            Part::Directory(_) | Part::Recent(_) | Part::Cards => false,
         }
     }
 
@@ -221,7 +301,9 @@ impl Manifest {
             Part::Tower => Some(self.query_tower),
             Part::Routing => self.routing.as_ref().map(|routing| routing.object),
             Part::Shard(at) => self.shards.get(at).map(|shard| shard.object),
+            Part::Delta(at, nth) => self.shards.get(at)?.deltas.get(nth).map(|delta| delta.object),
             Part::Directory(at) => self.directory.get(at).copied(),
+            Part::Recent(at) => self.recent.get(at).copied(),
             Part::Cards => self.cards,
         }
     }
@@ -283,27 +365,62 @@ impl Manifest {
         }
     }
 
-    /// Opens a bucket of the directory, and checks that it is the one that is named here.
+    /// Opens the delta at place `nth` of the shard at place `at`, and checks that it is the one that is named here and belongs
+    /// to that shard.
     ///
     /// # Errors
     /// If it is not, or is damaged.
     ///
     /// # Panics
-    /// If there is no bucket `at`.
-    pub fn open_bucket(&self, at: usize, bytes: Vec<u8>) -> Result<DirectoryBucket, ReleaseError> {
-        self.directory[at].check(ObjectKind::Directory, &bytes)?;
+    /// If there is no such delta.
+    pub fn open_delta(&self, (at, nth): (usize, usize), bytes: &[u8]) -> Result<Delta, ReleaseError> {
+        let object = self.shards[at].deltas[nth].object;
+        object.check(ObjectKind::Delta, bytes)?;
+        let delta = Delta::open(bytes, object.digest)?;
+        self.check_delta((at, nth), &delta)?;
+        Ok(delta)
+    }
+
+    /// Checks that a delta belongs to its place.
+    pub(crate) fn check_delta(&self, (at, nth): (usize, usize), delta: &Delta) -> Result<(), DeltaError> {
+        let (shard, added) = (&self.shards[at], delta.added());
+        let (found, expected) = (delta.header().base, shard.object.digest);
+        if found != expected {
+            return Err(DeltaError::Base { found, expected });
+        }
+        let check = |what, found: u64, expected: u64| DeltaError::check(what, found, expected, expected);
+        check("before", delta.header().before.into(), shard.rows(nth))?;
+        check("removed", delta.removed().len() as u64, shard.deltas[nth].removed.into())?;
+        check("added", added.len() as u64, shard.deltas[nth].added.into())?;
+        check("dim", added.dim() as u64, self.dim as u64)?;
+        Ok(added.check_towers(self.towers)?)
+    }
+
+    /// Opens the bucket at `part` of one of the directories, and checks that it is the one that is named here.
+    ///
+    /// # Errors
+    /// If it is not, or is damaged.
+    pub fn open_bucket(&self, part: Part, bytes: Vec<u8>) -> Result<DirectoryBucket, ReleaseError> {
+        let Some(object) = self.object_of(part) else {
+            return Err(field("bucket", format!("{part:?}"), "one there is"));
+        };
+        object.check(ObjectKind::Directory, &bytes)?;
         let bucket = DirectoryBucket::open(bytes)?;
-        self.check_bucket(at, &bucket)?;
+        self.check_bucket(part, &bucket)?;
         Ok(bucket)
     }
 
-    /// Checks that a bucket belongs to place `at` of the directory, and names places that there are.
-    pub(crate) fn check_bucket(&self, at: usize, bucket: &DirectoryBucket) -> Result<(), ReleaseError> {
-        bucket.check_bucket(at as u32, self.directory.len() as u32)?;
-        let exists =
-            |place: &Place| self.shards.get(place.shard as usize).is_some_and(|shard| place.slot < shard.count);
-        match bucket.places().find(|place| !exists(place)) {
-            Some(place) => Err(field("place in the directory", format!("{place:?}"), "a slot of one of the shards")),
+    /// Checks that a bucket belongs to its place in one of the directories, and names shards that there are. The slots are
+    /// hints: a shard that was written again has its rows elsewhere.
+    pub(crate) fn check_bucket(&self, part: Part, bucket: &DirectoryBucket) -> Result<(), ReleaseError> {
+        let (at, buckets) = match part {
+            Part::Directory(at) => (at, self.directory.len()),
+            Part::Recent(at) => (at, self.recent.len()),
+            _ => return Err(field("bucket", format!("{part:?}"), "a part of a directory")),
+        };
+        bucket.check_bucket(at as u32, buckets as u32)?;
+        match bucket.places().find(|place| place.shard as usize >= self.shards.len()) {
+            Some(place) => Err(field("place in the directory", format!("{place:?}"), "one of the shards")),
             None => Ok(()),
         }
     }
@@ -324,6 +441,15 @@ impl Manifest {
         ShardError::check("dim", shard.dim() as u64, dim, dim)?;
         ShardError::check("count", shard.len() as u64, count, count)
     }
+}
+
+fn check_deltas(shard: &ManifestShard) -> Result<(), ReleaseError> {
+    check_range("number of deltas of a shard", shard.deltas.len() as u64, 0, MAX_DELTAS as u64)?;
+    check_range("rows of a shard", shard.rows(shard.deltas.len()), 0, MAX_COUNT.into())?;
+    for (nth, delta) in shard.deltas.iter().enumerate() {
+        check_range("rows that a delta removes", delta.removed.into(), 0, shard.rows(nth))?;
+    }
+    Ok(())
 }
 
 fn field(field: &'static str, found: String, expected: &str) -> ReleaseError {

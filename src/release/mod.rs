@@ -39,17 +39,23 @@
 //! | `engine`      | [`ENGINE`]: the query tower is a compact program                                             |
 //! | `query_tower` | an object: `{"digest", "size"}`                                                              |
 //! | `layout`      | [`LAYOUT_SINGLE`] or [`LAYOUT_CLUSTERS`]                                                     |
-//! | `shards`      | 1 to [`MAX_SHARDS`] of `{"object", "count"}`                                                 |
+//! | `shards`      | 1 to [`MAX_SHARDS`] of `{"object", "count", "deltas"}`                                       |
 //! | `routing`     | `{"object", "probes"}`, with clusters only                                                   |
 //! | `directory`   | objects, absent or a power of two of them: the buckets in order                              |
+//! | `recent`      | as `directory`: of what is not there, or not where that says; only beside a directory        |
 //! | `cards`       | an object, or `null`; what a page shows of each candidate                                    |
-//! | `items`       | sum of the shards' counts                                                                    |
+//! | `items`       | sum of the shards' counts, and what their deltas add, less what they remove                  |
 //! | `requires`    | names of what a reader must understand; absent if there are none                             |
 //!
 //! With the layout [`LAYOUT_SINGLE`] every query visits every shard, and a client fetches them all. With [`LAYOUT_CLUSTERS`]
 //! each shard holds candidates that lie near each other, and the routing is a shard of their centroids: a query visits the
 //! `probes` nearest, and a client fetches a shard when a query first visits it. The [directory](crate::shard::directory) says
 //! in which shard and slot an item is. No object is named twice.
+//!
+//! A shard may have up to [`MAX_DELTAS`] `deltas`, oldest first, each `{"object", "added", "removed"}`: what changed since it was
+//! written, in rows ([`delta`](crate::shard::delta)). A client takes a shard with all its deltas or not at all, so `requires`
+//! names [`REQUIRES_DELTAS`] where there are any. Items that moved to another shard, or came, are in the directory `recent`,
+//! which is asked first; the slots of both are hints, because a shard may have been written again since.
 //!
 //! Fields that a reader does not know are skipped, so that a later build can add what an earlier one may ignore. What it
 //! may not ignore is also named in `requires`, and a name there that a reader does not know is an error. A change that
@@ -68,7 +74,13 @@ mod build;
 #[cfg(feature = "origin")]
 mod cards;
 #[cfg(feature = "origin")]
+mod compare;
+#[cfg(feature = "origin")]
 mod plan;
+#[cfg(feature = "origin")]
+mod refresh;
+#[cfg(feature = "build")]
+mod update;
 #[cfg(feature = "origin")]
 mod verify;
 #[cfg(feature = "origin")]
@@ -79,16 +91,23 @@ pub use build::{BuildError, BuildReport, SearchReport, build, build_params, samp
 pub use card_ids::card_ids;
 #[cfg(feature = "origin")]
 pub use cards::{Card, Cards};
+#[cfg(feature = "origin")]
+pub use compare::{Comparison, compare};
 pub use error::ReleaseError;
 pub use head::{HEAD_LIMIT, Head, MAX_VERSION};
 pub use inspect::inspect;
 pub use loaded::{Absent, Found, Release};
 pub use manifest::{
-    ENGINE, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_NAME, MAX_SHARDS, Manifest, ManifestShard, Part, Routing,
+    ENGINE, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_DELTAS, MAX_NAME, MAX_SHARDS, Manifest, ManifestDelta, ManifestShard,
+    Part, REQUIRES_DELTAS, Routing,
 };
 pub use object::{ObjectKind, ObjectRef};
 #[cfg(feature = "origin")]
 pub use plan::{GOAL, Plan, PlanOption, SHARE_OF_CLUSTERS};
+#[cfg(feature = "origin")]
+pub use refresh::{Refreshed, UpdateReport, refresh};
+#[cfg(feature = "build")]
+pub use update::{Anew, Catalogue, Change, Update, UpdateParams, update};
 #[cfg(feature = "origin")]
 pub use verify::{Report, open, verify};
 #[cfg(feature = "origin")]
@@ -101,8 +120,8 @@ pub const OLDEST_READABLE: u16 = 1;
 /// The name of the file that holds the head.
 pub const HEAD_FILE: &str = "head.json";
 
-/// What a reader may be required to understand: nothing yet.
-const UNDERSTOOD: &[&str] = &[];
+/// What a reader may be required to understand.
+const UNDERSTOOD: &[&str] = &[REQUIRES_DELTAS];
 
 #[cfg(test)]
 pub(crate) mod testing;

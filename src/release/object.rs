@@ -18,6 +18,8 @@ pub enum ObjectKind {
     Tower,
     /// A shard.
     Shard,
+    /// What changed in a shard.
+    Delta,
     /// The shard whose candidates are the clusters.
     Routing,
     /// A bucket of the directory.
@@ -32,7 +34,7 @@ impl ObjectKind {
         match self {
             Self::Manifest => 1 << 20,
             Self::Tower | Self::Routing => 1 << 26,
-            Self::Shard => 1 << 30,
+            Self::Shard | Self::Delta => 1 << 30,
             Self::Directory => MAX_BUCKET_BYTES as u64,
             Self::Cards => 1 << 28,
         }
@@ -44,6 +46,7 @@ impl ObjectKind {
             Self::Manifest => "manifest",
             Self::Tower => "query tower",
             Self::Shard => "shard",
+            Self::Delta => "delta",
             Self::Routing => "routing",
             Self::Directory => "directory bucket",
             Self::Cards => "cards",

@@ -1,6 +1,8 @@
 //! Small releases for tests, in memory.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "build")]
+use std::sync::Arc;
 
 use super::{
     ENGINE, FORMAT_VERSION, Head, LAYOUT_SINGLE, Manifest, ManifestShard, ObjectKind, ObjectRef, Part, ReleaseError,
@@ -8,6 +10,8 @@ use super::{
 use crate::Digest;
 use crate::features::{FeatureSchema, HistorySchema};
 use crate::shard::Shard;
+#[cfg(feature = "build")]
+use crate::shard::delta::Chain;
 use crate::shard::testing::content;
 use crate::towers::{InputKind, Op, Program, QueryTower, Unary};
 
@@ -51,7 +55,7 @@ impl Files {
         let towers = opened[0].towers();
         let cards = with_cards.then(|| cards(opened.iter().flat_map(Shard::ids)));
         let tower = tower(towers);
-        let entry = |bytes: &Vec<u8>, count| ManifestShard { object: ObjectRef::of(bytes), count };
+        let entry = |bytes: &Vec<u8>, count| ManifestShard { object: ObjectRef::of(bytes), count, deltas: Vec::new() };
         let manifest = Manifest {
             format: FORMAT_VERSION,
             name: "test".to_owned(),
@@ -62,6 +66,7 @@ impl Files {
             layout: LAYOUT_SINGLE.to_owned(),
             routing: None,
             directory: Vec::new(),
+            recent: Vec::new(),
             shards: shards.iter().zip(&opened).map(|(bytes, shard)| entry(bytes, shard.header().count)).collect(),
             cards: cards.as_deref().map(ObjectRef::of),
             items: opened.iter().map(|shard| shard.len() as u64).sum(),
@@ -88,6 +93,49 @@ impl Files {
         files
     }
 
+    /// These files after an update.
+    #[cfg(feature = "build")]
+    pub(crate) fn updated(&self, update: &super::Update) -> Self {
+        let manifest = update.manifest(&self.manifest).unwrap();
+        let mut files = Self { version: self.version + 1, manifest, objects: self.objects.clone() };
+        files.objects.extend(update.objects().map(|bytes| (Digest::of(bytes), bytes.to_vec())));
+        files
+    }
+
+    /// The release with everything, and the buckets of its directory.
+    #[cfg(feature = "build")]
+    pub(crate) fn load(&self) -> (super::Release, Vec<crate::shard::directory::DirectoryBucket>) {
+        let manifest = &self.manifest;
+        let get = |object: ObjectRef| self.objects[&object.digest].clone();
+        let tower = manifest.open_tower(&get(manifest.query_tower)).unwrap();
+        let routing = manifest.routing.as_ref().map(|routing| manifest.open_routing(get(routing.object)).unwrap());
+        let chain = |(at, entry): (usize, &ManifestShard)| {
+            let base = manifest.open_shard(at, get(entry.object)).unwrap();
+            let delta = |nth: usize| manifest.open_delta((at, nth), &get(entry.deltas[nth].object)).unwrap();
+            let deltas = (0..entry.deltas.len()).map(delta).map(Arc::new).collect();
+            Some(Arc::new(Chain::new(Arc::new(base), deltas)))
+        };
+        let shards = manifest.shards.iter().enumerate().map(chain).collect();
+        let digest = Digest::of(&self.manifest_bytes());
+        let mut release = super::Release::new(
+            (self.version, digest),
+            Arc::new(manifest.clone()),
+            Arc::new(tower),
+            routing.map(Arc::new),
+            shards,
+        )
+        .unwrap();
+        let mut buckets = Vec::new();
+        for (part, object) in manifest.parts().filter(|(part, _)| part.kind() == ObjectKind::Directory) {
+            let bucket = manifest.open_bucket(part, get(object)).unwrap();
+            release.add_bucket(part, Arc::new(bucket.clone()));
+            if let Part::Directory(_) = part {
+                buckets.push(bucket);
+            }
+        }
+        (release, buckets)
+    }
+
     /// The manifest's bytes.
     pub(crate) fn manifest_bytes(&self) -> Vec<u8> {
         self.manifest.to_bytes().unwrap()
@@ -112,7 +160,8 @@ impl Files {
                 Part::Tower => drop(self.manifest.open_tower(&bytes)?),
                 Part::Shard(at) => drop(self.manifest.open_shard(at, bytes)?),
                 Part::Routing => drop(self.manifest.open_routing(bytes)?),
-                Part::Directory(at) => drop(self.manifest.open_bucket(at, bytes)?),
+                Part::Delta(at, nth) => drop(self.manifest.open_delta((at, nth), &bytes)?),
+                Part::Directory(_) | Part::Recent(_) => drop(self.manifest.open_bucket(part, bytes)?),
                 Part::Cards => object.check(ObjectKind::Cards, &bytes)?,
             }
         }

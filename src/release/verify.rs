@@ -1,6 +1,7 @@
 //! Checking a whole release on a disk.
 
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
@@ -8,8 +9,9 @@ use std::sync::Arc;
 
 use super::{HEAD_FILE, HEAD_LIMIT, Head, Manifest, ObjectKind, ObjectRef, Part, Release, ReleaseError, card_ids};
 use crate::Digest;
-use crate::shard::directory::{Place, bucket_of};
-use crate::shard::{Shard, Verified};
+use crate::shard::Shard;
+use crate::shard::delta::Chain;
+use crate::shard::directory::{DirectoryBucket, bucket_of};
 
 /// What a release that is whole consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct Report {
     pub dim: usize,
     /// Shards.
     pub shards: usize,
+    /// Deltas of all shards.
+    pub deltas: usize,
     /// Whether there are cards.
     pub cards: bool,
     /// Objects, the manifest among them.
@@ -42,7 +46,8 @@ impl fmt::Display for Report {
         writeln!(f, "manifest     {}", self.manifest)?;
         writeln!(f, "towers       {}", self.towers)?;
         let cards = if self.cards { "one card each" } else { "no cards" };
-        writeln!(f, "candidates   {} x {} in {} shards, {cards}", self.items, self.dim, self.shards)?;
+        let deltas = if self.deltas == 0 { String::new() } else { format!(" and {} deltas", self.deltas) };
+        writeln!(f, "candidates   {} x {} in {} shards{deltas}, {cards}", self.items, self.dim, self.shards)?;
         writeln!(f, "objects      {}, {} bytes", self.objects, self.bytes)?;
         writeln!(f, "checked      sizes, digests, every value, towers; signatures are not checked by this build")
     }
@@ -56,12 +61,14 @@ impl fmt::Display for Report {
 pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
     let release = open(dir)?;
     let manifest = release.manifest();
-    let shards: Vec<&Shard<Verified>> = release.shards().iter().flatten().map(AsRef::as_ref).collect();
-    let buckets = manifest.directory.iter().map(|object| read_object(dir, ObjectKind::Directory, object));
-    check_directory(manifest, &shards, buckets.collect::<Result<Vec<_>, _>>()?)?;
+    let chains: Vec<&Chain> = release.shards().iter().flatten().map(AsRef::as_ref).collect();
+    check_chains(manifest, &chains)?;
+    let buckets = |of: fn(Part) -> bool| read_buckets(dir, manifest, of);
+    let directory = buckets(|part| matches!(part, Part::Directory(_)))?;
+    check_directories(&chains, &directory, &buckets(|part| matches!(part, Part::Recent(_)))?)?;
     if let Some(cards) = manifest.cards {
         let cards = card_ids(&read_object(dir, ObjectKind::Cards, &cards)?)?;
-        let ids = shards.iter().flat_map(|shard| shard.ids());
+        let ids = chains.iter().flat_map(|chain| chain.ids());
         check_cards(ids, cards)?;
     }
     let sizes = || manifest.parts().map(|(_, object)| object.size);
@@ -74,13 +81,14 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
         items: manifest.items,
         dim: manifest.dim,
         shards: manifest.shards.len(),
+        deltas: manifest.shards.iter().map(|shard| shard.deltas.len()).sum(),
         cards: manifest.cards.is_some(),
         objects: 1 + sizes().count(),
         bytes: manifest_size + sizes().sum::<u64>(),
     })
 }
 
-/// Opens the release in `dir` with all its shards, and every check but those of directory and cards.
+/// Opens the release in `dir` with all its shards and their deltas, and every check but those of directories and cards.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -89,45 +97,77 @@ pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
     let head = Head::parse(&read_limited(&dir.join(HEAD_FILE), HEAD_LIMIT as u64)?)?;
     let manifest = Manifest::parse(&read_object(dir, ObjectKind::Manifest, &head.manifest)?)?;
     let query_tower = manifest.open_tower(&read_object(dir, ObjectKind::Tower, &manifest.query_tower)?)?;
-    let (mut routing, mut shards) = (None, Vec::with_capacity(manifest.shards.len()));
-    for (part, object) in manifest.parts() {
-        match part {
-            Part::Routing => {
-                routing = Some(Arc::new(manifest.open_routing(read_object(dir, ObjectKind::Routing, &object)?)?));
-            }
-            Part::Shard(at) => {
-                let shard = Shard::open(read_object(dir, ObjectKind::Shard, &object)?)?;
-                manifest.check_shard(at, &shard)?;
-                shards.push(Some(Arc::new(shard.verify()?)));
-            }
-            Part::Tower | Part::Directory(_) | Part::Cards => {}
-        }
+    let routing = match &manifest.routing {
+        Some(routing) => Some(manifest.open_routing(read_object(dir, ObjectKind::Routing, &routing.object)?)?),
+        None => None,
+    };
+    let mut chains = Vec::with_capacity(manifest.shards.len());
+    for (at, named) in manifest.shards.iter().enumerate() {
+        let shard = Shard::open(read_object(dir, ObjectKind::Shard, &named.object)?)?;
+        manifest.check_shard(at, &shard)?;
+        let base = Arc::new(shard.verify()?);
+        let deltas = named.deltas.iter().enumerate().map(|(nth, delta)| {
+            let bytes = read_object(dir, ObjectKind::Delta, &delta.object)?;
+            manifest.open_delta((at, nth), &bytes).map(Arc::new)
+        });
+        chains.push(Some(Arc::new(Chain::new(base, deltas.collect::<Result<_, _>>()?))));
     }
     let version = (head.version, head.manifest.digest);
-    let release = Release::new(version, Arc::new(manifest), Arc::new(query_tower), routing, shards);
+    let release = Release::new(version, Arc::new(manifest), Arc::new(query_tower), routing.map(Arc::new), chains);
     Ok(release.expect("every part has been read"))
 }
 
-/// Checks that every id of the shards is found in the directory at its own place, if there is a directory.
-pub(super) fn check_directory<S: std::borrow::Borrow<Shard<Verified>>>(
+/// Reads and opens the buckets of one of the directories.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub(super) fn read_buckets(
+    dir: &Path,
     manifest: &Manifest,
-    shards: &[S],
-    buckets: impl IntoIterator<Item = Vec<u8>>,
+    of: fn(Part) -> bool,
+) -> Result<Vec<DirectoryBucket>, ReleaseError> {
+    let read = |(part, object): (Part, ObjectRef)| {
+        manifest.open_bucket(part, read_object(dir, ObjectKind::Directory, &object)?)
+    };
+    manifest.parts().filter(|(part, _)| of(*part)).map(read).collect()
+}
+
+/// Checks that every shard has as many candidates as the manifest counts, and every id once.
+pub(super) fn check_chains<C: Borrow<Chain>>(manifest: &Manifest, chains: &[C]) -> Result<(), ReleaseError> {
+    let mut seen = HashSet::new();
+    for (chain, named) in chains.iter().map(Borrow::borrow).zip(&manifest.shards) {
+        if chain.len() as u64 != named.items() {
+            let (found, expected) = (chain.len().to_string(), named.items().to_string());
+            let field = "number of candidates of a shard with its deltas";
+            return Err(ReleaseError::Field { what: "manifest", field, found, expected });
+        }
+        if let Some(id) = chain.ids().find(|id| !seen.insert(id.clone())) {
+            let found = format!("{id:?} twice");
+            return Err(ReleaseError::Field { what: "release", field: "id", found, expected: "every id once".into() });
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the directories lead from every id to its shard, if there are any.
+pub(super) fn check_directories<C: Borrow<Chain>>(
+    chains: &[C],
+    directory: &[DirectoryBucket],
+    recent: &[DirectoryBucket],
 ) -> Result<(), ReleaseError> {
-    let open = |(at, bytes)| manifest.open_bucket(at, bytes);
-    let buckets = buckets.into_iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
-    let Some(count) = u32::try_from(buckets.len()).ok().filter(|&count| count > 0) else { return Ok(()) };
-    for (shard, content) in (0..).zip(shards) {
-        for (slot, id) in (0..).zip(content.borrow().ids()) {
-            let found = buckets[bucket_of(&id, count) as usize].find(&id);
-            if found != Some(Place { shard, slot }) {
-                let expected = format!("shard {shard}, slot {slot}");
-                return Err(ReleaseError::Field {
-                    what: "directory",
-                    field: "place of an item",
-                    found: format!("{id:?} at {found:?}"),
-                    expected,
-                });
+    if directory.is_empty() {
+        return Ok(());
+    }
+    let place_in = |buckets: &[DirectoryBucket], id: &str| {
+        buckets.get(bucket_of(id, buckets.len() as u32) as usize).and_then(|bucket| bucket.find(id))
+    };
+    for (shard, chain) in (0..).zip(chains) {
+        for id in chain.borrow().ids() {
+            let places = [place_in(recent, &id), place_in(directory, &id)];
+            if !places.iter().flatten().any(|place| place.shard == shard) {
+                let found = format!("{id:?} at {places:?}");
+                let expected = format!("shard {shard}");
+                return Err(ReleaseError::Field { what: "directory", field: "place of an item", found, expected });
             }
         }
     }

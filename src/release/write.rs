@@ -2,15 +2,17 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::verify::{check_cards, check_directory, read_limited};
+use super::verify::{check_cards, check_chains, check_directories, read_limited};
 use super::{
-    ENGINE, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_CLUSTERS, LAYOUT_SINGLE, Manifest, ManifestShard,
-    ObjectRef, ReleaseError, Routing, card_ids,
+    ENGINE, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_CLUSTERS, LAYOUT_SINGLE, Manifest, ManifestDelta,
+    ManifestShard, ObjectRef, Part, REQUIRES_DELTAS, ReleaseError, Routing, card_ids,
 };
 use crate::Digest;
 use crate::platform::files::write_atomically;
-use crate::shard::{Shard, Verified};
+use crate::shard::Shard;
+use crate::shard::delta::Chain;
 use crate::towers::QueryTower;
 
 /// What a release is made of: the bytes of its objects.
@@ -22,10 +24,14 @@ pub struct ReleaseContent {
     pub query_tower: Vec<u8>,
     /// The shards.
     pub shards: Vec<Vec<u8>>,
+    /// The deltas of each shard, oldest first; may be shorter than `shards`.
+    pub deltas: Vec<Vec<Vec<u8>>>,
     /// The routing and the clusters that a query visits, if the shards are clusters.
     pub routing: Option<(Vec<u8>, u32)>,
     /// The buckets of the directory, or none.
     pub directory: Vec<Vec<u8>>,
+    /// The buckets of the directory of recent changes, or none.
+    pub recent: Vec<Vec<u8>>,
     /// One card per candidate.
     pub cards: Option<Vec<u8>>,
 }
@@ -76,7 +82,8 @@ impl ReleaseWriter {
         let mut written = Written { version, manifest: object.digest, changed, objects: 0, bytes: 0 };
         let routing = content.routing.iter().map(|(bytes, _)| bytes);
         let parts = std::iter::once(&content.query_tower).chain(routing).chain(&content.shards);
-        let parts = parts.chain(&content.directory).chain(&content.cards);
+        let parts = parts.chain(content.deltas.iter().flatten());
+        let parts = parts.chain(&content.directory).chain(&content.recent).chain(&content.cards);
         for bytes in parts.chain([&manifest]) {
             if self.put(bytes)? {
                 written.objects += 1;
@@ -116,15 +123,9 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), ReleaseError> {
 /// The manifest of `content`, every part of which has been checked.
 fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
     let query_tower = QueryTower::open(&content.query_tower)?;
-    let open = |bytes: &Vec<u8>| Shard::open(bytes.clone())?.verify();
-    let shards: Vec<Shard<Verified>> = content.shards.iter().map(open).collect::<Result<_, _>>()?;
-    let entry = |(shard, bytes): (&Shard<Verified>, &Vec<u8>)| ManifestShard {
-        object: ObjectRef::of(bytes),
-        count: shard.header().count,
-    };
     let routing =
         content.routing.as_ref().map(|(bytes, probes)| Routing { object: ObjectRef::of(bytes), probes: *probes });
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         format: FORMAT_VERSION,
         name: content.name.clone(),
         towers: query_tower.towers(),
@@ -134,20 +135,41 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         layout: if routing.is_some() { LAYOUT_CLUSTERS } else { LAYOUT_SINGLE }.to_owned(),
         routing,
         directory: content.directory.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
-        shards: shards.iter().zip(&content.shards).map(entry).collect(),
+        recent: content.recent.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
+        shards: Vec::with_capacity(content.shards.len()),
         cards: content.cards.as_deref().map(ObjectRef::of),
-        items: shards.iter().map(|shard| shard.len() as u64).sum(),
+        items: 0,
         requires: Vec::new(),
     };
-    for (at, shard) in shards.iter().enumerate() {
-        manifest.check_shard(at, shard)?;
+    let mut chains = Vec::with_capacity(content.shards.len());
+    for (at, bytes) in content.shards.iter().enumerate() {
+        let base = Shard::open(bytes.clone())?.verify()?;
+        let named = content.deltas.get(at).map_or(&[][..], Vec::as_slice);
+        let entries = named.iter().map(|bytes| ManifestDelta::of(bytes)).collect::<Result<Vec<_>, _>>()?;
+        manifest.shards.push(ManifestShard {
+            object: ObjectRef::of(bytes),
+            count: base.header().count,
+            deltas: entries,
+        });
+        manifest.check_shard(at, &base)?;
+        let open = |(nth, bytes): (usize, &Vec<u8>)| manifest.open_delta((at, nth), bytes).map(Arc::new);
+        let deltas = named.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
+        chains.push(Chain::new(Arc::new(base), deltas));
+    }
+    manifest.items = manifest.shards.iter().map(ManifestShard::items).sum();
+    if content.deltas.iter().any(|deltas| !deltas.is_empty()) || !content.recent.is_empty() {
+        manifest.requires.push(REQUIRES_DELTAS.to_owned());
     }
     if let Some((routing, _)) = &content.routing {
         manifest.open_routing(routing.clone())?;
     }
-    check_directory(&manifest, &shards, content.directory.iter().cloned())?;
+    let open = |part: Part, bytes: &Vec<u8>| manifest.open_bucket(part, bytes.clone());
+    let directory = content.directory.iter().enumerate().map(|(at, bytes)| open(Part::Directory(at), bytes));
+    let recent = content.recent.iter().enumerate().map(|(at, bytes)| open(Part::Recent(at), bytes));
+    check_chains(&manifest, &chains)?;
+    check_directories(&chains, &directory.collect::<Result<Vec<_>, _>>()?, &recent.collect::<Result<Vec<_>, _>>()?)?;
     if let Some(cards) = &content.cards {
-        check_cards(shards.iter().flat_map(Shard::ids), card_ids(cards)?)?;
+        check_cards(chains.iter().flat_map(Chain::ids), card_ids(cards)?)?;
     }
     Ok(manifest)
 }

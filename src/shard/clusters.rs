@@ -85,9 +85,7 @@ impl Clusters {
         for (row, &cluster) in (0..).zip(&parts.cells) {
             rows[cluster as usize].push(row);
         }
-        // Neighbouring ids share most, and shorter numbers are smaller ones.
-        let key = |&row: &u32| (ids[row as usize].len(), &ids[row as usize]);
-        rows.par_iter_mut().for_each(|rows| rows.sort_unstable_by(|a, b| key(a).cmp(&key(b))));
+        rows.par_iter_mut().for_each(|rows| in_order(rows, ids));
         let shards: Vec<Shard<Verified>> = rows
             .par_iter()
             .map(|rows| shard(vectors, dim, ids, towers, rows, params))
@@ -180,7 +178,17 @@ fn routing(
     write_and_open(order.iter().map(ToString::to_string).collect(), index, towers, params)
 }
 
-fn shard(
+/// Sorts rows by their ids: neighbouring ids share most, and shorter numbers are smaller ones.
+pub(crate) fn in_order(rows: &mut [u32], ids: &[String]) {
+    let key = |&row: &u32| (ids[row as usize].len(), &ids[row as usize]);
+    rows.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+}
+
+/// A shard of these `rows` of the vectors, in their order.
+///
+/// # Errors
+/// A [`CutError`].
+pub(crate) fn shard(
     vectors: &[f32],
     dim: usize,
     ids: &[String],

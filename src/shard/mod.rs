@@ -7,8 +7,9 @@
 //! Vectors of two towers never mix: a shard carries the digest of the towers that made its vectors.
 
 #[cfg(feature = "build")]
-mod clusters;
+pub(crate) mod clusters;
 pub mod columns;
+pub mod delta;
 pub mod directory;
 mod error;
 pub mod format;

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::{Fetch, SyncError, plan};
 use crate::Digest;
-use crate::release::{Absent, Head, Manifest, ObjectKind, ObjectRef, Part, Release, ReleaseError};
+use crate::release::{Absent, Head, Manifest, ManifestDelta, ObjectKind, ObjectRef, Part, Release, ReleaseError};
+use crate::shard::delta::{Chain, Delta};
 use crate::shard::directory::DirectoryBucket;
 use crate::shard::{Shard, Verified};
 use crate::towers::QueryTower;
@@ -42,6 +43,7 @@ enum Object {
     Tower(Arc<QueryTower>),
     Routing(Arc<Shard<Verified>>),
     Shard(Arc<Shard<Verified>>),
+    Delta(Arc<Delta>),
     Directory(Arc<DirectoryBucket>),
     /// Cards are for the page: that they came is all that is kept.
     Cards,
@@ -53,6 +55,7 @@ impl Object {
             Self::Tower(_) => ObjectKind::Tower,
             Self::Routing(_) => ObjectKind::Routing,
             Self::Shard(_) => ObjectKind::Shard,
+            Self::Delta(_) => ObjectKind::Delta,
             Self::Directory(_) => ObjectKind::Directory,
             Self::Cards => ObjectKind::Cards,
         }
@@ -142,8 +145,8 @@ impl Assembly {
             if let Some((manifest, part)) = self.place_of(digest) {
                 let size = bytes.len() as u64;
                 let object = open(&manifest, part, bytes)?;
-                self.held.insert(digest, Held { size, object: object.clone() });
-                self.add_to_serving(digest, &object);
+                self.held.insert(digest, Held { size, object });
+                self.add_to_serving(digest);
             } else if let Some(next) = self.next.as_mut().filter(|next| next.object.digest == digest) {
                 next.object.check(ObjectKind::Manifest, &bytes)?;
                 let manifest = Arc::new(Manifest::parse(&bytes)?);
@@ -198,29 +201,62 @@ impl Assembly {
         Status { serving, next }
     }
 
-    /// What to fetch so that the served release holds these parts; what it holds or does not name is left out.
+    /// What to fetch so that the served release holds these parts, a shard with its deltas; what it holds or does not name is
+    /// left out.
     pub fn fetch_of(&self, absent: &[Absent]) -> Vec<Fetch> {
         let Some(serving) = &self.serving else { return Vec::new() };
-        let object = |part| serving.manifest().object_of(part);
-        let fetch = |Absent(part): &Absent| object(*part).map(|object| Fetch::new(object, part.kind()));
-        absent.iter().filter_map(fetch).filter(|fetch| !self.held.contains_key(&fetch.digest)).collect()
+        let manifest = serving.manifest();
+        let deltas = |part: Part| match part {
+            Part::Shard(at) => manifest.shards.get(at).map_or(0, |shard| shard.deltas.len()),
+            _ => 0,
+        };
+        let parts = absent.iter().flat_map(|&Absent(part)| {
+            let at = if let Part::Shard(at) = part { at } else { 0 };
+            std::iter::once(part).chain((0..deltas(part)).map(move |nth| Part::Delta(at, nth)))
+        });
+        let fetch = |part: Part| manifest.object_of(part).map(|object| Fetch::new(object, part.kind()));
+        parts.filter_map(fetch).filter(|fetch| !self.held.contains_key(&fetch.digest)).collect()
     }
 
     /// Gives the served release a part that a query asked for.
-    fn add_to_serving(&mut self, digest: Digest, object: &Object) {
-        let Some(serving) = &mut self.serving else { return };
-        match (serving.manifest().part_of(digest), object) {
-            // It was checked as a part of the next release, if that names it too, which may say other things of it.
-            (Some(Part::Shard(at)), Object::Shard(shard)) if serving.manifest().check_shard(at, shard).is_ok() => {
-                serving.add_shard(at, Arc::clone(shard));
+    fn add_to_serving(&mut self, digest: Digest) {
+        let Some(serving) = &self.serving else { return };
+        let manifest = serving.shared_manifest();
+        match manifest.part_of(digest) {
+            Some(Part::Shard(at) | Part::Delta(at, _)) => {
+                if let (Some(chain), Some(serving)) = (self.chain(&manifest, at), &mut self.serving) {
+                    serving.add_shard(at, chain);
+                }
             }
-            (Some(Part::Directory(at)), Object::Directory(bucket))
-                if serving.manifest().check_bucket(at, bucket).is_ok() =>
-            {
-                serving.add_bucket(at, Arc::clone(bucket));
+            Some(part @ (Part::Directory(_) | Part::Recent(_))) => {
+                if let (Some(bucket), Some(serving)) = (self.bucket(&manifest, part), &mut self.serving) {
+                    serving.add_bucket(part, bucket);
+                }
             }
             _ => {}
         }
+    }
+
+    /// The shard at place `at` with its deltas, if they are held and are what this manifest says of them: an object may have
+    /// been checked as a part of another release, whose manifest may say other things of it.
+    fn chain(&self, manifest: &Manifest, at: usize) -> Option<Arc<Chain>> {
+        let named = manifest.shards.get(at)?;
+        let Object::Shard(base) = &self.held.get(&named.object.digest)?.object else { return None };
+        manifest.check_shard(at, base).ok()?;
+        let delta = |(nth, delta): (usize, &ManifestDelta)| {
+            let Object::Delta(held) = &self.held.get(&delta.object.digest)?.object else { return None };
+            manifest.check_delta((at, nth), held).ok()?;
+            Some(Arc::clone(held))
+        };
+        let deltas = named.deltas.iter().enumerate().map(delta).collect::<Option<Vec<_>>>()?;
+        Some(Arc::new(Chain::new(Arc::clone(base), deltas)))
+    }
+
+    /// The bucket at `part`, as [`Assembly::chain`].
+    fn bucket(&self, manifest: &Manifest, part: Part) -> Option<Arc<DirectoryBucket>> {
+        let Object::Directory(bucket) = &self.held.get(&manifest.object_of(part)?.digest)?.object else { return None };
+        manifest.check_bucket(part, bucket).ok()?;
+        Some(Arc::clone(bucket))
     }
 
     fn holds(&self, digest: Digest) -> bool {
@@ -257,17 +293,14 @@ impl Assembly {
             Some(Object::Routing(shard)) => Some(Arc::clone(shard)),
             _ => None,
         });
-        let shards = manifest.shards.iter().map(|shard| match held(&shard.object) {
-            Some(Object::Shard(shard)) => Some(Arc::clone(shard)),
-            _ => None,
-        });
-        let (version, shards) = ((*version, object.digest), shards.collect());
-        let Some(mut release) = Release::new(version, Arc::clone(manifest), Arc::clone(tower), routing, shards) else {
+        let shards = (0..manifest.shards.len()).map(|at| self.chain(manifest, at)).collect();
+        let (version, manifest) = ((*version, object.digest), Arc::clone(manifest));
+        let Some(mut release) = Release::new(version, Arc::clone(&manifest), Arc::clone(tower), routing, shards) else {
             return;
         };
-        for (at, object) in manifest.directory.iter().enumerate() {
-            if let Some(Object::Directory(bucket)) = held(object) {
-                release.add_bucket(at, Arc::clone(bucket));
+        for (part, _) in manifest.parts() {
+            if let Some(bucket) = self.bucket(&manifest, part) {
+                release.add_bucket(part, bucket);
             }
         }
         self.serving = Some(release);
@@ -282,7 +315,8 @@ fn open(manifest: &Manifest, part: Part, bytes: Vec<u8>) -> Result<Object, SyncE
         Part::Tower => Object::Tower(Arc::new(manifest.open_tower(&bytes)?)),
         Part::Routing => Object::Routing(Arc::new(manifest.open_routing(bytes)?)),
         Part::Shard(at) => Object::Shard(Arc::new(manifest.open_shard(at, bytes)?)),
-        Part::Directory(at) => Object::Directory(Arc::new(manifest.open_bucket(at, bytes)?)),
+        Part::Delta(at, nth) => Object::Delta(Arc::new(manifest.open_delta((at, nth), &bytes)?)),
+        Part::Directory(_) | Part::Recent(_) => Object::Directory(Arc::new(manifest.open_bucket(part, bytes)?)),
         Part::Cards => {
             if let Some(cards) = manifest.cards {
                 cards.check(ObjectKind::Cards, &bytes)?;
@@ -305,7 +339,8 @@ fn check_held(manifest: &Manifest, held: &BTreeMap<Digest, Held>) -> Result<(), 
             (Part::Tower, Object::Tower(tower)) => manifest.check_tower(tower)?,
             (Part::Routing, Object::Routing(shard)) => manifest.check_routing(shard)?,
             (Part::Shard(at), Object::Shard(shard)) => manifest.check_shard(at, shard)?,
-            (Part::Directory(at), Object::Directory(bucket)) => manifest.check_bucket(at, bucket)?,
+            (Part::Delta(at, nth), Object::Delta(delta)) => manifest.check_delta((at, nth), delta)?,
+            (Part::Directory(_) | Part::Recent(_), Object::Directory(bucket)) => manifest.check_bucket(part, bucket)?,
             (_, object) => {
                 let found = format!("{} named as {kind}", named.digest);
                 let expected = format!("{}, which it is", object.kind());

@@ -5,10 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::Digest;
+use crate::index::ResidualCodes;
 use crate::release::testing::{DIM, cards, shard, tower};
-use crate::release::{HEAD_FILE, ObjectRef, ReleaseContent, ReleaseError, ReleaseWriter, Written, verify};
-use crate::shard::ShardContent;
+use crate::release::{HEAD_FILE, ObjectRef, ReleaseContent, ReleaseError, ReleaseWriter, Written, compare, verify};
+use crate::shard::delta::Delta;
 use crate::shard::testing::content;
+use crate::shard::{Shard, ShardContent};
 
 fn good() -> ReleaseContent {
     let ids = (0..20).map(|i| format!("1-item-{i}")).chain((0..5).map(|i| format!("2-item-{i}")));
@@ -37,6 +39,78 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 fn write(dir: &Path, content: &ReleaseContent) -> Result<Written, ReleaseError> {
     ReleaseWriter::new(dir).write(content)
+}
+
+/// [`good`], of which the first shard has lost its item 3 and got two others.
+fn changed() -> ReleaseContent {
+    let base = shard(1, 20);
+    let delta = Delta::write(Digest::of(&base), 20, &[3], &shard(9, 2));
+    let kept = (0..20).filter(|i| *i != 3).map(|i| format!("1-item-{i}"));
+    let ids = kept.chain((0..5).map(|i| format!("2-item-{i}"))).chain((0..2).map(|i| format!("9-item-{i}")));
+    ReleaseContent { deltas: vec![vec![delta]], cards: Some(cards(ids)), ..good() }
+}
+
+#[test]
+fn a_release_with_deltas_is_checked_and_compared() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(dir.path(), &good()).unwrap();
+    write(other.path(), &good()).unwrap();
+    let comparison = compare(dir.path(), other.path()).unwrap();
+    assert_eq!((comparison.items, comparison.queries, comparison.agreement), (25, 25, 1.0));
+
+    let written = write(dir.path(), &changed()).unwrap();
+    // Delta, cards and manifest.
+    assert_eq!((written.version, written.objects), (2, 3));
+    let report = verify(dir.path()).unwrap();
+    assert_eq!((report.items, report.shards, report.deltas), (26, 2, 1));
+    let error = compare(dir.path(), other.path()).unwrap_err();
+    assert_eq!(error.code(), "release/field");
+    assert!(error.to_string().contains("2 more and 1 fewer"), "{error}");
+
+    // The same items as three shards.
+    let mut first = Shard::open(shard(1, 20)).unwrap().verify().unwrap().content();
+    let codes = &first.index.codes;
+    let without = |plane: &[u8]| {
+        let mut rows: Vec<&[u8]> = plane.chunks_exact((plane.len() / 20).max(1)).collect();
+        rows.remove(3);
+        rows.concat()
+    };
+    let (coarse, fine, steps) = codes.parts();
+    first.index.codes = ResidualCodes::from_parts(
+        (DIM, codes.fine_bits(), codes.exponent()),
+        without(coarse),
+        without(fine),
+        without(steps),
+    );
+    first.index.cell_ends = vec![19];
+    first.index.graph = None;
+    first.ids.remove(3);
+    let anew = ReleaseContent {
+        shards: vec![first.write().unwrap(), shard(2, 5), shard(9, 2)],
+        deltas: Vec::new(),
+        ..changed()
+    };
+    write(other.path(), &anew).unwrap();
+    let comparison = compare(dir.path(), other.path()).unwrap();
+    assert_eq!((comparison.items, comparison.agreement), (26, 1.0));
+}
+
+#[test]
+fn deltas_that_do_not_fit_are_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &good()).unwrap();
+    let before = files(dir.path());
+    let base = Digest::of(&shard(1, 20));
+    for (what, delta, code) in [
+        ("of another shard", Delta::write(Digest::of(b"x"), 20, &[3], &shard(9, 2)), "delta/base"),
+        ("of other rows", Delta::write(base, 21, &[3], &shard(9, 2)), "delta/field"),
+        ("adds what is there", Delta::write(base, 20, &[3], &shard(2, 1)), "release/field"),
+        ("cards of what is gone", Delta::write(base, 20, &[3, 4], &shard(9, 2)), "release/cards"),
+    ] {
+        let error = write(dir.path(), &ReleaseContent { deltas: vec![vec![delta]], ..changed() }).unwrap_err();
+        assert_eq!(error.code(), code, "{what}: {error}");
+        assert_eq!(files(dir.path()), before, "{what}");
+    }
 }
 
 #[test]

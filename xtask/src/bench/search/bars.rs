@@ -5,9 +5,9 @@
 
 use super::super::row::{Bar, Row};
 use super::measured::Measured;
-use super::plan::Cut;
 use super::plan::{CHROMIUM, EIGHT_BITS, HNSWLIB, HUNDRED_THOUSAND, MILLION, NATIVE, NODE, SIX_BITS, THREADS, USEARCH};
-use super::sides::FirstQuery;
+use super::plan::{Changes, Cut};
+use super::sides::{Changed, FirstQuery};
 
 const RECALL: f64 = 0.95;
 const HIGH_RECALL: f64 = 0.99;
@@ -56,6 +56,23 @@ pub(super) fn first_query(cut: &Cut, found: &FirstQuery) -> [Row; 4] {
         Row::new(&name("smallest cluster over the mean"), Some(found.smallest), "ratio", Bar::AtLeast(0.1)),
     ]
 }
+
+/// The bars of a catalogue that changes. A release that was built anew is what it is compared with, and may not find
+/// notably more.
+pub(super) fn changes(plan: &Changes, found: &[Changed]) -> Vec<Row> {
+    let Changes { rows, permille, bar, .. } = *plan;
+    let of = |found: &Changed| {
+        let name = |what: &str| format!("{rows} in {}, {} % changed, {what}", found.layout, permille as f64 / 10.0);
+        let share = Row::new(&name("bytes to be current"), Some(found.share), "of the index", Bar::AtMost(bar));
+        let kept = found.recall / found.recall_anew;
+        let recall = Row::new(&name("recall@100 over that of a build anew"), Some(kept), "ratio", Bar::AtLeast(0.995));
+        [share.with_peer(ANEW, Some(found.share_anew)), recall]
+    };
+    found.iter().flat_map(of).collect()
+}
+
+/// What an update is compared with.
+const ANEW: &str = "built anew";
 
 fn peer_of(row: &Row) -> &str {
     row.peer.as_deref().unwrap_or("nobody else's")

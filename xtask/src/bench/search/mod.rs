@@ -35,6 +35,8 @@ pub(super) fn rows(repository: &Repository, options: Options) -> Result<Vec<Row>
         println!("\n== {} vectors in clusters", cut.rows);
         rows.extend(bars::first_query(&cut, &programs.clusters(&cut)?));
     }
+    println!("\n== a catalogue that changes");
+    rows.extend(bars::changes(&plan::CHANGES, &programs.changes(&plan::CHANGES)?));
     Ok(rows)
 }
 

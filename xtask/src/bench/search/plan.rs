@@ -115,6 +115,21 @@ pub(super) fn cuts(options: Options) -> Vec<Cut> {
     if options.million { vec![small, large] } else { vec![small] }
 }
 
+/// A generated catalogue of which some items change, and the share of the index that a client may have to fetch then.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Changes {
+    pub(super) rows: usize,
+    /// Rows of a cluster, in the layout that has some: as many as by default.
+    pub(super) items: usize,
+    pub(super) bits: usize,
+    /// Items that change, of a thousand.
+    pub(super) permille: usize,
+    pub(super) bar: f64,
+}
+
+/// What a day changes.
+pub(super) const CHANGES: Changes = Changes { rows: 100_000, items: 500, bits: 8, permille: 10, bar: 0.05 };
+
 /// The sets of trained embeddings.
 pub(super) fn embedded(embeddings: &Embeddings) -> Vec<VectorSet> {
     let set = |rows: usize| VectorSet {

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::measured::Measured;
-use super::plan::Cut;
-use super::plan::{Side, Source, VectorSet};
+use super::plan::{Changes, Cut, Side, Source, VectorSet};
 use crate::chromium::Chromium;
 use crate::demo::{self, COMPLETE_JOURNEY};
 use crate::error::XtaskError;
@@ -134,6 +133,31 @@ impl<'r> Programs<'r> {
         Ok(FirstQuery { recall: number("recall"), bytes: number("bytes"), largest, smallest })
     }
 
+    /// Changes some items of a catalogue, in each layout.
+    pub(super) fn changes(&self, changes: &Changes) -> Result<Vec<Changed>, XtaskError> {
+        let file = self.folder.join("changes.json");
+        let mut command = self.repository.command(&self.nearshelf);
+        command.args(["changes", "--seed", SEED]);
+        let numbers = [changes.rows, changes.items, changes.bits, changes.permille].map(|number| number.to_string());
+        for (name, number) in ["--rows", "--items", "--bits", "--permille"].into_iter().zip(&numbers) {
+            command.arg(name).arg(number);
+        }
+        run(command.arg("--json").arg(&file))?;
+        let text = fs::read_to_string(&file).map_err(XtaskError::io(&file))?;
+        let json: Value = serde_json::from_str(&text).unwrap_or_default();
+        let changed = |value: &Value| {
+            let number = |key: &str| value[key].as_f64().unwrap_or(f64::NAN);
+            Changed {
+                layout: value["layout"].as_str().unwrap_or_default().to_owned(),
+                share: number("share"),
+                share_anew: number("share_anew"),
+                recall: number("recall"),
+                recall_anew: number("recall_anew"),
+            }
+        };
+        Ok(json.as_array().into_iter().flatten().map(changed).collect())
+    }
+
     /// Draws all measurements; where the picture is.
     pub(super) fn plot(&self, all: &[Measured]) -> Result<PathBuf, XtaskError> {
         let picture = self.folder.join("search.svg");
@@ -141,6 +165,19 @@ impl<'r> Programs<'r> {
         run(command.args(["plot", "--out"]).arg(&picture).args(all.iter().map(|measured| &measured.path)))?;
         Ok(picture)
     }
+}
+
+/// What a changed catalogue costs a client that held all of it.
+#[derive(Debug, Clone)]
+pub(super) struct Changed {
+    pub(super) layout: String,
+    /// Bytes to fetch, over those of the whole index.
+    pub(super) share: f64,
+    /// The same where the release was built anew.
+    pub(super) share_anew: f64,
+    /// Recall@100 of both afterwards.
+    pub(super) recall: f64,
+    pub(super) recall_anew: f64,
 }
 
 /// What a first query of a catalogue in clusters takes and finds.

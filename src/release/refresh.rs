@@ -1,0 +1,188 @@
+//! Bringing a release in a folder up to date with its catalogue.
+
+use std::fmt;
+use std::path::Path;
+
+use super::cards::Cards;
+use super::verify::{open, read_buckets};
+use super::{
+    Anew, BuildError, BuildReport, Catalogue, Change, HEAD_FILE, Manifest, ObjectRef, Part, Release, ReleaseContent,
+    ReleaseWriter, Update, UpdateParams, Written, build, update,
+};
+use crate::data::{Config, Item, Layout};
+use crate::index::FineBits;
+use crate::towers::candidate::Towers;
+
+/// What a refresh did.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Refreshed {
+    /// Deltas bring the release up to date.
+    Updated(UpdateReport),
+    /// The release was built anew.
+    Anew {
+        /// Why.
+        why: Anew,
+        /// The build.
+        report: Box<BuildReport>,
+    },
+}
+
+/// What an update made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpdateReport {
+    /// The release.
+    pub written: Written,
+    /// Candidates.
+    pub items: usize,
+    /// Items that the release did not have.
+    pub added: usize,
+    /// Items that it has no more.
+    pub removed: usize,
+    /// Items that are others than they were.
+    pub changed: usize,
+    /// Shards that got a delta, and those that were written again.
+    pub shards: [usize; 2],
+    /// Bytes that a client fetches which held all of the release before, cards and query tower apart.
+    pub index_bytes: u64,
+    /// Bytes of all that, for a client that held nothing.
+    pub whole_bytes: u64,
+}
+
+impl fmt::Display for UpdateReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Written { version, manifest, changed, .. } = self.written;
+        let change = if changed { "new" } else { "unchanged" };
+        writeln!(f, "release      version {version} ({change}), manifest {manifest}")?;
+        let (added, removed) = (self.added, self.removed);
+        writeln!(
+            f,
+            "candidates   {}: {added} new, {removed} gone, {} others than they were",
+            self.items, self.changed
+        )?;
+        let [deltas, folded] = self.shards;
+        writeln!(f, "shards       {deltas} with a new delta, {folded} written again")?;
+        let share = 100.0 * self.index_bytes as f64 / self.whole_bytes.max(1) as f64;
+        writeln!(f, "to fetch     {} of {} bytes of the index, {share:.1} %", self.index_bytes, self.whole_bytes)
+    }
+}
+
+/// Brings the release in `folder` up to date: as [`build`], but what did not change stays as it is, so that clients fetch little.
+/// Where that cannot be, or would not pay, the release is built anew.
+///
+/// # Errors
+/// A [`BuildError`]; nothing has been replaced then.
+pub fn refresh(
+    items: &[Item],
+    towers: &Towers,
+    queries: &[f32],
+    config: &Config,
+    folder: &Path,
+) -> Result<Refreshed, BuildError> {
+    let anew = |why| {
+        let report = Box::new(build(items, towers, queries, config, folder)?);
+        Ok(Refreshed::Anew { why, report })
+    };
+    if !folder.join(HEAD_FILE).exists() {
+        return anew(Anew::NoRelease);
+    }
+    let release = open(folder)?;
+    if let Some(why) = differs(&release, config) {
+        return anew(why);
+    }
+    let ids: Vec<String> = items.iter().map(|item| item.id.clone()).collect();
+    let catalogue = Catalogue {
+        ids: &ids,
+        vectors: &towers.embed(items)?,
+        queries,
+        towers: towers.query.towers(),
+        differs: &|_, _, _| false,
+    };
+    let directory = read_buckets(folder, release.manifest(), |part| matches!(part, Part::Directory(_)))?;
+    let params = UpdateParams::new(fine_bits(&release).unwrap_or(FineBits::Four), config.train.seed);
+    let update = match update(&release, &directory, &catalogue, &params)? {
+        Ok(update) => update,
+        Err(why) => return anew(why),
+    };
+    let mut content = ReleaseContent {
+        name: config.name.clone(),
+        query_tower: towers.query.write(),
+        routing: release.routing().zip(release.manifest().routing.as_ref()).map(|(shard, named)| {
+            let probes = config.index.probes.map_or(named.probes, |probes| probes as u32);
+            (shard.bytes().to_vec(), probes.min(release.manifest().shards.len() as u32))
+        }),
+        directory: directory.iter().map(|bucket| bucket.bytes().to_vec()).collect(),
+        cards: Some(Cards::of(items).write()),
+        ..ReleaseContent::default()
+    };
+    let shards = take_over(&release, &update, &mut content);
+    let written = ReleaseWriter::new(folder).write(&content)?;
+    let (index_bytes, whole_bytes) = to_fetch(release.manifest(), open(folder)?.manifest());
+    let Update { added, removed, changed, .. } = update;
+    Ok(Refreshed::Updated(UpdateReport {
+        written,
+        items: items.len(),
+        added,
+        removed,
+        changed,
+        shards,
+        index_bytes,
+        whole_bytes,
+    }))
+}
+
+/// What the configuration wants otherwise than the release is.
+fn differs(release: &Release, config: &Config) -> Option<Anew> {
+    let found = &release.manifest().layout;
+    let wanted = config.index.layout.map(|layout| match layout {
+        Layout::Single => super::LAYOUT_SINGLE,
+        Layout::Clusters => super::LAYOUT_CLUSTERS,
+    });
+    if let Some(expected) = wanted.filter(|wanted| wanted != found) {
+        return Some(Anew::Layout { found: found.clone(), expected: expected.to_owned() });
+    }
+    let bits = |fine_bits: FineBits| format!("{} bits", 4 + fine_bits.bits());
+    let found = fine_bits(release)?;
+    let wanted = config.index.bits.and_then(|bits| FineBits::from_bits(bits.saturating_sub(4)));
+    wanted.filter(|wanted| *wanted != found).map(|wanted| Anew::Layout { found: bits(found), expected: bits(wanted) })
+}
+
+fn fine_bits(release: &Release) -> Option<FineBits> {
+    release.shards().iter().flatten().next().map(|chain| chain.base().header().fine_bits)
+}
+
+/// Fills in the shards, deltas and directories of a release that is brought up to date; how many shards got a delta, and how
+/// many were written again.
+fn take_over(release: &Release, update: &Update, content: &mut ReleaseContent) -> [usize; 2] {
+    let mut counts = [0, 0];
+    for (chain, change) in release.shards().iter().flatten().zip(&update.changes) {
+        let (base, deltas) = match change {
+            Change::Kept => {
+                (chain.base().bytes().to_vec(), chain.deltas().iter().map(|delta| delta.to_bytes()).collect())
+            }
+            Change::Deltas(deltas) => {
+                counts[0] += 1;
+                (chain.base().bytes().to_vec(), deltas.clone())
+            }
+            Change::Folded(bytes) => {
+                counts[1] += 1;
+                (bytes.clone(), Vec::new())
+            }
+        };
+        content.shards.push(base);
+        content.deltas.push(deltas);
+    }
+    if let Some(directory) = &update.directory {
+        content.directory.clone_from(directory);
+    }
+    content.recent.clone_from(&update.recent);
+    counts
+}
+
+/// Bytes of the manifest and of the index of `after` that `before` does not have, and all of them.
+fn to_fetch(before: &Manifest, after: &Manifest) -> (u64, u64) {
+    let of_index = |(part, _): &(Part, ObjectRef)| !matches!(part, Part::Tower | Part::Cards);
+    let manifest = after.to_bytes().map_or(0, |bytes| bytes.len() as u64);
+    let new: u64 = after.parts_beyond(before).filter(of_index).map(|(_, object)| object.size).sum();
+    let all: u64 = after.parts().filter(of_index).map(|(_, object)| object.size).sum();
+    (manifest + new, manifest + all)
+}

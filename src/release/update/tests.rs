@@ -1,0 +1,214 @@
+//! Updates of small releases: what they find is what a release built anew would find.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::index::testing::{Random, mixture};
+use crate::index::{BuildParams, Scratch, SearchParams, build};
+use crate::release::testing::Files;
+use crate::release::{Found, ReleaseError};
+use crate::shard::{Clusters, ShardContent};
+
+const DIM: usize = crate::release::testing::DIM;
+
+/// A catalogue that changes.
+struct Shop {
+    ids: Vec<String>,
+    vectors: Vec<f32>,
+    queries: Vec<f32>,
+    random: Random,
+    next: usize,
+}
+
+impl Shop {
+    fn new(seed: u64, items: usize) -> Self {
+        let (vectors, queries) = mixture(seed, items, 60, DIM);
+        let ids = (0..items).map(|item| format!("item-{item}")).collect();
+        Self { ids, vectors, queries, random: Random::new(seed), next: items }
+    }
+
+    /// Of `count` items each: some go, some are others than they were, some come.
+    fn change(&mut self, count: usize) {
+        for _ in 0..count {
+            let gone = self.random.next() as usize % self.ids.len();
+            self.ids.swap_remove(gone);
+            let last = self.vectors.len() - DIM;
+            self.vectors.copy_within(last.., gone * DIM);
+            self.vectors.truncate(last);
+        }
+        for _ in 0..count {
+            let (to, from) =
+                (self.random.next() as usize % self.ids.len(), self.random.next() as usize % self.ids.len());
+            for component in 0..DIM {
+                let noise = 0.2 * self.random.component();
+                self.vectors[to * DIM + component] = self.vectors[from * DIM + component] + noise;
+            }
+        }
+        for _ in 0..count {
+            let from = self.random.next() as usize % self.ids.len();
+            self.ids.push(format!("item-{}", self.next));
+            self.next += 1;
+            for component in 0..DIM {
+                let noise = 0.2 * self.random.component();
+                self.vectors.push(self.vectors[from * DIM + component] + noise);
+            }
+        }
+    }
+
+    fn catalogue(&self) -> Catalogue<'_> {
+        let Self { ids, vectors, queries, .. } = self;
+        Catalogue { ids, vectors, queries, towers: Digest::of(b"towers"), differs: &|_, _, _| false }
+    }
+
+    fn clusters(&self, items: usize) -> Files {
+        let params = ClusterParams { items, fine_bits: FineBits::Four, seed: 1 };
+        let towers = Digest::of(b"towers");
+        let cut = Clusters::cut(&self.vectors, &self.queries, DIM, &self.ids, towers, &params).unwrap();
+        Files::of_clusters(1, &cut, cut.shards.len() as u32)
+    }
+
+    fn single(&self) -> Files {
+        let built = build(&self.vectors, &self.queries, DIM, &BuildParams::for_rows(self.ids.len())).unwrap();
+        let ids = built.order.iter().map(|&row| self.ids[row as usize].clone()).collect();
+        let params = SearchParams { probes: built.index.view().cells(), ef_search: 1 };
+        let shard = ShardContent { towers: Digest::of(b"towers"), params, ids, index: built.index };
+        Files::new(1, &[shard.write().unwrap()], false)
+    }
+
+    /// Checks that a release has just these items, and finds them.
+    fn check(&self, files: &Files, what: &str) -> Result<(), ReleaseError> {
+        files.open()?;
+        let (release, _) = files.load();
+        let chains: Vec<&Chain> = release.shards().iter().flatten().map(AsRef::as_ref).collect();
+        let held: BTreeSet<String> = chains.iter().flat_map(|chain| chain.ids()).collect();
+        assert_eq!(held, self.ids.iter().cloned().collect(), "{what}");
+        assert_eq!(chains.iter().map(|chain| chain.len()).sum::<usize>(), self.ids.len(), "{what}");
+        assert_eq!(release.manifest().items, self.ids.len() as u64, "{what}");
+        for (id, vector) in self.ids.iter().zip(self.vectors.chunks_exact(DIM)) {
+            let Found { shard, node } =
+                release.find(id).unwrap().unwrap_or_else(|| panic!("{what}: {id} is not found"));
+            let mut decoded = vec![0.0; DIM];
+            chains[shard].vector_into(node, &mut decoded);
+            let far = decoded.iter().zip(vector).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(far < 0.05, "{what}: {id} is off by {far}");
+        }
+        for gone in (0..self.next).map(|item| format!("item-{item}")).filter(|id| !held.contains(id)) {
+            assert_eq!(release.find(&gone).unwrap(), None, "{what}: {gone}");
+        }
+        Ok(())
+    }
+}
+
+/// The best ids by a scan of everything that a release holds.
+fn best(files: &Files, query: &[f32], k: usize) -> Vec<String> {
+    let (release, _) = files.load();
+    let mut scratch = Scratch::default();
+    let mut hits = Vec::new();
+    for chain in release.shards().iter().flatten() {
+        hits.extend(chain.exact(query, k, &mut scratch).into_iter().map(|hit| (hit.score, chain.id(hit.node))));
+    }
+    hits.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    hits.into_iter().take(k).map(|(_, id)| id).collect()
+}
+
+fn updated(files: &Files, shop: &Shop, params: &UpdateParams) -> Result<(Files, Update), Anew> {
+    let (release, buckets) = files.load();
+    let update = update(&release, &buckets, &shop.catalogue(), params).unwrap()?;
+    Ok((files.updated(&update), update))
+}
+
+#[test]
+fn a_release_with_deltas_is_the_release_that_would_be_built_anew() {
+    for seed in [1, 2, 3] {
+        let mut shop = Shop::new(seed, 3000);
+        for (layout, files) in [("clusters", shop.clusters(200)), ("single", shop.single())] {
+            shop.change(25);
+            let (after, update) = updated(&files, &shop, &UpdateParams::new(FineBits::Four, 1)).unwrap();
+            let what = format!("seed {seed}, {layout}");
+            shop.check(&after, &what).unwrap();
+            assert_eq!((update.added, update.removed), (25, 25), "{what}");
+            assert!((1..=25).contains(&update.changed), "{what}: {}", update.changed);
+            let anew = if layout == "single" { shop.single() } else { shop.clusters(200) };
+            let (mut same, mut of) = (0, 0);
+            for query in shop.queries.chunks_exact(DIM) {
+                let expected: BTreeSet<String> = best(&anew, query, 50).into_iter().collect();
+                same += best(&after, query, 50).iter().filter(|id| expected.contains(*id)).count();
+                of += expected.len();
+            }
+            assert!(same as f64 > 0.98 * of as f64, "{what}: {same} of {of}");
+            shop = Shop::new(seed, 3000);
+        }
+    }
+}
+
+#[test]
+fn what_did_not_change_is_not_written_again() {
+    let mut shop = Shop::new(7, 2000);
+    let files = shop.clusters(100);
+    let params = UpdateParams::new(FineBits::Four, 1);
+    let (same, update) = updated(&files, &shop, &params).unwrap();
+    assert!(update.changes.iter().all(|change| *change == Change::Kept) && update.recent.is_empty());
+    assert_eq!((update.added, update.removed, update.changed), (0, 0, 0));
+    assert_eq!(same.manifest.shards, files.manifest.shards);
+
+    shop.change(2);
+    let (once, update) = updated(&files, &shop, &params).unwrap();
+    let changed = update.changes.iter().filter(|change| **change != Change::Kept).count();
+    assert!((1..=8).contains(&changed), "{changed} of {} shards changed for six items", update.changes.len());
+    let (twice, update) = updated(&once, &shop, &params).unwrap();
+    assert!(update.changes.iter().all(|change| *change == Change::Kept));
+    assert_eq!(twice.manifest.shards, once.manifest.shards);
+    assert_eq!(twice.manifest.recent, once.manifest.recent);
+}
+
+#[test]
+fn deltas_follow_each_other_merge_and_fold() {
+    for seed in [11, 12] {
+        let mut shop = Shop::new(seed, 2000);
+        let mut files = shop.clusters(250);
+        let params = UpdateParams { deltas: 3, fold: 0.15, ..UpdateParams::new(FineBits::Four, 1) };
+        let (mut appended, mut merged, mut folded, mut cut) = (0, 0, 0, 0);
+        for round in 0..25 {
+            shop.change(12);
+            if let Ok((after, update)) = updated(&files, &shop, &params) {
+                for (change, before) in update.changes.iter().zip(&files.manifest.shards) {
+                    match change {
+                        Change::Kept => {}
+                        Change::Deltas(deltas) if deltas.len() > before.deltas.len() => appended += 1,
+                        Change::Deltas(_) => merged += 1,
+                        Change::Folded(_) => folded += 1,
+                    }
+                }
+                files = after;
+            } else {
+                cut += 1;
+                files = shop.clusters(250);
+            }
+            shop.check(&files, &format!("seed {seed}, round {round}")).unwrap();
+        }
+        assert!(appended > 0 && merged > 0 && folded > 0, "seed {seed}: {appended}, {merged}, {folded}, {cut}");
+    }
+}
+
+#[test]
+fn too_much_change_asks_for_a_build() {
+    let mut shop = Shop::new(21, 600);
+    let params = UpdateParams::new(FineBits::Four, 1);
+    let single = shop.single();
+    shop.change(90);
+    assert!(matches!(updated(&single, &shop, &params), Err(Anew::Share { .. })));
+
+    let mut shop = Shop::new(22, 600);
+    let files = shop.clusters(100);
+    for _ in 0..150 {
+        let vector = shop.vectors[..DIM].to_vec();
+        shop.ids.push(format!("item-{}", shop.next));
+        shop.next += 1;
+        shop.vectors.extend(vector);
+    }
+    assert!(matches!(updated(&files, &shop, &params), Err(Anew::Balance { .. })));
+
+    let (release, buckets) = files.load();
+    let others = Catalogue { towers: Digest::of(b"others"), ..shop.catalogue() };
+    assert!(matches!(update(&release, &buckets, &others, &params).unwrap(), Err(Anew::Towers { .. })));
+}

@@ -1,0 +1,204 @@
+//! A shard with the deltas that bring it up to date.
+
+use std::sync::Arc;
+
+use super::Delta;
+use crate::index::{Filter, Hit, NodeId, QueryCode, RowSet, Scratch, SearchParams};
+use crate::shard::{Shard, Verified};
+
+/// A shard and its deltas, which answer as one shard would. Rows are numbered through: first those of the shard, then those
+/// that each delta adds; a [`NodeId`] of a chain is such a number, and stays what it is when deltas follow.
+#[derive(Debug, Clone)]
+pub struct Chain {
+    base: Arc<Shard<Verified>>,
+    deltas: Vec<Arc<Delta>>,
+    rows: usize,
+    /// The rows that are not there any more; nothing if all are.
+    removed: Option<RowSet>,
+}
+
+impl From<Arc<Shard<Verified>>> for Chain {
+    fn from(base: Arc<Shard<Verified>>) -> Self {
+        Self { rows: base.len(), base, deltas: Vec::new(), removed: None }
+    }
+}
+
+impl Chain {
+    /// Joins a shard and its deltas, oldest first. What a delta removes that is not there is passed over.
+    pub fn new(base: Arc<Shard<Verified>>, deltas: Vec<Arc<Delta>>) -> Self {
+        let rows = base.len() + deltas.iter().map(|delta| delta.added().len()).sum::<usize>();
+        let mut removed = RowSet::empty(rows);
+        for &row in deltas.iter().flat_map(|delta| delta.removed()) {
+            if (row as usize) < rows {
+                removed.insert(NodeId(row));
+            }
+        }
+        let removed = (!removed.is_empty()).then_some(removed);
+        Self { base, deltas, rows, removed }
+    }
+
+    /// The shard.
+    pub fn base(&self) -> &Arc<Shard<Verified>> {
+        &self.base
+    }
+
+    /// The deltas, oldest first.
+    pub fn deltas(&self) -> &[Arc<Delta>] {
+        &self.deltas
+    }
+
+    /// The shards that hold the rows, each with the number of its first row.
+    pub fn segments(&self) -> impl Iterator<Item = (u32, &Shard<Verified>)> {
+        let shards = std::iter::once(&*self.base).chain(self.deltas.iter().map(|delta| delta.added()));
+        shards.scan(0, |next, shard| {
+            let start = *next;
+            *next += shard.len() as u32;
+            Some((start, shard))
+        })
+    }
+
+    /// Rows, those among them that are not there any more.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Candidates: rows that are there.
+    pub fn len(&self) -> usize {
+        self.rows - self.removed.as_ref().map_or(0, RowSet::count_ones)
+    }
+
+    /// Whether there are no candidates.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a row is there.
+    pub fn is_live(&self, node: NodeId) -> bool {
+        node.row() < self.rows && self.removed.as_ref().is_none_or(|removed| !removed.contains(node))
+    }
+
+    /// The rows that are there, ascending.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        (0..self.rows as u32).map(NodeId).filter(|&node| self.is_live(node))
+    }
+
+    /// The ids of the candidates, by row.
+    pub fn ids(&self) -> impl Iterator<Item = String> + '_ {
+        self.nodes().map(|node| self.id(node))
+    }
+
+    /// The id of a row.
+    ///
+    /// # Panics
+    /// If `node` is not of this chain.
+    pub fn id(&self, node: NodeId) -> String {
+        let (shard, node) = self.of(node);
+        shard.id(node)
+    }
+
+    /// The row with this id, if it is there.
+    pub fn node_of(&self, id: &str) -> Option<NodeId> {
+        // Where an id was removed and added again both rows have it, and only one of them is there.
+        self.segments().find_map(|(start, shard)| {
+            let node = NodeId(start + shard.node_of(id)?.0);
+            self.is_live(node).then_some(node)
+        })
+    }
+
+    /// The row with this id, which may be `hint`.
+    pub fn node_near(&self, hint: NodeId, id: &str) -> Option<NodeId> {
+        if self.is_live(hint) && self.id(hint) == id { Some(hint) } else { self.node_of(id) }
+    }
+
+    /// Decodes the vector of a row into `out`, which has as many places as the shard has dimensions.
+    ///
+    /// # Panics
+    /// If `out` has another length, or `node` is not of this chain.
+    pub fn vector_into(&self, node: NodeId, out: &mut [f32]) {
+        let (shard, node) = self.of(node);
+        shard.vector_into(node, out);
+    }
+
+    /// The segment of a row, and its number there.
+    ///
+    /// # Panics
+    /// If `node` is not of this chain.
+    pub fn of(&self, node: NodeId) -> (&Shard<Verified>, NodeId) {
+        let found = self.segments().find(|(start, shard)| node.row() < *start as usize + shard.len());
+        let (start, shard) = found.unwrap_or_else(|| panic!("row {} of a chain of {} rows", node.0, self.rows));
+        (shard, NodeId(node.0 - start))
+    }
+
+    /// The `k` best candidates for a query embedding that pass `filter`, the best first, ties by row. `params` is how far the
+    /// search of the shard goes; `None` takes its default.
+    ///
+    /// # Panics
+    /// If the query has another number of dimensions than the shard.
+    pub fn search(
+        &self,
+        query: &[f32],
+        k: usize,
+        params: Option<SearchParams>,
+        scratch: &mut Scratch,
+        filter: Filter<'_>,
+    ) -> Vec<Hit> {
+        if self.deltas.is_empty() {
+            return self.base.search(query, k, params, scratch, filter);
+        }
+        let mut hits = self.search_segment((0, &self.base), query, k, params, scratch, filter);
+        for segment in self.segments().skip(1) {
+            hits.extend(self.search_segment(segment, query, k, None, scratch, filter));
+        }
+        best(hits, k)
+    }
+
+    /// The `k` best candidates for a query embedding by a scan over all codes, the best first, ties by row.
+    ///
+    /// # Panics
+    /// If the query has another number of dimensions than the shard.
+    pub fn exact(&self, query: &[f32], k: usize, scratch: &mut Scratch) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        for (start, shard) in self.segments() {
+            let numbered = |node: NodeId| NodeId(start + node.0);
+            let live = |node: NodeId| self.is_live(numbered(node));
+            let found = shard.index().exact(&QueryCode::new(query), k, scratch, Some(&live));
+            hits.extend(found.into_iter().map(|hit| Hit { node: numbered(hit.node), ..hit }));
+        }
+        best(hits, k)
+    }
+
+    fn search_segment(
+        &self,
+        (start, shard): (u32, &Shard<Verified>),
+        query: &[f32],
+        k: usize,
+        params: Option<SearchParams>,
+        scratch: &mut Scratch,
+        filter: Filter<'_>,
+    ) -> Vec<Hit> {
+        let numbered = |node: NodeId| NodeId(start + node.0);
+        let live = |node: NodeId| self.is_live(numbered(node));
+        let mut hits = Vec::new();
+        if filter.is_none() {
+            // Few rows are gone: to ask for some more and drop those costs less than a test of every row.
+            let spare = if self.removed.is_some() { SPARE + k / 4 } else { 0 };
+            hits = shard.search(query, k + spare, params, scratch, None);
+            hits.retain(|hit| live(hit.node));
+            hits.truncate(k);
+        }
+        if hits.len() < k.min(shard.len()) {
+            let passes = |node: NodeId| live(node) && filter.is_none_or(|filter| filter(numbered(node)));
+            hits = shard.search(query, k, params, scratch, Some(&passes));
+        }
+        hits.iter().map(|hit| Hit { node: numbered(hit.node), ..*hit }).collect()
+    }
+}
+
+fn best(mut hits: Vec<Hit>, k: usize) -> Vec<Hit> {
+    hits.sort_unstable_by(|a, b| b.score.cmp(&a.score).then(a.node.cmp(&b.node)));
+    hits.truncate(k);
+    hits
+}
+
+/// Rows that are asked for beyond `k`, and a quarter of `k`, where rows are gone.
+const SPARE: usize = 8;
