@@ -108,11 +108,12 @@ impl Files {
     pub(crate) fn open(&self) -> Result<(), ReleaseError> {
         for (part, object) in self.manifest.parts() {
             let bytes = self.objects[&object.digest].clone();
+            let computed = Digest::of(&bytes);
             match part {
-                Part::Tower => drop(self.manifest.open_tower(&bytes)?),
-                Part::Shard(at) => drop(self.manifest.open_shard(at, bytes)?),
-                Part::Routing => drop(self.manifest.open_routing(bytes)?),
-                Part::Directory(at) => drop(self.manifest.open_bucket(at, bytes)?),
+                Part::Tower => drop(self.manifest.open_tower(&bytes, computed)?),
+                Part::Shard(at) => drop(self.manifest.open_shard(at, bytes, computed)?),
+                Part::Routing => drop(self.manifest.open_routing(bytes, computed)?),
+                Part::Directory(at) => drop(self.manifest.open_bucket(at, bytes, computed)?),
                 Part::Cards => object.check(ObjectKind::Cards, &bytes)?,
             }
         }

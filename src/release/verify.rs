@@ -88,12 +88,14 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
 pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
     let head = Head::parse(&read_limited(&dir.join(HEAD_FILE), HEAD_LIMIT as u64)?)?;
     let manifest = Manifest::parse(&read_object(dir, ObjectKind::Manifest, &head.manifest)?)?;
-    let query_tower = manifest.open_tower(&read_object(dir, ObjectKind::Tower, &manifest.query_tower)?)?;
+    let query_tower = manifest
+        .open_tower(&read_object(dir, ObjectKind::Tower, &manifest.query_tower)?, manifest.query_tower.digest)?;
     let (mut routing, mut shards) = (None, Vec::with_capacity(manifest.shards.len()));
     for (part, object) in manifest.parts() {
         match part {
             Part::Routing => {
-                routing = Some(Arc::new(manifest.open_routing(read_object(dir, ObjectKind::Routing, &object)?)?));
+                let bytes = read_object(dir, ObjectKind::Routing, &object)?;
+                routing = Some(Arc::new(manifest.open_routing(bytes, object.digest)?));
             }
             Part::Shard(at) => {
                 let shard = Shard::open(read_object(dir, ObjectKind::Shard, &object)?)?;
@@ -114,7 +116,10 @@ pub(super) fn check_directory<S: std::borrow::Borrow<Shard<Verified>>>(
     shards: &[S],
     buckets: impl IntoIterator<Item = Vec<u8>>,
 ) -> Result<(), ReleaseError> {
-    let open = |(at, bytes)| manifest.open_bucket(at, bytes);
+    let open = |(at, bytes): (usize, Vec<u8>)| {
+        let computed = Digest::of(&bytes);
+        manifest.open_bucket(at, bytes, computed)
+    };
     let buckets = buckets.into_iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
     let Some(count) = u32::try_from(buckets.len()).ok().filter(|&count| count > 0) else { return Ok(()) };
     for (shard, content) in (0..).zip(shards) {

@@ -143,7 +143,7 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         manifest.check_shard(at, shard)?;
     }
     if let Some((routing, _)) = &content.routing {
-        manifest.open_routing(routing.clone())?;
+        manifest.open_routing(routing.clone(), Digest::of(routing))?;
     }
     check_directory(&manifest, &shards, content.directory.iter().cloned())?;
     if let Some(cards) = &content.cards {
