@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
+use crate::Digest;
 use crate::features::Context;
 use crate::rank;
 use crate::recommend::{RecommendError, Recommender, Request};
@@ -87,13 +88,20 @@ impl Engine {
         Ok(json(&missing))
     }
 
-    /// Takes a fetched object; what is still missing, as JSON.
+    /// Takes a fetched object; what is still missing, as JSON. `computed` is the SHA-256 that the host computed over exactly
+    /// these bytes, in place of one computed here.
     ///
     /// # Errors
     /// If the bytes are not what the release names. What served before serves on.
-    pub fn accept(&mut self, digest: &str, bytes: Vec<u8>) -> Result<String, JsValue> {
+    pub fn accept(&mut self, digest: &str, bytes: Vec<u8>, computed: Option<Vec<u8>>) -> Result<String, JsValue> {
         let digest = digest.parse().map_err(|error| js_error(&error, "request/digest"))?;
-        let missing = self.assembly.accept(digest, bytes).map_err(|error| sync_error(&error))?;
+        let computed = match computed {
+            Some(raw) => Digest::from_bytes(raw.try_into().map_err(|_| {
+                js_error(&"the computed digest has another length than the 32 bytes of a SHA-256", "request/digest")
+            })?),
+            None => Digest::of(&bytes),
+        };
+        let missing = self.assembly.accept_digested(digest, bytes, computed).map_err(|error| sync_error(&error))?;
         self.renew();
         Ok(json(&missing))
     }

@@ -27,6 +27,17 @@ export async function download(request: Request): Promise<Uint8Array<ArrayBuffer
   }
 }
 
+/**
+ * The SHA-256 of `bytes`, computed natively: several times faster than in the engine, and beside the page's thread. `undefined` where
+ * the host does not offer it, as on pages of insecure origins; the engine then computes it.
+ */
+export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array | undefined> {
+  // The type leaves out that insecure origins lack it.
+  const subtle = globalThis.crypto?.subtle as SubtleCrypto | undefined;
+  const digest = await subtle?.digest("SHA-256", bytes).catch(() => undefined);
+  return digest && new Uint8Array(digest);
+}
+
 async function readCapped(body: ReadableStream<Uint8Array>, url: URL, limit: number): Promise<Uint8Array<ArrayBuffer>> {
   const reader = body.getReader();
   const chunks: Uint8Array[] = [];

@@ -6,7 +6,8 @@ declare module "nearshelf-engine" {
   export class Engine {
     constructor();
     setHead(bytes: Uint8Array): string;
-    accept(digest: string, bytes: Uint8Array): string;
+    /** `computed` is the SHA-256 of exactly these bytes; without it the engine computes it. */
+    accept(digest: string, bytes: Uint8Array, computed?: Uint8Array): string;
     isReady(): boolean;
     status(): string;
     absent(request: string): string;

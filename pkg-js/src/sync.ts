@@ -1,6 +1,6 @@
 import type { Engine } from "nearshelf-engine";
 import { type Cards, parseCards } from "./cards.js";
-import { download } from "./download.js";
+import { download, sha256 } from "./download.js";
 import { engineError, NearshelfError } from "./errors.js";
 
 /** The most that `head.json` may weigh. */
@@ -153,7 +153,9 @@ export class ReleaseSync {
   async #object(fetch: Fetch): Promise<Uint8Array> {
     const attempt = async (cache: RequestCache) => {
       const bytes = await this.#get(fetch.path, fetch.size, cache);
-      this.#ask(() => this.#engine.accept(fetch.digest, bytes));
+      const computed = await sha256(bytes);
+      this.#checkOpen();
+      this.#ask(() => this.#engine.accept(fetch.digest, bytes, computed));
       return bytes;
     };
     try {
@@ -165,13 +167,18 @@ export class ReleaseSync {
     }
   }
 
-  async #get(path: string, limit: number, cache: RequestCache): Promise<Uint8Array> {
+  /** A closed recommender has freed the engine. */
+  #checkOpen(): void {
+    if (this.#closed.signal.aborted) throw new NearshelfError("recommender/closed", "the recommender was closed while it downloaded");
+  }
+
+  async #get(path: string, limit: number, cache: RequestCache): Promise<Uint8Array<ArrayBuffer>> {
     const url = new URL(path, this.#base);
     if (!url.href.startsWith(this.#base.href)) {
       throw new NearshelfError("download/outside-release", `${path} points outside ${this.#base.href}; publish the release again`);
     }
     const bytes = await download({ url, limit, cache, fetch: this.#fetch, signal: this.#closed.signal });
-    if (this.#closed.signal.aborted) throw new NearshelfError("recommender/closed", "the recommender was closed while it downloaded");
+    this.#checkOpen();
     this.downloaded.files += 1;
     this.downloaded.bytes += bytes.length;
     return bytes;

@@ -78,8 +78,9 @@ function inClusters({ nearshelf, folder }, rounds) {
   }));
   const accepted = new Set();
   const { accept } = nearshelf.Engine.prototype;
-  nearshelf.Engine.prototype.accept = function (digest, bytes) {
-    const missing = accept.call(this, digest, bytes);
+  nearshelf.Engine.prototype.accept = function (...object) {
+    const missing = accept.apply(this, object);
+    const [digest] = object;
     accepted.add(digest);
     return missing;
   };
@@ -246,6 +247,80 @@ test("a damaged object is asked for past the cache, then named, and a new attemp
   assert.deepEqual(asked.filter((request) => request.path === path).map(({ cache }) => cache), ["default", "reload"]);
   writeFileSync(objects.shard, good);
   assert.equal((await (await create()).recommendedForYou()).items.length, 12);
+});
+
+/** Has `crypto` be something else until the test ends. */
+function withCrypto(t, value) {
+  const kept = Object.getOwnPropertyDescriptor(globalThis, "crypto");
+  Object.defineProperty(globalThis, "crypto", { value, configurable: true });
+  t.after(() => Object.defineProperty(globalThis, "crypto", kept));
+}
+
+/** What the engine was given as the digest of each object. */
+function computedDigests({ nearshelf }) {
+  const given = [];
+  const { accept } = nearshelf.Engine.prototype;
+  nearshelf.Engine.prototype.accept = function (digest, bytes, computed) {
+    given.push([digest, computed && Buffer.from(computed).toString("hex")]);
+    return accept.call(this, digest, bytes, computed);
+  };
+  return given;
+}
+
+test("the host computes the digest of every object, cards too, and damage is found by it", async (t) => {
+  const made = await shop(t);
+  const given = computedDigests(made);
+  const recommender = await made.create({ cards: true });
+  await recommender.cards();
+  assert.equal(given.length, 5);
+  for (const [named, computed] of given) assert.equal(computed, named);
+  damage(made.objects.tower);
+  await assert.rejects(made.create(), { code: "sync/digest-mismatch" });
+  const [named, computed] = given.at(-1);
+  assert.match(computed, /^[0-9a-f]{64}$/);
+  assert.notEqual(computed, named);
+});
+
+test("where the host computes no digest, or fails to, the engine does, and finds damage too", async (t) => {
+  const failing = { subtle: { digest: () => Promise.reject(new DOMException("no", "OperationError")) } };
+  for (const crypto of [undefined, {}, failing]) {
+    await t.test(JSON.stringify(crypto) ?? "no crypto", async (t) => {
+      const made = await shop(t);
+      const given = computedDigests(made);
+      withCrypto(t, crypto);
+      assert.equal((await (await made.create()).recommendedForYou()).items.length, 12);
+      assert.deepEqual(given.map(([, computed]) => computed), [undefined, undefined, undefined, undefined]);
+      damage(made.objects.shard);
+      await assert.rejects(made.create(), { code: "sync/digest-mismatch" });
+    });
+  }
+});
+
+test("closing while the host computes a digest hands nothing to the freed engine", async (t) => {
+  const made = await shop(t);
+  const { subtle } = crypto;
+  let digesting;
+  const started = new Promise((resolve) => {
+    digesting = resolve;
+  });
+  const recommender = await made.create();
+  writeFakeRelease(made.folder, { version: 2, products: fakeProducts().slice(40) });
+  let go;
+  const held = new Promise((resolve) => {
+    go = resolve;
+  });
+  withCrypto(t, { subtle: { digest: async (...request) => {
+    digesting();
+    await held;
+    return subtle.digest(...request);
+  } } });
+  const given = computedDigests(made);
+  const syncing = recommender.sync();
+  await started;
+  recommender.close();
+  go();
+  await assert.rejects(syncing, { code: "recommender/closed" });
+  assert.deepEqual(given, []);
 });
 
 test("failures of the transport carry their own codes", async (t) => {

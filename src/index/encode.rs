@@ -227,7 +227,7 @@ mod tests {
             let (mut whole, mut along) = (0.0, [0.0; 2]);
             for (row, vector) in (0..).zip(vectors.chunks_exact(24)) {
                 let mut error = centroid.clone();
-                codes.view().add_residual(NodeId(row), &mut [0; 24], &mut error);
+                codes.view().add_residual(NodeId(row), &mut error);
                 error.iter_mut().zip(vector).for_each(|(error, x)| *error = x - *error);
                 whole += dot_f32(&error, &error);
                 for (along, direction) in along.iter_mut().zip([vector, &centroid]) {

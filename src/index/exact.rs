@@ -1,6 +1,6 @@
 //! Exact search: what recall is measured against.
 
-use super::top::Top;
+use super::top::{Top, best_first};
 use super::{Hit, Key};
 use crate::kernels;
 
@@ -17,7 +17,7 @@ pub fn top_k_f32(vectors: &[f32], dim: usize, query: &[f32], k: usize) -> Vec<Hi
         top.offer(Key::new(kernels::dot_f32(vector, query), row as u32));
     }
     let keys = top.finish();
-    keys.sort_unstable_by(|a, b| b.cmp(a));
+    best_first(keys);
     keys.iter().map(|key| key.hit(1.0)).collect()
 }
 

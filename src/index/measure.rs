@@ -183,6 +183,7 @@ impl fmt::Display for IndexReport {
 
 #[cfg(test)]
 mod tests {
+    use super::super::generate::Mixture;
     use super::super::testing::mixture;
     use super::super::{BuildParams, FineBits, GraphParams, build};
     use super::*;
@@ -198,6 +199,24 @@ mod tests {
     fn against_codes(built: &Built, truth: &Truth, way: SearchParams) -> (f64, f64) {
         let report = measure(built, truth, &[way], 1).unwrap();
         (report.codes.at_100, report.points[0].recall.at_100)
+    }
+
+    /// One cluster, denser than those of a million rows in the bench: a short list that follows the number of results alone finds
+    /// 958.
+    #[test]
+    fn ten_results_of_dense_clusters_are_those_of_whole_codes() {
+        let mixture = Mixture { clusters: 1, ..Mixture::standard(1) };
+        let (rows, queries) = (mixture.draw(16_000, 0), mixture.draw(100, 1));
+        let params_of = BuildParams { cells: 40, fine_bits: FineBits::Four, graph: None, seed: 1 };
+        let built = build(&rows, &[], mixture.dim, &params_of).unwrap();
+        let (view, mut scratch) = (built.index.view(), Scratch::default());
+        let mut found = 0;
+        for query in queries.chunks_exact(mixture.dim).map(QueryCode::new) {
+            let expected = view.exact(&query, 10, &mut scratch, None);
+            let hits = view.search(&query, 10, params(40), &mut scratch, None);
+            found += hits.iter().filter(|hit| expected.contains(hit)).count();
+        }
+        assert!(found >= 990, "{found} of 1000");
     }
 
     #[test]

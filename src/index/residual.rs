@@ -10,7 +10,7 @@
 
 use super::{NodeId, QueryCode};
 use crate::kernels::scalar::nibble_place;
-use crate::kernels::{NIBBLE_BLOCK, nibble_stride};
+use crate::kernels::{self, NIBBLE_BLOCK, nibble_stride};
 
 /// Steps per octave.
 const STEPS_PER_OCTAVE: i32 = 8;
@@ -95,6 +95,13 @@ pub struct ResidualView<'a> {
     pub(super) steps: &'a Steps,
 }
 
+/// The working memory of [`ResidualView::refine`].
+#[derive(Debug, Default)]
+pub(super) struct FineScratch {
+    codes: Vec<i8>,
+    dots: Vec<i32>,
+}
+
 impl<'a> ResidualView<'a> {
     /// Joins the planes, row-major, and one step byte per row.
     ///
@@ -144,42 +151,72 @@ impl<'a> ResidualView<'a> {
         &self.coarse[node.row() * stride..][..stride]
     }
 
-    /// The whole codes of a row, as signed numbers.
-    pub(super) fn codes_into(&self, node: NodeId, out: &mut [i8]) {
-        let coarse = self.coarse_row(node);
-        let (bits, stride) = (self.fine_bits.bits(), self.fine_bits.stride(self.dim));
-        for (block, out) in coarse.as_chunks::<{ NIBBLE_BLOCK / 2 }>().0.iter().zip(out.chunks_mut(NIBBLE_BLOCK)) {
-            let mut codes = [0; NIBBLE_BLOCK];
-            for (at, code) in codes.iter_mut().enumerate() {
-                let (byte, shift) = nibble_place(at);
-                *code = ((block[byte] >> shift & 0x0f) as i8 - 8) << bits;
-            }
-            out.copy_from_slice(&codes[..out.len()]);
+    /// The exact inner products of `query` with the whole codes of `rows` in place of those with their coarse ones. `fine` is
+    /// a buffer.
+    pub(super) fn refine(&self, query: &QueryCode, rows: &[u32], dots: &mut [i32], fine: &mut FineScratch) {
+        let FineScratch { codes, dots: of_fine } = fine;
+        // A code is its nibble less 8, times what the fine bits count to, and those.
+        let (shift, bits) = (8 * query.sum(), self.fine_bits.bits());
+        dots.iter_mut().for_each(|dot| *dot = (*dot - shift) << bits);
+        if self.fine_bits != FineBits::None {
+            self.fine_into(rows, codes);
+            of_fine.resize(rows.len(), 0);
+            kernels::scan_i16_i8(query.code(), codes, of_fine);
+            dots.iter_mut().zip(of_fine).for_each(|(dot, fine)| *dot += *fine);
         }
-        let fine = &self.fine[node.row() * stride..][..stride];
+    }
+
+    /// Puts the fine bits of `rows` into `out`, row-major, a number for each component.
+    fn fine_into(&self, rows: &[u32], out: &mut Vec<i8>) {
+        out.clear();
+        // Eight are written at a time: what goes beyond the end of a row is overwritten by the next.
+        out.resize(rows.len() * self.dim + 7, 0);
         match self.fine_bits {
             FineBits::None => {}
-            FineBits::Two => {
-                for (byte, codes) in fine.iter().zip(out.chunks_mut(4)) {
-                    codes.iter_mut().zip([0, 2, 4, 6]).for_each(|(code, shift)| *code |= (byte >> shift & 3) as i8);
-                }
-            }
-            FineBits::Four => {
-                for (byte, codes) in fine.iter().zip(out.chunks_mut(2)) {
-                    codes.iter_mut().zip([0, 4]).for_each(|(code, shift)| *code |= (byte >> shift & 15) as i8);
-                }
+            FineBits::Two => self.spread_rows(rows, out, |packed: [u8; 2]| {
+                let bytes = halves(u16::from_le_bytes(packed).into(), 24, 0x0000_00ff_0000_00ff);
+                halves(halves(bytes, 12, 0x000f_000f_000f_000f), 6, 0x0303_0303_0303_0303)
+            }),
+            FineBits::Four => self.spread_rows(rows, out, |packed: [u8; 4]| {
+                let words = halves(u32::from_le_bytes(packed).into(), 16, 0x0000_ffff_0000_ffff);
+                halves(halves(words, 8, 0x00ff_00ff_00ff_00ff), 4, 0x0f0f_0f0f_0f0f_0f0f)
+            }),
+        }
+        out.truncate(rows.len() * self.dim);
+    }
+
+    /// [`ResidualView::fine_into`], where `spread` makes eight bytes of as many packed numbers.
+    fn spread_rows<const N: usize>(&self, rows: &[u32], out: &mut [i8], spread: impl Fn([u8; N]) -> u64) {
+        let stride = self.fine_bits.stride(self.dim);
+        for (&row, at) in rows.iter().zip((0..).step_by(self.dim)) {
+            let (whole, rest) = self.fine[row as usize * stride..][..stride].as_chunks::<N>();
+            let mut last = [0; N];
+            last[..rest.len()].copy_from_slice(rest);
+            let last = Some(last).filter(|_| !rest.is_empty());
+            let eights = out[at..].as_chunks_mut::<8>().0;
+            for (&packed, out) in whole.iter().chain(&last).zip(eights) {
+                *out = spread(packed).to_le_bytes().map(|byte| byte as i8);
             }
         }
     }
 
     /// Adds the residual of `node` to `out`, which holds the centroid.
-    pub(super) fn add_residual(&self, node: NodeId, codes: &mut [i8], out: &mut [f32]) {
-        self.codes_into(node, codes);
-        let step = self.steps.step(self.bytes[node.row()]);
-        for (out, &code) in out.iter_mut().zip(codes.iter()) {
-            *out += step * (f32::from(code) + 0.5);
+    pub(super) fn add_residual(&self, node: NodeId, out: &mut [f32]) {
+        let (step, bits) = (self.steps.step(self.bytes[node.row()]), self.fine_bits.bits());
+        let (mut fine, coarse) = (Vec::new(), self.coarse_row(node));
+        self.fine_into(&[node.0], &mut fine);
+        for (at, (out, fine)) in out.iter_mut().zip(fine).enumerate() {
+            let (byte, shift) = nibble_place(at % NIBBLE_BLOCK);
+            let nibble = coarse[at / NIBBLE_BLOCK * (NIBBLE_BLOCK / 2) + byte] >> shift & 0x0f;
+            let code = (i32::from(nibble) - 8) << bits | i32::from(fine);
+            *out += step * (code as f32 + 0.5);
         }
     }
+}
+
+/// Moves the upper half of each group of bits away by so many; `mask` is where both halves are then.
+fn halves(groups: u64, by: u32, mask: u64) -> u64 {
+    (groups | groups << by) & mask
 }
 
 /// From dot products with codes to scores, which leave out the query's scale.
@@ -252,5 +289,58 @@ impl ResidualCodes {
     /// Coarse plane, fine plane and step bytes.
     pub fn parts(&self) -> (&[u8], &[u8], &[u8]) {
         (&self.coarse, &self.fine, &self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::index::testing::Random;
+
+    /// The whole code of a component, as the format has it.
+    fn code(codes: &ResidualView<'_>, row: usize, at: usize) -> i32 {
+        let bits = codes.fine_bits.bits();
+        let (byte, shift) = nibble_place(at % NIBBLE_BLOCK);
+        let block = row * nibble_stride(codes.dim) + at / NIBBLE_BLOCK * (NIBBLE_BLOCK / 2);
+        let nibble = i32::from(codes.coarse[block + byte] >> shift & 0x0f);
+        let fine = match bits {
+            0 => 0,
+            _ => {
+                codes.fine[row * codes.fine_bits.stride(codes.dim) + at * bits / 8] >> (at * bits % 8)
+                    & ((1 << bits) - 1)
+            }
+        };
+        ((nibble - 8) << bits) + i32::from(fine)
+    }
+
+    proptest! {
+        #[test]
+        fn refined_dots_and_residuals_are_those_of_whole_codes(
+            seed in any::<u64>(), dim in 1usize..80, count in 1usize..9, bits in 0usize..3,
+        ) {
+            let mut random = Random::new(seed);
+            let fine_bits = FineBits::ALL[bits];
+            let mut bytes = |len: usize| -> Vec<u8> { (0..len).map(|_| (random.next() >> 56) as u8).collect() };
+            let planes = (bytes(count * nibble_stride(dim)), bytes(count * fine_bits.stride(dim)));
+            let owned = ResidualCodes::from_parts((dim, fine_bits, -3), planes.0, planes.1, bytes(count));
+            let codes = owned.view();
+            let query = QueryCode::new(&random.vector(dim));
+            let rows: Vec<u32> = (0..count as u32).rev().collect();
+            let mut dots = Vec::new();
+            kernels::gather_i16_u4(query.nibbles(), codes.coarse, &rows, &mut dots);
+            codes.refine(&query, &rows, &mut dots, &mut FineScratch::default());
+            for (&row, dot) in rows.iter().zip(dots) {
+                let code = |at| code(&codes, row as usize, at);
+                let expected: i32 = query.code().iter().zip(0..).map(|(&q, at)| i32::from(q) * code(at)).sum();
+                prop_assert_eq!(dot, expected);
+                let mut residual = vec![0.0; dim];
+                codes.add_residual(NodeId(row), &mut residual);
+                let step = codes.steps.step(codes.bytes[row as usize]);
+                let expected: Vec<f32> = (0..dim).map(|at| step * (code(at) as f32 + 0.5)).collect();
+                prop_assert_eq!(residual, expected);
+            }
+        }
     }
 }

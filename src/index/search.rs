@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::top::best_first;
 use super::{CodesView, GraphView, Key, NodeId, QueryCode, ResidualView};
 use crate::kernels;
 
@@ -89,7 +90,7 @@ pub(super) fn walk(
     let entry = walk.descend(scratch);
     walk.beam(entry, ef, scratch, filter);
     let mut keys: Vec<Key> = scratch.nearest.drain().map(|Reverse(key)| key).collect();
-    keys.sort_unstable_by(|a, b| b.cmp(a));
+    best_first(&mut keys);
     keys
 }
 

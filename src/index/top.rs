@@ -10,7 +10,12 @@ pub(super) struct Top {
     keys: Vec<Key>,
     /// What has to be exceeded: the worst of the best at the last cut.
     floor: Option<Key>,
+    /// Its score: what lies below needs no key to be told by.
+    floor_score: f32,
 }
+
+/// Most keys more than wanted that the buffer of a small number of them holds: cutting by ones and twos costs more.
+const SMALL: usize = 16;
 
 impl Top {
     /// Forgets everything, and is to keep `wanted` keys.
@@ -18,20 +23,24 @@ impl Top {
         self.wanted = wanted;
         self.keys.clear();
         self.floor = None;
+        self.floor_score = f32::NEG_INFINITY;
     }
 
     /// Offers a score and its row.
     #[inline]
     pub(super) fn offer_scored(&mut self, score: f32, row: u32) {
+        // The order of keys decides for what is not below, equal scores and those that are no numbers among it.
+        if score < self.floor_score {
+            return;
+        }
         self.offer(Key::new(score, row));
     }
 
     /// Offers a key.
-    #[inline]
     pub(super) fn offer(&mut self, key: Key) {
         if self.floor.is_none_or(|floor| floor < key) {
             self.keys.push(key);
-            if self.keys.len() >= self.wanted.saturating_mul(2) {
+            if self.keys.len() >= self.wanted.saturating_add(self.wanted.max(SMALL)) {
                 self.cut();
             }
         }
@@ -44,6 +53,7 @@ impl Top {
         {
             let (_, worst, _) = self.keys.select_nth_unstable_by(last, |a, b| b.cmp(a));
             self.floor = Some(*worst);
+            self.floor_score = worst.score();
         }
         self.keys.truncate(self.wanted);
     }
@@ -53,6 +63,12 @@ impl Top {
         self.cut();
         &mut self.keys
     }
+}
+
+/// Sorts keys, the best first. Not inlined, as each copy of a sort is some KB of what a client downloads.
+#[inline(never)]
+pub(super) fn best_first(keys: &mut [Key]) {
+    keys.sort_unstable_by(|a, b| b.cmp(a));
 }
 
 #[cfg(test)]

@@ -68,7 +68,16 @@ mod avx2 {
         }
     }
 
+    /// Adds the products of 16 components to `sum`.
+    #[target_feature(enable = "avx2")]
+    fn add_sixteen(sum: &mut __m256i, q: __m256i, codes: &[i8; 16]) {
+        // SAFETY: `codes` is an array of 16 readable bytes; the load needs no alignment.
+        let codes = _mm256_cvtepi8_epi16(unsafe { _mm_loadu_si128(codes.as_ptr().cast()) });
+        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(q, codes));
+    }
+
     /// Rows are taken by four, so that each part of the query is read once for them and their lanes are added together.
+    /// Here and below nothing is mapped by a closure: what `map` calls is compiled without the function's instructions.
     #[target_feature(enable = "avx2")]
     pub(super) fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
         let row = |row: usize| &codes[row * query.len()..][..query.len()];
@@ -77,21 +86,24 @@ mod avx2 {
         let (fours, rest) = out.as_chunks_mut::<4>();
         let first_of_rest = fours.len() * 4;
         for (block, out) in fours.iter_mut().enumerate() {
-            let rows = [0, 1, 2, 3].map(|at| row(block * 4 + at));
-            let chunks = rows.map(|row| row.as_chunks::<16>().0);
+            let r = block * 4;
+            let rows = [row(r), row(r + 1), row(r + 2), row(r + 3)];
+            let [a, b, c, d] = rows;
+            let in_rows = a.as_chunks().0.iter().zip(b.as_chunks().0).zip(c.as_chunks().0).zip(d.as_chunks().0);
             let mut sums = [_mm256_setzero_si256(); 4];
-            for (at, q) in sixteens.iter().enumerate() {
+            for (q, (((a, b), c), d)) in sixteens.iter().zip(in_rows) {
                 // SAFETY: `q` is an array of 32 readable bytes; the load needs no alignment.
                 let q = unsafe { _mm256_loadu_si256(q.as_ptr().cast()) };
-                for (sum, chunks) in sums.iter_mut().zip(chunks) {
-                    // SAFETY: the indexed element is an array of 16 readable bytes; the load needs no alignment.
-                    let c = _mm256_cvtepi8_epi16(unsafe { _mm_loadu_si128(chunks[at].as_ptr().cast()) });
-                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(q, c));
-                }
+                add_sixteen(&mut sums[0], q, a);
+                add_sixteen(&mut sums[1], q, b);
+                add_sixteen(&mut sums[2], q, c);
+                add_sixteen(&mut sums[3], q, d);
             }
             *out = across(sums);
-            for (out, row) in out.iter_mut().zip(rows) {
-                *out = out.wrapping_add(scalar::dot_i16_i8(tail, &row[first_of_tail..]));
+            if !tail.is_empty() {
+                for (out, row) in out.iter_mut().zip(rows) {
+                    *out = out.wrapping_add(scalar::dot_i16_i8(tail, &row[first_of_tail..]));
+                }
             }
         }
         for (r, out) in rest.iter_mut().enumerate() {
@@ -121,10 +133,10 @@ mod avx2 {
     #[target_feature(enable = "avx2")]
     fn nibble_sums<const R: usize>(query: &NibbleQuery, rows: [&[u8]; R]) -> [__m256i; R] {
         let (pairs, _) = query.lanes.as_chunks::<64>();
-        let rows = rows.map(|row| row.as_chunks::<32>());
         let mut sums = [_mm256_setzero_si256(); R];
         for (at, lanes) in pairs.iter().enumerate() {
-            for (sum, (whole, rest)) in sums.iter_mut().zip(rows) {
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                let (whole, rest) = row.as_chunks::<32>();
                 let codes = match (whole.get(at), rest.first_chunk::<16>()) {
                     // SAFETY: `pair` is an array of 32 readable bytes; the load needs no alignment.
                     (Some(pair), _) => unsafe { _mm256_loadu_si256(pair.as_ptr().cast()) },

@@ -313,12 +313,13 @@ impl Manifest {
         self.parts().find(|(_, object)| object.digest == digest).map(|(part, _)| part)
     }
 
-    /// Opens the query tower, and checks that it is the one that is named here and belongs to the release.
+    /// Opens the query tower, and checks that it is the one that is named here and belongs to the release. `computed` is the
+    /// SHA-256 of `bytes`, here and below: the caller vouches for its having been computed over exactly these.
     ///
     /// # Errors
     /// If it is not, or is damaged.
-    pub fn open_tower(&self, bytes: &[u8]) -> Result<QueryTower, ReleaseError> {
-        self.query_tower.check(ObjectKind::Tower, bytes)?;
+    pub fn open_tower(&self, bytes: &[u8], computed: Digest) -> Result<QueryTower, ReleaseError> {
+        self.query_tower.check_digested(ObjectKind::Tower, bytes, computed)?;
         let tower = QueryTower::open(bytes)?;
         self.check_tower(&tower)?;
         Ok(tower)
@@ -332,21 +333,21 @@ impl Manifest {
     ///
     /// # Panics
     /// If there is no shard `at`.
-    pub fn open_shard(&self, at: usize, bytes: Vec<u8>) -> Result<Shard<Verified>, ReleaseError> {
-        self.shards[at].object.check(ObjectKind::Shard, &bytes)?;
+    pub fn open_shard(&self, at: usize, bytes: Vec<u8>, computed: Digest) -> Result<Shard<Verified>, ReleaseError> {
+        self.shards[at].object.check_digested(ObjectKind::Shard, &bytes, computed)?;
         let shard = Shard::open(bytes)?;
         self.check_shard(at, &shard)?;
-        Ok(shard.verify_values(self.shards[at].object.digest)?)
+        Ok(shard.verify_values(computed)?)
     }
 
     /// Opens the routing, and checks that it is the one that is named here and names every shard once.
     ///
     /// # Errors
     /// If it is not, or is damaged.
-    pub fn open_routing(&self, bytes: Vec<u8>) -> Result<Shard<Verified>, ReleaseError> {
+    pub fn open_routing(&self, bytes: Vec<u8>, computed: Digest) -> Result<Shard<Verified>, ReleaseError> {
         let Some(routing) = &self.routing else { return Err(field("routing", "none".to_owned(), "one")) };
-        routing.object.check(ObjectKind::Routing, &bytes)?;
-        let shard = Shard::open(bytes)?.verify_values(routing.object.digest)?;
+        routing.object.check_digested(ObjectKind::Routing, &bytes, computed)?;
+        let shard = Shard::open(bytes)?.verify_values(computed)?;
         self.check_routing(&shard)?;
         Ok(shard)
     }
@@ -357,10 +358,14 @@ impl Manifest {
         shard.check_towers(self.towers)?;
         ShardError::check("dim", shard.dim() as u64, dim, dim)?;
         ShardError::check("count", shard.len() as u64, clusters, clusters)?;
-        // Ids are distinct: if so many are numbers below their number, each written in one way, each place is named once.
-        let names_place = |id: &String| id.parse().is_ok_and(|place: u64| place < clusters && place.to_string() == *id);
+        // So many ids, each of another place: each place is named once.
+        let mut named = vec![false; self.shards.len()];
+        let mut names_place = |id: &String| {
+            let place = id.parse().ok().filter(|place: &usize| place.to_string() == *id);
+            place.and_then(|place| named.get_mut(place)).is_some_and(|named| !std::mem::replace(named, true))
+        };
         match shard.ids().find(|id| !names_place(id)) {
-            Some(id) => Err(field("id of a cluster", id, &format!("the place of one of {clusters} shards"))),
+            Some(id) => Err(field("id of a cluster", id, &format!("the place of one of {clusters} shards, each once"))),
             None => Ok(()),
         }
     }
@@ -373,9 +378,9 @@ impl Manifest {
     ///
     /// # Panics
     /// If there is no such delta.
-    pub fn open_delta(&self, (at, nth): (usize, usize), bytes: &[u8]) -> Result<Delta, ReleaseError> {
+    pub fn open_delta(&self, (at, nth): (usize, usize), bytes: &[u8], computed: Digest) -> Result<Delta, ReleaseError> {
         let object = self.shards[at].deltas[nth].object;
-        object.check(ObjectKind::Delta, bytes)?;
+        object.check_digested(ObjectKind::Delta, bytes, computed)?;
         let delta = Delta::open(bytes, object.digest)?;
         self.check_delta((at, nth), &delta)?;
         Ok(delta)
@@ -400,11 +405,11 @@ impl Manifest {
     ///
     /// # Errors
     /// If it is not, or is damaged.
-    pub fn open_bucket(&self, part: Part, bytes: Vec<u8>) -> Result<DirectoryBucket, ReleaseError> {
+    pub fn open_bucket(&self, part: Part, bytes: Vec<u8>, computed: Digest) -> Result<DirectoryBucket, ReleaseError> {
         let Some(object) = self.object_of(part) else {
             return Err(field("bucket", format!("{part:?}"), "one there is"));
         };
-        object.check(ObjectKind::Directory, &bytes)?;
+        object.check_digested(ObjectKind::Directory, &bytes, computed)?;
         let bucket = DirectoryBucket::open(bytes)?;
         self.check_bucket(part, &bucket)?;
         Ok(bucket)

@@ -107,11 +107,20 @@ impl Files {
     pub(crate) fn load(&self) -> (super::Release, Vec<crate::shard::directory::DirectoryBucket>) {
         let manifest = &self.manifest;
         let get = |object: ObjectRef| self.objects[&object.digest].clone();
-        let tower = manifest.open_tower(&get(manifest.query_tower)).unwrap();
-        let routing = manifest.routing.as_ref().map(|routing| manifest.open_routing(get(routing.object)).unwrap());
+        let tower = manifest.open_tower(&get(manifest.query_tower), manifest.query_tower.digest).unwrap();
+        let routing = manifest
+            .routing
+            .as_ref()
+            .map(|routing| manifest.open_routing(get(routing.object), routing.object.digest).unwrap());
         let chain = |(at, entry): (usize, &ManifestShard)| {
-            let base = manifest.open_shard(at, get(entry.object)).unwrap();
-            let delta = |nth: usize| manifest.open_delta((at, nth), &get(entry.deltas[nth].object)).unwrap();
+            let base = manifest.open_shard(at, get(entry.object), entry.object.digest).unwrap();
+            let delta = |nth: usize| {
+                {
+                    let object = entry.deltas[nth].object;
+                    manifest.open_delta((at, nth), &get(object), object.digest)
+                }
+                .unwrap()
+            };
             let deltas = (0..entry.deltas.len()).map(delta).map(Arc::new).collect();
             Some(Arc::new(Chain::new(Arc::new(base), deltas)))
         };
@@ -127,7 +136,7 @@ impl Files {
         .unwrap();
         let mut buckets = Vec::new();
         for (part, object) in manifest.parts().filter(|(part, _)| part.kind() == ObjectKind::Directory) {
-            let bucket = manifest.open_bucket(part, get(object)).unwrap();
+            let bucket = manifest.open_bucket(part, get(object), object.digest).unwrap();
             release.add_bucket(part, Arc::new(bucket.clone()));
             if let Part::Directory(_) = part {
                 buckets.push(bucket);
@@ -156,12 +165,13 @@ impl Files {
     pub(crate) fn open(&self) -> Result<(), ReleaseError> {
         for (part, object) in self.manifest.parts() {
             let bytes = self.objects[&object.digest].clone();
+            let computed = Digest::of(&bytes);
             match part {
-                Part::Tower => drop(self.manifest.open_tower(&bytes)?),
-                Part::Shard(at) => drop(self.manifest.open_shard(at, bytes)?),
-                Part::Routing => drop(self.manifest.open_routing(bytes)?),
-                Part::Delta(at, nth) => drop(self.manifest.open_delta((at, nth), &bytes)?),
-                Part::Directory(_) | Part::Recent(_) => drop(self.manifest.open_bucket(part, bytes)?),
+                Part::Tower => drop(self.manifest.open_tower(&bytes, computed)?),
+                Part::Shard(at) => drop(self.manifest.open_shard(at, bytes, computed)?),
+                Part::Routing => drop(self.manifest.open_routing(bytes, computed)?),
+                Part::Delta(at, nth) => drop(self.manifest.open_delta((at, nth), &bytes, computed)?),
+                Part::Directory(_) | Part::Recent(_) => drop(self.manifest.open_bucket(part, bytes, computed)?),
                 Part::Cards => object.check(ObjectKind::Cards, &bytes)?,
             }
         }

@@ -96,9 +96,11 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
 pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
     let head = Head::parse(&read_limited(&dir.join(HEAD_FILE), HEAD_LIMIT as u64)?)?;
     let manifest = Manifest::parse(&read_object(dir, ObjectKind::Manifest, &head.manifest)?)?;
-    let query_tower = manifest.open_tower(&read_object(dir, ObjectKind::Tower, &manifest.query_tower)?)?;
-    let routing = match &manifest.routing {
-        Some(routing) => Some(manifest.open_routing(read_object(dir, ObjectKind::Routing, &routing.object)?)?),
+    // What has been read has been compared with the digest that names it.
+    let tower = manifest.query_tower;
+    let query_tower = manifest.open_tower(&read_object(dir, ObjectKind::Tower, &tower)?, tower.digest)?;
+    let routing = match manifest.routing.as_ref().map(|routing| routing.object) {
+        Some(object) => Some(manifest.open_routing(read_object(dir, ObjectKind::Routing, &object)?, object.digest)?),
         None => None,
     };
     let mut chains = Vec::with_capacity(manifest.shards.len());
@@ -108,7 +110,7 @@ pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
         let base = Arc::new(shard.verify()?);
         let deltas = named.deltas.iter().enumerate().map(|(nth, delta)| {
             let bytes = read_object(dir, ObjectKind::Delta, &delta.object)?;
-            manifest.open_delta((at, nth), &bytes).map(Arc::new)
+            manifest.open_delta((at, nth), &bytes, delta.object.digest).map(Arc::new)
         });
         chains.push(Some(Arc::new(Chain::new(base, deltas.collect::<Result<_, _>>()?))));
     }
@@ -127,7 +129,7 @@ pub(super) fn read_buckets(
     of: fn(Part) -> bool,
 ) -> Result<Vec<DirectoryBucket>, ReleaseError> {
     let read = |(part, object): (Part, ObjectRef)| {
-        manifest.open_bucket(part, read_object(dir, ObjectKind::Directory, &object)?)
+        manifest.open_bucket(part, read_object(dir, ObjectKind::Directory, &object)?, object.digest)
     };
     manifest.parts().filter(|(part, _)| of(*part)).map(read).collect()
 }

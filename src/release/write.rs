@@ -152,7 +152,8 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
             deltas: entries,
         });
         manifest.check_shard(at, &base)?;
-        let open = |(nth, bytes): (usize, &Vec<u8>)| manifest.open_delta((at, nth), bytes).map(Arc::new);
+        let open =
+            |(nth, bytes): (usize, &Vec<u8>)| manifest.open_delta((at, nth), bytes, Digest::of(bytes)).map(Arc::new);
         let deltas = named.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;
         chains.push(Chain::new(Arc::new(base), deltas));
     }
@@ -161,9 +162,9 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         manifest.requires.push(REQUIRES_DELTAS.to_owned());
     }
     if let Some((routing, _)) = &content.routing {
-        manifest.open_routing(routing.clone())?;
+        manifest.open_routing(routing.clone(), Digest::of(routing))?;
     }
-    let open = |part: Part, bytes: &Vec<u8>| manifest.open_bucket(part, bytes.clone());
+    let open = |part: Part, bytes: &Vec<u8>| manifest.open_bucket(part, bytes.clone(), Digest::of(bytes));
     let directory = content.directory.iter().enumerate().map(|(at, bytes)| open(Part::Directory(at), bytes));
     let recent = content.recent.iter().enumerate().map(|(at, bytes)| open(Part::Recent(at), bytes));
     check_chains(&manifest, &chains)?;

@@ -53,7 +53,7 @@
 //! - Decimal numbers up to `u64::MAX` without leading zeros: the difference from the one before in its block (0 for the
 //!   first), modulo 2^64, zigzag-coded.
 //!
-//! No id occurs twice.
+//! No id occurs twice; a reader that trusts the publisher of the file need not check that.
 
 use std::ops::Range;
 

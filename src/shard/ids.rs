@@ -1,6 +1,7 @@
 //! Ids: their compact form, and the way from an id to its node.
 
 use std::hash::{DefaultHasher, Hasher};
+use std::sync::OnceLock;
 
 use super::ShardError;
 use super::format::{ID_BLOCK, IdKind, MAX_ID_BYTES};
@@ -106,61 +107,79 @@ impl<'a> Ids<'a> {
 /// An empty slot.
 const EMPTY: u32 = u32::MAX;
 
-/// Where the blocks of ids start, and a hash table of nodes; the ids themselves stay in the shard.
+/// Where the blocks of ids start, and a hash table of nodes, which the first look-up by id makes; the ids themselves stay in
+/// the shard.
+#[derive(Debug)]
+pub(super) struct IdTable {
+    kind: IdKind,
+    count: u32,
+    blocks: Vec<u32>,
+    seed: u64,
+    slots: OnceLock<Slots>,
+}
+
+/// The hash table.
 ///
 /// The hash starts from the shard's digest, so nobody can choose ids that collide without knowing the digest of the shard
 /// that they end up in.
 #[derive(Debug)]
-pub(super) struct IdTable {
-    kind: IdKind,
-    blocks: Vec<u32>,
-    slots: Vec<u32>,
+struct Slots {
+    nodes: Vec<u32>,
     /// A byte of the hash of each slot's id: most ids that are not the one are told by it.
     tags: Vec<u8>,
-    seed: u64,
 }
 
 impl IdTable {
-    /// Reads and enters `count` ids, which must be all that `section` holds.
+    /// Checks `count` ids, which must be all that `section` holds.
     ///
     /// # Errors
-    /// [`ShardError::Id`] or [`ShardError::DuplicateId`].
-    pub(super) fn build(kind: IdKind, section: &[u8], count: u32, seed: u64) -> Result<Self, ShardError> {
-        // At most four fifths full.
-        let slots = count as usize + count as usize / 4 + 1;
-        let blocks = Vec::with_capacity((count as usize).div_ceil(ID_BLOCK));
-        let mut table = Self { kind, blocks, slots: vec![EMPTY; slots], tags: vec![0; slots], seed };
+    /// [`ShardError::Id`].
+    pub(super) fn open(kind: IdKind, section: &[u8], count: u32, seed: u64) -> Result<Self, ShardError> {
+        let mut blocks = Vec::with_capacity((count as usize).div_ceil(ID_BLOCK));
         let mut ids = Ids::new(kind, section);
         for node in 0..count {
             if (node as usize).is_multiple_of(ID_BLOCK) {
                 ids = Ids::new(kind, ids.rest);
-                table.blocks.push((section.len() - ids.rest.len()) as u32);
+                blocks.push((section.len() - ids.rest.len()) as u32);
             }
             ids.advance().ok_or(ShardError::Id { node, reason: "is cut or out of range" })?;
-            ids.finish();
-            let Ok(text) = std::str::from_utf8(&ids.text) else {
+            // A number's digits are text.
+            if kind == IdKind::Text && std::str::from_utf8(&ids.text).is_err() {
                 return Err(ShardError::Id { node, reason: "is not UTF-8" });
-            };
-            let (slot, tag) = table.start(text);
-            match table.probe(section, text, slot, tag) {
-                Ok(first) => return Err(ShardError::DuplicateId { id: text.to_owned(), first, second: node }),
-                Err(free) => {
-                    table.slots[free] = node;
-                    table.tags[free] = tag;
-                }
             }
         }
         if ids.rest.is_empty() {
-            Ok(table)
+            Ok(Self { kind, count, blocks, seed, slots: OnceLock::new() })
         } else {
             Err(ShardError::Id { node: count, reason: "follows the last one" })
         }
     }
 
-    /// The node with this id.
+    /// Checks that each id occurs once.
+    ///
+    /// # Errors
+    /// [`ShardError::DuplicateId`].
+    pub(super) fn check_unique(&self, section: &[u8]) -> Result<(), ShardError> {
+        for second in 0..self.count {
+            let id = self.id(section, second);
+            if let Some(first) = self.find(section, &id).filter(|&first| first != second) {
+                return Err(ShardError::DuplicateId { id, first, second });
+            }
+        }
+        Ok(())
+    }
+
+    /// The first node with this id.
     pub(super) fn find(&self, section: &[u8], wanted: &str) -> Option<u32> {
-        let (slot, tag) = self.start(wanted);
-        self.probe(section, wanted, slot, tag).ok()
+        let Slots { nodes, tags } = self.slots.get_or_init(|| self.enter(section));
+        let (mut slot, tag) = self.start(wanted.as_bytes(), nodes.len());
+        loop {
+            match nodes[slot] {
+                EMPTY => return None,
+                node if tags[slot] == tag && self.text(section, node) == wanted.as_bytes() => return Some(node),
+                _ => slot = after(slot, nodes.len()),
+            }
+        }
     }
 
     /// The id of a node.
@@ -170,37 +189,56 @@ impl IdTable {
 
     /// Bytes of memory that the table takes.
     pub(super) fn memory(&self) -> usize {
-        size_of::<u32>() * (self.blocks.capacity() + self.slots.capacity()) + self.tags.capacity()
+        let slots =
+            self.slots.get().map_or(0, |slots| size_of::<u32>() * slots.nodes.capacity() + slots.tags.capacity());
+        size_of::<u32>() * self.blocks.capacity() + slots
+    }
+
+    /// Enters all nodes, in order: of two with one id, the first is found first.
+    fn enter(&self, section: &[u8]) -> Slots {
+        // At most four fifths full.
+        let len = self.count as usize + self.count as usize / 4 + 1;
+        let mut slots = Slots { nodes: vec![EMPTY; len], tags: vec![0; len] };
+        let mut ids = Ids::new(self.kind, section);
+        for node in 0..self.count {
+            if (node as usize).is_multiple_of(ID_BLOCK) {
+                ids = Ids::new(self.kind, ids.rest);
+            }
+            // Every id was read when the table was opened.
+            let _ = ids.advance();
+            ids.finish();
+            let (mut slot, tag) = self.start(&ids.text, len);
+            while slots.nodes[slot] != EMPTY {
+                slot = after(slot, len);
+            }
+            slots.nodes[slot] = node;
+            slots.tags[slot] = tag;
+        }
+        slots
     }
 
     fn text(&self, section: &[u8], node: u32) -> Vec<u8> {
         let block = self.blocks[node as usize / ID_BLOCK] as usize;
         let mut ids = Ids::new(self.kind, &section[block..]);
         for _ in 0..=node as usize % ID_BLOCK {
-            // Every id was read when the table was built.
             let _ = ids.advance();
         }
         ids.finish();
         ids.text
     }
 
-    fn start(&self, wanted: &str) -> (usize, u8) {
+    /// Where among `slots` the search for an id starts, and its tag.
+    fn start(&self, id: &[u8], slots: usize) -> (usize, u8) {
         let mut hasher = DefaultHasher::new();
         hasher.write_u64(self.seed);
-        hasher.write(wanted.as_bytes());
+        hasher.write(id);
         let hash = hasher.finish();
-        let slot = (((hash & 0xffff_ffff) * self.slots.len() as u64) >> 32) as usize;
+        let slot = (((hash & 0xffff_ffff) * slots as u64) >> 32) as usize;
         (slot, (hash >> 56) as u8)
     }
+}
 
-    /// The node with this id, or the free slot where it would be.
-    fn probe(&self, section: &[u8], wanted: &str, mut slot: usize, tag: u8) -> Result<u32, usize> {
-        loop {
-            match self.slots[slot] {
-                EMPTY => return Err(slot),
-                node if self.tags[slot] == tag && self.text(section, node) == wanted.as_bytes() => return Ok(node),
-                _ => slot = if slot + 1 == self.slots.len() { 0 } else { slot + 1 },
-            }
-        }
-    }
+/// The slot after this one.
+fn after(slot: usize, slots: usize) -> usize {
+    if slot + 1 == slots { 0 } else { slot + 1 }
 }

@@ -111,17 +111,23 @@ impl Shard<Unverified> {
             expected.copy_from_slice(stored);
             return Err(ShardError::Digest { found, expected: Digest::from_bytes(expected) });
         }
-        self.verify_values(found)
+        let shard = self.verify_values(found)?;
+        shard.state.ids.check_unique(shard.section(Section::Ids))?;
+        Ok(shard)
     }
 
-    /// Checks every value but not the digest at the end: for bytes whose digest as a whole has just been compared with a
-    /// trusted one, so that they are not digested twice.
-    pub(crate) fn verify_values(self, digest: Digest) -> Result<Shard<Verified>, ShardError> {
+    /// Checks every value, but neither the digest at the end nor that each id occurs once: for bytes whose digest as a whole,
+    /// `digest`, has just been compared with a trusted one. Whoever published that has checked both, and a client waits for
+    /// this. In a shard with an id twice all the same, the first is found.
+    ///
+    /// # Errors
+    /// If a value breaks a rule of the [format](super::format).
+    pub fn verify_values(self, digest: Digest) -> Result<Shard<Verified>, ShardError> {
         let scales = self.check_scales()?;
         let cell_ends = self.check_cells()?;
         let lists = self.check_graph()?;
         let seed = digest.as_bytes().first_chunk::<8>().map_or(0, |first| u64::from_le_bytes(*first));
-        let ids = IdTable::build(self.header.id_kind, self.section(Section::Ids), self.header.count, seed)?;
+        let ids = IdTable::open(self.header.id_kind, self.section(Section::Ids), self.header.count, seed)?;
         let state = Verified { scales, cell_ends, steps: Steps::new(self.header.step_exponent), lists, ids };
         Ok(Shard { bytes: self.bytes, header: self.header, state })
     }
@@ -266,7 +272,7 @@ impl Shard<Verified> {
         self.index().exact(&QueryCode::new(query), k, scratch, None)
     }
 
-    /// Bytes of memory that the shard takes.
+    /// Bytes of memory that the shard takes. The first look-up by id adds the table that it needs.
     pub fn memory(&self) -> usize {
         let Verified { scales, cell_ends, steps: _, lists: ListEnds { base, upper, layer_sizes }, ids } = &self.state;
         let words =

@@ -227,6 +227,39 @@ fn every_broken_value_is_named() {
 }
 
 #[test]
+fn a_client_finds_the_first_of_two_equal_ids_and_whoever_verifies_refuses_them() {
+    // Longer than a block of ids, so that equal ones are in different blocks, too.
+    for equal in [[0, 1], [1, 19]] {
+        let mut ids: Vec<String> = (0..20).map(|node| format!("n{node:03}")).collect();
+        (ids[equal[0]], ids[equal[1]]) = ("same".to_owned(), "samf".to_owned());
+        let mut bytes = ShardContent { ids, ..content(4, 20, 3, 0) }.write().unwrap();
+        let ids = Header::parse(&bytes).unwrap().section_range(Section::Ids);
+        let at = ids.start + bytes[ids].iter().rposition(|&byte| byte == b'f').unwrap();
+        bytes[at] = b'e';
+        let bytes = repaired(bytes);
+        let shard = Shard::open(bytes.clone()).unwrap().verify_values(Digest::of(&bytes)).unwrap();
+        let [first, second] = equal.map(|node| NodeId(node as u32));
+        assert_eq!((shard.id(first), shard.id(second)), ("same".to_owned(), "same".to_owned()));
+        assert_eq!(shard.node_of("same"), Some(first));
+        let error = read(bytes).unwrap_err();
+        let found = matches!(&error, ShardError::DuplicateId { id, first: a, second: b }
+            if id == "same" && [*a, *b] == [first.0, second.0]);
+        assert!(found, "{error}");
+    }
+}
+
+#[test]
+fn the_table_of_ids_waits_for_the_first_look_up() {
+    let bytes = content(4, 1000, 3, 0).write().unwrap();
+    let shard = Shard::open(bytes.clone()).unwrap().verify_values(Digest::of(&bytes)).unwrap();
+    let before = shard.memory();
+    assert_eq!(shard.search(&[0.5; 3], 5, None, &mut Scratch::default(), None).len(), 5);
+    assert_eq!(shard.memory(), before, "a search needs no table");
+    assert_eq!(shard.node_of("item-999"), Some(NodeId(999)));
+    assert!(shard.memory() > before + 5 * 1000);
+}
+
+#[test]
 fn a_shard_of_a_later_format_or_of_other_towers_says_what_to_do() {
     let whole = content(5, 3, 2, 0).write().unwrap();
     let with = |at: usize, byte: u8| {

@@ -6,6 +6,7 @@
 //! - A release is served whole or not at all: a new one replaces the old one when its tower and all its shards have been
 //!   accepted, or, if its shards are clusters, its tower and its routing; clusters are fetched when a query asks for them
 //!   ([`Assembly::fetch_of`]). Objects that both name are not fetched again.
+//! - A host that computes SHA-256 itself hands the digest over beside the bytes ([`Assembly::accept_digested`]).
 //! - Whatever fails changes nothing: the old release serves on, and the object stays on the list.
 //! - A head of a lower version than one that was accepted is refused, so that an old release cannot come back.
 //! - Cards are on the list, after everything else, until they are accepted; the release does not wait for them.

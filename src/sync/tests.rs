@@ -217,6 +217,28 @@ fn every_cut_or_flipped_bit_on_the_way_leaves_the_old_release() {
 }
 
 #[test]
+fn a_digest_that_the_host_computed_is_compared_and_not_computed_again() {
+    let files = Files::new(1, &[shard(1, 4)], true);
+    let mut sync = Assembly::default();
+    let mut missing = sync.set_head(&files.head()).unwrap();
+    let mut kinds = Vec::new();
+    while let Some(Fetch { digest, kind, .. }) = missing.first().cloned() {
+        let bytes = files.get(digest);
+        let wrong = Digest::of(b"other bytes");
+        let error = sync.accept_digested(digest, bytes.clone(), wrong).unwrap_err();
+        let SyncError::Release(ReleaseError::Digest { kind: of, found, expected }) = error else { panic!("{error}") };
+        assert_eq!((of, found, expected), (kind, wrong, digest));
+        let error = sync.accept_digested(digest, bytes[1..].to_vec(), digest).unwrap_err();
+        assert_eq!(error.code(), "release/size");
+        assert_eq!(sync.missing(), missing, "whatever fails changes nothing");
+        missing = sync.accept_digested(digest, bytes, digest).unwrap();
+        kinds.push(kind);
+    }
+    assert_eq!(kinds, [ObjectKind::Manifest, ObjectKind::Tower, ObjectKind::Shard, ObjectKind::Cards]);
+    assert!(sync.ready().is_some());
+}
+
+#[test]
 fn a_manifest_that_is_damaged_behind_its_digest_leaves_the_old_release() {
     let old = Files::new(1, &[shard(1, 4)], false);
     let new = Files::new(2, &[shard(1, 4), shard(2, 4)], false);
@@ -403,6 +425,7 @@ fn a_shard_that_the_next_release_describes_otherwise_does_not_join_the_one_that_
 fn clusters_need_a_directory_and_a_routing_that_names_each_shard_once() {
     use crate::release::Routing;
     use crate::shard::testing::content;
+    use crate::shard::{Header, ShardContent};
 
     let (files, _) = clusters(6);
     let mut without = files.manifest.clone();
@@ -416,9 +439,21 @@ fn clusters_need_a_directory_and_a_routing_that_names_each_shard_once() {
         let bytes = content.write().unwrap();
         let mut manifest = files.manifest.clone();
         manifest.routing = Some(Routing { object: ObjectRef::of(&bytes), probes: 1 });
-        manifest.open_routing(bytes).map(|_| ())
+        let computed = Digest::of(&bytes);
+        manifest.open_routing(bytes, computed).map(|_| ())
     };
     assert!(routing(&|place| place.to_string()).is_ok());
+    // A shard that no writer makes names one place twice, and another never.
+    let content = ShardContent { ids: (0..count).map(|place| place.to_string()).collect(), ..content(1, count, 8, 0) };
+    let mut bytes = content.write().unwrap();
+    let ids = bytes.len() - Digest::LEN - Header::parse(&bytes).unwrap().id_bytes as usize;
+    assert_eq!(bytes[ids..][..3], [0, 2, 2], "the steps between the places, doubled");
+    bytes[ids + 1] = 0;
+    let mut manifest = files.manifest.clone();
+    manifest.routing = Some(Routing { object: ObjectRef::of(&bytes), probes: 1 });
+    let error = manifest.open_routing(bytes.clone(), Digest::of(&bytes)).unwrap_err();
+    assert!(matches!(&error, ReleaseError::Field { field: "id of a cluster", found, .. } if found == "0"), "{error}");
+
     let spellings: [&dyn Fn(usize) -> String; 3] =
         [&|place| "0".repeat(place + 1), &|place| format!("+{place}"), &|place| (place + 1).to_string()];
     for spelling in spellings {

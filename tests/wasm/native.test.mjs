@@ -101,7 +101,11 @@ test('every object that is cut or changed is refused by a code, and the whole on
     for (const wrong of [bytes.subarray(0, bytes.length - 1), flipped, new Uint8Array()]) {
       assert.throws(() => wasmEngine.accept(digest, wrong), { code: /^(sync|shard|release|towers)\/[a-z-]+$/ });
     }
-    missing = JSON.parse(wasmEngine.accept(digest, bytes));
+    const computed = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+    const other = new Uint8Array(await crypto.subtle.digest('SHA-256', flipped));
+    assert.throws(() => wasmEngine.accept(digest, bytes, other), { code: 'release/digest' });
+    assert.throws(() => wasmEngine.accept(digest, bytes, computed.subarray(1)), { code: 'request/digest' });
+    missing = JSON.parse(wasmEngine.accept(digest, bytes, computed));
   }
   assert.ok(wasmEngine.isReady());
   wasmEngine.free();

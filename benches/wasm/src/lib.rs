@@ -1,7 +1,9 @@
 //! What the search bench calls as WebAssembly: a shard and its columns, opened, checked and searched, without the query tower
 //! that the product has in front of them. `benches/search/library.rs` is the same natively.
 
+use nearshelf::Digest;
 use nearshelf::index::{Hit, Scratch, SearchParams};
+use nearshelf::release::{ObjectKind, ObjectRef};
 use nearshelf::shard::columns::{Columns, Predicate};
 use nearshelf::shard::{Shard, Verified};
 use wasm_bindgen::prelude::*;
@@ -26,13 +28,21 @@ pub fn version() -> String {
 
 #[wasm_bindgen]
 impl Library {
-    /// Opens the bytes of a shard and checks all of them.
+    /// Opens the bytes of a shard as a client opens what a manifest names: their SHA-256 must be `named`, then every value is
+    /// checked. `computed` is the SHA-256 that the host computed over these bytes; without it, it is computed here.
     ///
     /// # Errors
-    /// If they are not a shard that this build reads.
+    /// If they are not that shard, or none that this build reads.
     #[wasm_bindgen(constructor)]
-    pub fn new(bytes: Vec<u8>) -> Result<Self, JsError> {
-        Ok(Self { shard: Shard::open(bytes)?.verify()?, columns: None, scratch: Scratch::default() })
+    pub fn new(bytes: Vec<u8>, named: &[u8], computed: Option<Vec<u8>>) -> Result<Self, JsError> {
+        let named = ObjectRef { digest: Digest::from_bytes(named.try_into()?), size: bytes.len() as u64 };
+        let computed = match computed {
+            Some(raw) => Digest::from_bytes(raw.try_into().map_err(|_| JsError::new("a digest has 32 bytes"))?),
+            None => Digest::of(&bytes),
+        };
+        named.check_digested(ObjectKind::Shard, &bytes, computed)?;
+        let shard = Shard::open(bytes)?.verify_values(computed)?;
+        Ok(Self { shard, columns: None, scratch: Scratch::default() })
     }
 
     /// Takes the columns, which searches with a filter need.
