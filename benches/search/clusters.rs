@@ -68,6 +68,7 @@ fn names(cut: &Clusters, dim: usize, towers: Digest, probes: u32) -> Outcome<usi
         directory: cut.directory.iter().map(|bucket| ObjectRef::of(bucket)).collect(),
         cards: None,
         items: cut.shards.iter().map(|shard| shard.len() as u64).sum(),
+        columns: Vec::new(),
         requires: Vec::new(),
     };
     let manifest = manifest.to_bytes()?;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FORMAT_VERSION, OLDEST_READABLE, ObjectKind, ObjectRef, ReleaseError, UNDERSTOOD};
 use crate::Digest;
+use crate::shard::columns::{ColumnKind, ColumnView};
 use crate::shard::directory::format::MAX_BUCKETS;
 use crate::shard::directory::{DirectoryBucket, Place};
 use crate::shard::format::{MAX_COUNT, MAX_DIM};
@@ -54,6 +55,9 @@ pub struct Manifest {
     pub cards: Option<ObjectRef>,
     /// Candidates.
     pub items: u64,
+    /// The columns that every shard has, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<ManifestColumn>,
     /// What a reader must understand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
@@ -66,6 +70,15 @@ pub struct ManifestShard {
     pub object: ObjectRef,
     /// Its candidates.
     pub count: u32,
+}
+
+/// A column of the shards of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestColumn {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub kind: ColumnKind,
 }
 
 /// Which shards a query visits.
@@ -254,7 +267,9 @@ impl Manifest {
         self.shards[at].object.check(ObjectKind::Shard, &bytes)?;
         let shard = Shard::open(bytes)?;
         self.check_shard(at, &shard)?;
-        Ok(shard.verify_values(self.shards[at].object.digest)?)
+        let shard = shard.verify_values(self.shards[at].object.digest)?;
+        self.check_columns(&shard)?;
+        Ok(shard)
     }
 
     /// Opens the routing, and checks that it is the one that is named here and names every shard once.
@@ -324,6 +339,28 @@ impl Manifest {
         ShardError::check("dim", shard.dim() as u64, dim, dim)?;
         ShardError::check("count", shard.len() as u64, count, count)
     }
+
+    /// Checks that a shard has the columns of the release.
+    pub(crate) fn check_columns(&self, shard: &Shard<Verified>) -> Result<(), ReleaseError> {
+        let found = ManifestColumn::of(shard);
+        if found == self.columns {
+            return Ok(());
+        }
+        Err(field("columns of a shard", names(&found), &names(&self.columns)))
+    }
+}
+
+impl ManifestColumn {
+    /// The columns of a shard.
+    pub(crate) fn of(shard: &Shard<Verified>) -> Vec<Self> {
+        let of_column = |column: ColumnView<'_>| Self { name: column.name().to_owned(), kind: column.kind() };
+        shard.columns().iter().flat_map(|columns| columns.iter()).map(of_column).collect()
+    }
+}
+
+fn names(columns: &[ManifestColumn]) -> String {
+    let names: Vec<String> = columns.iter().map(|column| [&column.name, ": ", column.kind.name()].concat()).collect();
+    names.join(", ")
 }
 
 fn field(field: &'static str, found: String, expected: &str) -> ReleaseError {

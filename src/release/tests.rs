@@ -5,12 +5,13 @@ mod on_disk;
 
 use serde_json::{Value, json};
 
-use super::testing::{DIM, Files, cards, shard, tower};
+use super::testing::{DIM, Files, cards, shard, shard_with_columns, tower};
 use super::{
     FORMAT_VERSION, HEAD_LIMIT, Head, MAX_VERSION, Manifest, ObjectKind, ObjectRef, ReleaseError, card_ids, inspect,
 };
 use crate::Digest;
 use crate::shard::ShardContent;
+use crate::shard::columns::ColumnKind;
 use crate::shard::testing::content;
 
 fn files() -> Files {
@@ -167,6 +168,25 @@ fn cards_give_their_ids() {
 }
 
 #[test]
+fn a_shard_of_other_columns_than_the_release_is_refused() {
+    let shards = [shard_with_columns(1, 20), shard_with_columns(2, 5)];
+    let manifest = Files::new(1, &shards, false).manifest;
+    // A column of another kind, of another name, one less: named by a manifest that nothing else is wrong with.
+    let changed = |change: &dyn Fn(&mut Manifest)| {
+        let mut manifest = manifest.clone();
+        change(&mut manifest);
+        manifest.open_shard(0, shards[0].clone()).unwrap_err().to_string()
+    };
+    for error in [
+        changed(&|manifest| manifest.columns[0].kind = ColumnKind::Unsigned),
+        changed(&|manifest| manifest.columns[0].name = "cost".to_owned()),
+        changed(&|manifest| drop(manifest.columns.pop())),
+    ] {
+        assert!(error.starts_with("manifest: columns of a shard is price: price, brand: text,"), "{error}");
+    }
+}
+
+#[test]
 fn every_file_of_a_release_can_be_inspected() {
     let files = files();
     let shard = files.get(files.manifest.shards[0].object.digest);
@@ -175,7 +195,7 @@ fn every_file_of_a_release_can_be_inspected() {
         (files.head(), "head, format 1"),
         (files.manifest_bytes(), "manifest, format 1"),
         (cards(["a".to_owned()]), "cards, format 1"),
-        (shard.clone(), "shard, format 2"),
+        (shard.clone(), "shard, format 3"),
         (tower, "query tower, format 1"),
     ] {
         let text = inspect(&bytes).unwrap();

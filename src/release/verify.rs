@@ -98,7 +98,9 @@ pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
             Part::Shard(at) => {
                 let shard = Shard::open(read_object(dir, ObjectKind::Shard, &object)?)?;
                 manifest.check_shard(at, &shard)?;
-                shards.push(Some(Arc::new(shard.verify()?)));
+                let shard = shard.verify()?;
+                manifest.check_columns(&shard)?;
+                shards.push(Some(Arc::new(shard)));
             }
             Part::Tower | Part::Directory(_) | Part::Cards => {}
         }

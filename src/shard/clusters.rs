@@ -6,6 +6,7 @@ use std::hint::black_box;
 
 use rayon::prelude::*;
 
+use super::columns::ColumnsError;
 use super::directory::{DirectoryError, Place, write_directory};
 use super::{Shard, ShardContent, ShardError, Verified};
 use crate::Digest;
@@ -97,6 +98,32 @@ impl Clusters {
         }))?;
         let routing = routing(&parts.centroids, queries, dim, towers, params)?;
         Ok(Self { shards, routing, directory, rows })
+    }
+
+    /// For each shard, the row of the embeddings that each of its slots holds.
+    pub fn rows(&self) -> &[Vec<u32>] {
+        &self.rows
+    }
+
+    /// Gives each shard columns: `columns` writes those of some rows of the embeddings.
+    ///
+    /// # Errors
+    /// A [`CutError`]: columns that cannot be written, or are not of these rows.
+    pub fn with_columns(
+        mut self,
+        columns: &(dyn Fn(&[u32]) -> Result<Vec<u8>, ColumnsError> + Sync),
+    ) -> Result<Self, CutError> {
+        let written = |(shard, rows): (&Shard<Verified>, &Vec<u32>)| {
+            let columns = columns(rows).map_err(ShardError::from)?;
+            if columns.is_empty() {
+                return Ok(shard.bytes().to_vec());
+            }
+            ShardContent { columns, ..shard.content() }.write()
+        };
+        let open = |bytes: Vec<u8>| Shard::open(bytes)?.verify();
+        let shards = self.shards.par_iter().zip(&self.rows).map(|pair| written(pair).and_then(open));
+        self.shards = shards.collect::<Result<_, ShardError>>()?;
+        Ok(self)
     }
 
     /// The `k` best candidates in the `probes` clusters nearest to a query: rows of the embeddings, the best first.
@@ -201,7 +228,7 @@ fn write_and_open(
     towers: Digest,
     params: SearchParams,
 ) -> Result<Shard<Verified>, CutError> {
-    let bytes = ShardContent { towers, params, ids, index }.write()?;
+    let bytes = ShardContent { towers, params, ids, index, columns: Vec::new() }.write()?;
     Ok(Shard::open(bytes)?.verify()?)
 }
 

@@ -211,7 +211,10 @@ impl Assembly {
         let Some(serving) = &mut self.serving else { return };
         match (serving.manifest().part_of(digest), object) {
             // It was checked as a part of the next release, if that names it too, which may say other things of it.
-            (Some(Part::Shard(at)), Object::Shard(shard)) if serving.manifest().check_shard(at, shard).is_ok() => {
+            (Some(Part::Shard(at)), Object::Shard(shard))
+                if serving.manifest().check_shard(at, shard).is_ok()
+                    && serving.manifest().check_columns(shard).is_ok() =>
+            {
                 serving.add_shard(at, Arc::clone(shard));
             }
             (Some(Part::Directory(at)), Object::Directory(bucket))
@@ -304,7 +307,10 @@ fn check_held(manifest: &Manifest, held: &BTreeMap<Digest, Held>) -> Result<(), 
             (Part::Cards, Object::Cards) => {}
             (Part::Tower, Object::Tower(tower)) => manifest.check_tower(tower)?,
             (Part::Routing, Object::Routing(shard)) => manifest.check_routing(shard)?,
-            (Part::Shard(at), Object::Shard(shard)) => manifest.check_shard(at, shard)?,
+            (Part::Shard(at), Object::Shard(shard)) => {
+                manifest.check_shard(at, shard)?;
+                manifest.check_columns(shard)?;
+            }
             (Part::Directory(at), Object::Directory(bucket)) => manifest.check_bucket(at, bucket)?,
             (_, object) => {
                 let found = format!("{} named as {kind}", named.digest);

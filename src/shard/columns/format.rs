@@ -1,7 +1,7 @@
 //! # Columns of a shard, format 1
 //!
-//! Integers are little-endian, `f32` is IEEE-754, nothing is padded. The file carries no digest of its own: it is named by
-//! its digest, as every object of a release is.
+//! Integers are little-endian, `f32` is IEEE-754, nothing is padded. The file carries no digest of its own: it is a section of a
+//! [shard](crate::shard::format), which has one.
 //!
 //! | offset | size | field            | rule                                                                        |
 //! |-------:|-----:|------------------|-----------------------------------------------------------------------------|
@@ -40,6 +40,8 @@
 //! numbers, how many bytes it shares with the entry before and how many follow, and the bytes that follow. Since NUL is less than
 //! any other character of a path, the paths below another one are neighbours.
 
+use serde::{Deserialize, Serialize};
+
 use super::ColumnsError;
 
 /// The first bytes of columns.
@@ -68,7 +70,8 @@ pub const PATH_END: char = '\0';
 pub const MAX_STEP: u8 = 254;
 
 /// What a column holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ColumnKind {
     /// Numbers without sign, up to 64 bits.
     Unsigned,

@@ -16,6 +16,19 @@ use crate::index::RowSet;
 #[derive(Debug, Clone)]
 pub struct Columns {
     bytes: Vec<u8>,
+    table: Table,
+}
+
+/// Checked columns whose bytes somebody else holds: a [`Columns`], or a shard.
+#[derive(Debug, Clone, Copy)]
+pub struct ColumnsView<'a> {
+    bytes: &'a [u8],
+    table: &'a Table,
+}
+
+/// What reading columns needs beside their bytes.
+#[derive(Debug, Clone)]
+pub(in crate::shard) struct Table {
     rows: u32,
     list: Vec<Column>,
 }
@@ -36,8 +49,26 @@ impl Columns {
     /// If the bytes are not columns, are cut or too long, a value breaks a rule of the [format](super::format), or this build
     /// cannot read them.
     pub fn open(bytes: Vec<u8>) -> Result<Self, ColumnsError> {
-        let (rows, count) = parse_header(&bytes)?;
-        let mut parts = Parts { bytes: &bytes, end: HEADER_LEN as u64 };
+        let table = Table::parse(&bytes)?;
+        Ok(Self { bytes, table })
+    }
+
+    /// The columns, as they are read.
+    pub fn view(&self) -> ColumnsView<'_> {
+        self.table.view(&self.bytes)
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Table {
+    /// See [`Columns::open`].
+    pub(in crate::shard) fn parse(bytes: &[u8]) -> Result<Self, ColumnsError> {
+        let (rows, count) = parse_header(bytes)?;
+        let mut parts = Parts { bytes, end: HEADER_LEN as u64 };
         let descriptors = parts.take("descriptors", DESCRIPTOR_LEN as u64 * u64::from(count))?;
         let descriptors =
             bytes[descriptors].as_chunks().0.iter().map(Descriptor::parse).collect::<Result<Vec<_>, _>>()?;
@@ -59,7 +90,7 @@ impl Columns {
         if have > need {
             return Err(ColumnsError::Trailing { need, have });
         }
-        let names = read_names(&bytes, names)?;
+        let names = read_names(bytes, names)?;
         let list = descriptors
             .into_iter()
             .zip(names)
@@ -71,35 +102,47 @@ impl Columns {
                 Ok(Column { name, descriptor, dictionary, values })
             })
             .collect::<Result<Vec<_>, ColumnsError>>()?;
-        let columns = Self { bytes, rows, list };
-        columns.iter().try_for_each(|column| column.check())?;
-        Ok(columns)
-    }
-
-    /// Rows of each column.
-    pub fn rows(&self) -> usize {
-        self.rows as usize
+        let table = Self { rows, list };
+        table.view(bytes).iter().try_for_each(|column| column.check())?;
+        Ok(table)
     }
 
     /// Checks that there is one row for each of `expected` candidates.
-    ///
-    /// # Errors
-    /// [`ColumnsError::Rows`] if there is not.
-    pub fn check_rows(&self, expected: usize) -> Result<(), ColumnsError> {
-        let found = self.rows();
+    pub(in crate::shard) fn check_rows(&self, expected: usize) -> Result<(), ColumnsError> {
+        let found = self.rows as usize;
         if found == expected {
             return Ok(());
         }
-        Err(ColumnsError::Rows { column: "the file beside a shard".to_owned(), found, expected })
+        Err(ColumnsError::Rows { column: "every column".to_owned(), found, expected })
+    }
+
+    /// The columns, in the bytes that they were read from.
+    pub(in crate::shard) fn view<'a>(&'a self, bytes: &'a [u8]) -> ColumnsView<'a> {
+        ColumnsView { bytes, table: self }
+    }
+
+    /// Bytes of memory beside the file.
+    pub(in crate::shard) fn memory(&self) -> usize {
+        let of_one = |column: &Column| size_of::<Column>() + column.name.capacity() + column.dictionary.memory();
+        self.list.iter().map(of_one).sum()
+    }
+}
+
+impl<'a> ColumnsView<'a> {
+    /// Rows of each column.
+    pub fn rows(&self) -> usize {
+        self.table.rows as usize
     }
 
     /// The columns, in the order in which they were added.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = ColumnView<'_>> {
-        self.list.iter().map(|column| ColumnView::new(column, &self.bytes[column.values.clone()], self.rows()))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = ColumnView<'a>> + use<'a> {
+        let Self { bytes, table } = *self;
+        let view = |column: &'a Column| ColumnView::new(column, &bytes[column.values.clone()], table.rows as usize);
+        table.list.iter().map(view)
     }
 
     /// The column of this name.
-    pub fn column(&self, name: &str) -> Option<ColumnView<'_>> {
+    pub fn column(&self, name: &str) -> Option<ColumnView<'a>> {
         self.iter().find(|column| column.name() == name)
     }
 
@@ -112,14 +155,9 @@ impl Columns {
             Some(column) => column.rows_where(predicate),
             None => Err(ColumnsError::Unknown {
                 name: name.to_owned(),
-                known: self.list.iter().map(|column| column.name.clone()).collect(),
+                known: self.iter().map(|column| column.name().to_owned()).collect(),
             }),
         }
-    }
-
-    /// The bytes of the file.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
     }
 }
 
