@@ -74,7 +74,7 @@ impl Library {
                 let (low, high) = (u64::from(GROUP), u64::from(GROUP));
                 let columns = columns.as_ref().ok_or("a search with a filter needs columns")?.view();
                 let passing = columns.rows_where(COLUMN, Predicate::Between { low, high })?;
-                shard.search(query, k, params, scratch, Some(&|node| passing.contains(node)))
+                shard.search(query, k, params, scratch, Some(&passing))
             }
         };
         found.clear();

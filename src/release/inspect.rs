@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{FORMAT_VERSION, Head, Manifest, ManifestColumn, ObjectRef, ReleaseError, card_ids};
+use super::{FORMAT_VERSION, Head, Manifest, ObjectRef, ReleaseError, card_ids};
 use crate::shard::columns::{ColumnView, ColumnsView, Predicate};
 use crate::shard::directory::{self, DirectoryBucket};
 use crate::shard::format::Section;
@@ -133,7 +133,7 @@ fn manifest(out: &mut Fields, manifest: &Manifest) {
         out.object("shard", &shard.object);
         out.put("", format_args!("{} candidates", shard.count));
     }
-    for ManifestColumn { name, kind } in &manifest.columns {
+    for (name, kind) in manifest.columns() {
         out.put("column", format_args!("{name:<17}{}", kind.name()));
     }
     out.put("directory", format_args!("{} buckets", manifest.directory.len()));

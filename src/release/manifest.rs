@@ -55,9 +55,9 @@ pub struct Manifest {
     pub cards: Option<ObjectRef>,
     /// Candidates.
     pub items: u64,
-    /// The columns that every shard has, in their order.
+    /// The columns that every shard has, in their order: kind and name, as in `price price`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub columns: Vec<ManifestColumn>,
+    pub columns: Vec<String>,
     /// What a reader must understand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
@@ -70,15 +70,6 @@ pub struct ManifestShard {
     pub object: ObjectRef,
     /// Its candidates.
     pub count: u32,
-}
-
-/// A column of the shards of a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ManifestColumn {
-    /// Its name.
-    pub name: String,
-    /// What it holds.
-    pub kind: ColumnKind,
 }
 
 /// Which shards a query visits.
@@ -342,25 +333,26 @@ impl Manifest {
 
     /// Checks that a shard has the columns of the release.
     pub(crate) fn check_columns(&self, shard: &Shard<Verified>) -> Result<(), ReleaseError> {
-        let found = ManifestColumn::of(shard);
+        let found = columns_of(shard);
         if found == self.columns {
             return Ok(());
         }
-        Err(field("columns of a shard", names(&found), &names(&self.columns)))
+        Err(field("columns of a shard", found.join(", "), &self.columns.join(", ")))
+    }
+
+    /// The names and kinds of the columns that every shard has.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, ColumnKind)> {
+        self.columns.iter().filter_map(|column| {
+            let (kind, name) = column.split_once(' ')?;
+            Some((name, ColumnKind::from_name(kind)?))
+        })
     }
 }
 
-impl ManifestColumn {
-    /// The columns of a shard.
-    pub(crate) fn of(shard: &Shard<Verified>) -> Vec<Self> {
-        let of_column = |column: ColumnView<'_>| Self { name: column.name().to_owned(), kind: column.kind() };
-        shard.columns().iter().flat_map(|columns| columns.iter()).map(of_column).collect()
-    }
-}
-
-fn names(columns: &[ManifestColumn]) -> String {
-    let names: Vec<String> = columns.iter().map(|column| [&column.name, ": ", column.kind.name()].concat()).collect();
-    names.join(", ")
+/// The columns of a shard, as [`Manifest::columns`](struct@Manifest) has them.
+pub(super) fn columns_of(shard: &Shard<Verified>) -> Vec<String> {
+    let text = |column: ColumnView<'_>| [column.kind().name(), " ", column.name()].concat();
+    shard.columns().iter().flat_map(|columns| columns.iter()).map(text).collect()
 }
 
 fn field(field: &'static str, found: String, expected: &str) -> ReleaseError {

@@ -44,7 +44,7 @@
 //! | `directory`   | objects, absent or a power of two of them: the buckets in order                              |
 //! | `cards`       | an object, or `null`; what a page shows of each candidate                                    |
 //! | `items`       | sum of the shards' counts                                                                    |
-//! | `columns`     | `{"name", "kind"}` for each column of every shard, in order; absent if there are none        |
+//! | `columns`     | `"KIND NAME"` for each [column](crate::shard::columns) of every shard, in order; absent if there are none |
 //! | `requires`    | names of what a reader must understand; absent if there are none                             |
 //!
 //! With the layout [`LAYOUT_SINGLE`] every query visits every shard, and a client fetches them all. With [`LAYOUT_CLUSTERS`]
@@ -87,8 +87,7 @@ pub use head::{HEAD_LIMIT, Head, MAX_VERSION};
 pub use inspect::inspect;
 pub use loaded::{Absent, Found, Release};
 pub use manifest::{
-    ENGINE, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_NAME, MAX_SHARDS, Manifest, ManifestColumn, ManifestShard, Part,
-    Routing,
+    ENGINE, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_NAME, MAX_SHARDS, Manifest, ManifestShard, Part, Routing,
 };
 pub use object::{ObjectKind, ObjectRef};
 #[cfg(feature = "origin")]

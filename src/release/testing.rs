@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::manifest::columns_of;
 use super::{
-    ENGINE, FORMAT_VERSION, Head, LAYOUT_SINGLE, Manifest, ManifestColumn, ManifestShard, ObjectKind, ObjectRef, Part,
-    ReleaseError,
+    ENGINE, FORMAT_VERSION, Head, LAYOUT_SINGLE, Manifest, ManifestShard, ObjectKind, ObjectRef, Part, ReleaseError,
 };
 use crate::Digest;
 use crate::features::{FeatureSchema, HistorySchema};
@@ -72,7 +72,7 @@ impl Files {
             shards: shards.iter().zip(&opened).map(|(bytes, shard)| entry(bytes, shard.header().count)).collect(),
             cards: cards.as_deref().map(ObjectRef::of),
             items: opened.iter().map(|shard| shard.len() as u64).sum(),
-            columns: ManifestColumn::of(&opened[0]),
+            columns: columns_of(&opened[0]),
             requires: Vec::new(),
         };
         let objects = shards.iter().cloned().chain([tower]).chain(cards).map(|bytes| (Digest::of(&bytes), bytes));

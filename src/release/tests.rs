@@ -11,7 +11,6 @@ use super::{
 };
 use crate::Digest;
 use crate::shard::ShardContent;
-use crate::shard::columns::ColumnKind;
 use crate::shard::testing::content;
 
 fn files() -> Files {
@@ -178,11 +177,14 @@ fn a_shard_of_other_columns_than_the_release_is_refused() {
         manifest.open_shard(0, shards[0].clone()).unwrap_err().to_string()
     };
     for error in [
-        changed(&|manifest| manifest.columns[0].kind = ColumnKind::Unsigned),
-        changed(&|manifest| manifest.columns[0].name = "cost".to_owned()),
+        changed(&|manifest| manifest.columns[0] = "unsigned price".to_owned()),
+        changed(&|manifest| manifest.columns[0] = "price cost".to_owned()),
         changed(&|manifest| drop(manifest.columns.pop())),
     ] {
-        assert!(error.starts_with("manifest: columns of a shard is price: price, brand: text,"), "{error}");
+        assert!(
+            error.starts_with("manifest: columns of a shard is price price, text brand, path category,"),
+            "{error}"
+        );
     }
 }
 

@@ -3,10 +3,11 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::manifest::columns_of;
 use super::verify::{check_cards, check_directory, read_limited};
 use super::{
-    ENGINE, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_CLUSTERS, LAYOUT_SINGLE, Manifest, ManifestColumn,
-    ManifestShard, ObjectRef, ReleaseError, Routing, card_ids,
+    ENGINE, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_CLUSTERS, LAYOUT_SINGLE, Manifest, ManifestShard,
+    ObjectRef, ReleaseError, Routing, card_ids,
 };
 use crate::Digest;
 use crate::platform::files::write_atomically;
@@ -137,7 +138,7 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         shards: shards.iter().zip(&content.shards).map(entry).collect(),
         cards: content.cards.as_deref().map(ObjectRef::of),
         items: shards.iter().map(|shard| shard.len() as u64).sum(),
-        columns: shards.first().map(ManifestColumn::of).unwrap_or_default(),
+        columns: shards.first().map(columns_of).unwrap_or_default(),
         requires: Vec::new(),
     };
     for (at, shard) in shards.iter().enumerate() {

@@ -67,7 +67,7 @@ fn attributes_of_the_catalogue_are_numbers_where_their_entry_is_one() {
 
     let other = shop.edit("note = \"maker\", ", "origin = \"maker\", ");
     let error = Dataset::read(&other.out(), &other.config().unwrap()).unwrap_err().to_string();
-    assert!(error.contains("column 'attribute origin': found missing"), "{error}");
+    assert!(error.contains("column 'attribute origin' is missing"), "{error}");
 }
 
 const BAD_EVENTS: &str = "who,sku,at,n,price,store,basket,id\n\

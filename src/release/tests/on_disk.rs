@@ -100,7 +100,7 @@ fn a_release_names_the_columns_of_its_shards_and_is_held_to_them() {
     write(dir.path(), &ReleaseContent { shards: shards.clone(), ..good() }).unwrap();
     verify(dir.path()).unwrap();
     let manifest = Manifest::parse(&fs::read(manifest_of(dir.path())).unwrap()).unwrap();
-    let names: Vec<&str> = manifest.columns.iter().map(|column| column.name.as_str()).collect();
+    let names: Vec<&str> = manifest.columns().map(|(name, _)| name).collect();
     assert_eq!(names, ["price", "brand", "category", "popularity", "weight"]);
     let text = inspect(&shards[1]).unwrap();
     assert!(text.contains("column       price            price, bytes of a value 2, missing 1\n"), "{text}");

@@ -40,8 +40,6 @@
 //! numbers, how many bytes it shares with the entry before and how many follow, and the bytes that follow. Since NUL is less than
 //! any other character of a path, the paths below another one are neighbours.
 
-use serde::{Deserialize, Serialize};
-
 use super::ColumnsError;
 
 /// The first bytes of columns.
@@ -70,10 +68,10 @@ pub const PATH_END: char = '\0';
 pub const MAX_STEP: u8 = 254;
 
 /// What a column holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ColumnKind {
     /// Numbers without sign, up to 64 bits.
+    #[default]
     Unsigned,
     /// Finite numbers.
     Float,
@@ -90,6 +88,11 @@ pub enum ColumnKind {
 impl ColumnKind {
     /// All kinds, in the order of their codes.
     pub const ALL: [Self; 6] = [Self::Unsigned, Self::Float, Self::Price, Self::Text, Self::Path, Self::Popularity];
+
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
 
     /// The name in the table above.
     pub const fn name(self) -> &'static str {
@@ -119,7 +122,7 @@ impl ColumnKind {
 }
 
 /// A descriptor of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Descriptor {
     pub(super) kind: ColumnKind,
     pub(super) width: u8,

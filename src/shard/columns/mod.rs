@@ -3,8 +3,8 @@
 //! A small file inside each shard's, one row per node of the shard and in that order, so that a [`NodeId`](crate::index::NodeId) of
 //! the one is a row of the other. [`Columns::builder`] takes typed values and writes them; [`Columns::open`] checks such a file, as
 //! [`Shard::verify`](super::Shard::verify) does the one of a shard. [`ColumnsView::column`] gives a [`ColumnView`] by its name,
-//! [`ColumnsView::rows_where`] the rows of which a [`Predicate`] holds, as the [`RowSet`](crate::index::RowSet) that a search can
-//! be filtered by.
+//! [`ColumnsView::rows_where`] the rows of which a [`Predicate`] holds, and [`ColumnFilter::rows`] those of which several do, as the
+//! [`RowSet`](crate::index::RowSet) that a search can be filtered by.
 //!
 //! Every column is as narrow as its values allow. Any value may be missing. Numbers keep all of their 64 bits. Texts and
 //! paths are stored once each, sorted, and a row has the number of its own; so the paths below a category are a range of numbers
@@ -31,12 +31,14 @@
 
 mod dictionary;
 mod error;
+mod filter;
 pub mod format;
 mod read;
 mod view;
 mod write;
 
 pub use error::ColumnsError;
+pub use filter::ColumnFilter;
 pub use format::ColumnKind;
 pub(super) use read::Table;
 pub use read::{Columns, ColumnsView};
