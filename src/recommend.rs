@@ -4,6 +4,10 @@
 //! [`Recommender::retrieve`] searches the shards, [`rank::best`] orders what they found. [`Recommender::recommend`] does all
 //! of it; who wants to time the stages calls them one by one. The same release and request give the same list everywhere.
 
+mod selection;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -11,13 +15,22 @@ use crate::features::Context;
 use crate::index::{self, NodeId, Score};
 use crate::rank::{self, Candidate};
 use crate::release::{Absent, Found, Part, Release};
+use crate::shard::columns::{ColumnFilter, ColumnsError};
 use crate::towers::{self, QueryTower, TowerError};
+use selection::Selection;
 
 /// Most items that one request may ask for.
 pub const MAX_LIMIT: usize = 1000;
 
 /// Candidates that retrieval finds for the second stage, at least.
 pub const RETRIEVED: usize = 100;
+
+/// Under a filter, clusters are visited until so many times as many candidates pass as were asked for: the best of few are
+/// not the best of all.
+const PASSING: usize = 4;
+
+/// Most clusters that a filter makes a request visit, as a multiple of what it visits without one: each is fetched.
+pub const MAX_WIDENING: usize = 8;
 
 /// An error of a recommendation.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +45,9 @@ pub enum RecommendError {
     /// The query tower failed.
     #[error(transparent)]
     Tower(#[from] TowerError),
+    /// A filter that the columns of the release cannot answer.
+    #[error(transparent)]
+    Filter(#[from] ColumnsError),
 }
 
 impl RecommendError {
@@ -40,6 +56,8 @@ impl RecommendError {
         match self {
             Self::Limit { .. } => "request/limit",
             Self::Tower(_) => "towers/query",
+            Self::Filter(ColumnsError::Unknown { .. }) => "request/column",
+            Self::Filter(_) => "request/condition",
         }
     }
 }
@@ -53,6 +71,8 @@ pub struct Request {
     pub history: Vec<String>,
     /// Ids of items that must not be recommended.
     pub exclude: HashSet<String>,
+    /// What the columns of an item must hold for it to be recommended.
+    pub filter: ColumnFilter,
     /// The moment and the shopper.
     pub context: Context,
 }
@@ -72,17 +92,21 @@ pub struct Recommender {
     release: Release,
     tower_scratch: towers::Scratch,
     search_scratch: index::Scratch,
+    selection: Selection,
 }
 
 impl Recommender {
     /// Recommends from a release, which is shared, not copied.
     pub fn of(release: &Release) -> Self {
-        let (tower_scratch, search_scratch) = Default::default();
-        Self { release: release.clone(), tower_scratch, search_scratch }
+        let (tower_scratch, search_scratch, selection) = Default::default();
+        Self { release: release.clone(), tower_scratch, search_scratch, selection }
     }
 
     /// Goes on with the same release after parts were added to it, or with another one.
     pub fn renew(&mut self, release: &Release) {
+        if self.release.digest() != release.digest() {
+            self.selection = Selection::default();
+        }
         self.release = release.clone();
     }
 
@@ -101,8 +125,9 @@ impl Recommender {
     /// Nothing for a release that is held whole.
     ///
     /// # Errors
-    /// [`RecommendError::Tower`].
+    /// [`RecommendError::Tower`], [`RecommendError::Filter`].
     pub fn absent(&mut self, request: &Request) -> Result<Vec<Absent>, RecommendError> {
+        self.start(request)?;
         let length = self.tower().schema().history.length;
         let mut absent: Vec<Absent> = Vec::new();
         let mut distinct = HashSet::new();
@@ -125,7 +150,7 @@ impl Recommender {
         }
         if absent.is_empty() {
             let query = self.embed(&request.history, &request.context)?;
-            let visited = self.release.visited(&query.embedding, &mut self.search_scratch);
+            let visited = self.visited(&query, request)?;
             absent.extend(
                 visited.into_iter().filter(|&at| self.release.shards()[at].is_none()).map(Part::Shard).map(Absent),
             );
@@ -159,34 +184,59 @@ impl Recommender {
         Ok(Query { embedding, history: ids })
     }
 
-    /// The candidates nearest to a query: at least `limit` of every shard that it visits and that is held, without those in
-    /// `exclude`, or all there are.
+    /// Checks the filter of a request, and makes ready for it.
+    fn start(&mut self, request: &Request) -> Result<(), RecommendError> {
+        let manifest = self.release.manifest();
+        request.filter.check(&manifest.columns().collect::<Vec<_>>())?;
+        self.selection.start(&request.filter, manifest.shards.len());
+        Ok(())
+    }
+
+    /// The shards that a request visits, by their places in the manifest. Under a filter it visits more and more clusters, until
+    /// enough of what they hold passes; where one is not held, it goes no further.
+    fn visited(&mut self, query: &Query, request: &Request) -> Result<Vec<usize>, RecommendError> {
+        let enough = request.limit.saturating_mul(PASSING).saturating_add(request.exclude.len());
+        let mut times = 1;
+        loop {
+            let visited = self.release.visited(&query.embedding, times, &mut self.search_scratch);
+            let all = visited.len() == self.release.shards().len();
+            if all || request.filter.is_empty() || times >= MAX_WIDENING {
+                return Ok(visited);
+            }
+            let mut passing = 0;
+            for &at in &visited {
+                let Some(shard) = &self.release.shards()[at] else { return Ok(visited) };
+                passing += self.selection.passing(at, shard)?.count_ones();
+            }
+            if passing >= enough {
+                return Ok(visited);
+            }
+            times *= 2;
+        }
+    }
+
+    /// The candidates nearest to a query that a request lets pass: at least its limit of every shard that it visits and that is
+    /// held, or all there are.
     ///
     /// # Errors
-    /// [`RecommendError::Limit`].
-    pub fn retrieve(
-        &mut self,
-        query: &Query,
-        limit: usize,
-        exclude: &HashSet<String>,
-    ) -> Result<Vec<Candidate>, RecommendError> {
+    /// [`RecommendError::Limit`], [`RecommendError::Filter`].
+    pub fn retrieve(&mut self, query: &Query, request: &Request) -> Result<Vec<Candidate>, RecommendError> {
+        let limit = request.limit;
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(RecommendError::Limit { found: limit });
         }
+        self.start(request)?;
         let mut found: Vec<(Score, usize, NodeId)> = Vec::new();
         let wanted = limit.max(RETRIEVED);
-        for at in self.release.visited(&query.embedding, &mut self.search_scratch) {
+        for at in self.visited(query, request)? {
             let Some(shard) = &self.release.shards()[at] else { continue };
-            let excluded: HashSet<NodeId> = exclude.iter().filter_map(|id| shard.node_of(id)).collect();
-            let passes = |node: NodeId| !excluded.contains(&node);
-            let filter: Option<&dyn Fn(NodeId) -> bool> = if excluded.is_empty() { None } else { Some(&passes) };
-            let hits = shard.search(&query.embedding, wanted, None, &mut self.search_scratch, filter);
+            let rows = self.selection.rows(at, shard, &request.exclude)?;
+            let hits = shard.search(&query.embedding, wanted, None, &mut self.search_scratch, rows.as_deref());
             found.extend(hits.iter().map(|hit| (hit.score, at, hit.node)));
         }
         // What is not among the best of all shards is not worth reading its id; equal scores are ordered by id later.
         if found.len() > wanted {
-            found.sort_unstable_by(|a, b| b.cmp(a));
-            let last = found[wanted - 1].0;
+            let last = Score(index::nth_best(found.iter().map(|(score, ..)| score.0), wanted - 1));
             found.retain(|(score, ..)| *score >= last);
         }
         let candidate = |(score, at, node): (Score, usize, NodeId)| {
@@ -202,6 +252,6 @@ impl Recommender {
     /// As [`Recommender::embed`] and [`Recommender::retrieve`].
     pub fn recommend(&mut self, request: &Request) -> Result<Vec<Candidate>, RecommendError> {
         let query = self.embed(&request.history, &request.context)?;
-        Ok(rank::best(self.retrieve(&query, request.limit, &request.exclude)?, request.limit))
+        Ok(rank::best(self.retrieve(&query, request)?, request.limit))
     }
 }

@@ -6,12 +6,14 @@
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
 
 use crate::Digest;
 use crate::features::Context;
 use crate::rank;
 use crate::recommend::{RecommendError, Recommender, Request};
+use crate::shard::columns::ColumnFilter;
 use crate::sync::{Assembly, SyncError};
 
 /// One shopper's engine: the release that is being fetched, and the one that recommends.
@@ -28,6 +30,8 @@ struct RequestJson {
     history: Vec<EventJson>,
     #[serde(default)]
     exclude: HashSet<String>,
+    #[serde(default, rename = "where")]
+    filter: Map<String, Value>,
     #[serde(default)]
     context: ContextJson,
 }
@@ -42,8 +46,9 @@ struct EventJson {
 struct ContextJson {
     now: Option<f64>,
     location: Option<String>,
+    /// Texts; the same type as `where`, so that both are read by the same code.
     #[serde(default)]
-    attributes: std::collections::BTreeMap<String, String>,
+    attributes: Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -154,8 +159,7 @@ impl Engine {
         let started = now();
         let query = recommender.embed(&request.history, &request.context).map_err(|error| request_error(&error))?;
         let embedded = now();
-        let candidates =
-            recommender.retrieve(&query, request.limit, &request.exclude).map_err(|error| request_error(&error))?;
+        let candidates = recommender.retrieve(&query, &request).map_err(|error| request_error(&error))?;
         let retrieved = now();
         let items = rank::best(candidates, request.limit);
         let timings = TimingsJson { tower: embedded - started, search: retrieved - embedded, rank: now() - retrieved };
@@ -183,14 +187,23 @@ extern "C" {
 }
 
 fn parse(request: &str) -> Result<Request, JsValue> {
-    let RequestJson { limit, history, exclude, context } =
-        serde_json::from_str(request).map_err(|error| js_error(&error, "request/json"))?;
+    let RequestJson { limit, history, exclude, filter, context } =
+        serde_json::from_slice(request.as_bytes()).map_err(|error| js_error(&error, "request/json"))?;
     let history = history.into_iter().map(|event| event.id).collect();
     let ContextJson { now, location, attributes } = context;
     // Beyond the range of dates in JavaScript, and for NaN, the time counts as unknown.
     let now_ms = now.filter(|now| now.abs() <= 8.64e15).map(|now| now as i64);
-    let context = Context { now_ms, location, attributes: attributes.into_iter().collect() };
-    Ok(Request { limit, history, exclude, context })
+    let mut texts = Vec::with_capacity(attributes.len());
+    for (name, value) in attributes {
+        let Value::String(text) = value else {
+            let error = name + ": found an attribute that is no text; pass texts";
+            return Err(js_error(&error, "request/json"));
+        };
+        texts.push((name, text));
+    }
+    let context = Context { now_ms, location, attributes: texts };
+    let filter = ColumnFilter::from_json(&filter).map_err(|error| request_error(&error.into()))?;
+    Ok(Request { limit, history, exclude, filter, context })
 }
 
 fn json(value: &impl Serialize) -> String {

@@ -90,8 +90,15 @@ fn dataset(lines: &[(String, String, i64)]) -> Dataset {
         })
         .collect();
     events.sort_by_key(|event| (event.user, event.time_ms));
-    let item =
-        |id: String| Item { id, title: String::new(), category: Vec::new(), brand: None, price: None, events: 0 };
+    let item = |id: String| Item {
+        id,
+        title: String::new(),
+        category: Vec::new(),
+        brand: None,
+        price: None,
+        events: 0,
+        attributes: Vec::new(),
+    };
     Dataset {
         user_offsets: (0..=users.len())
             .map(|user| events.partition_point(|event| (event.user as usize) < user))

@@ -65,6 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
             vectors: &after.vectors,
             queries: &after.queries,
             towers: towers(),
+            columns: &|_| Ok(Vec::new()),
             differs: &|_, _, _| false,
         };
         let update = update(&release, &buckets, &catalogue, &UpdateParams::new(fine_bits, 1))?
@@ -136,7 +137,7 @@ impl Shop {
         let truth = Truth::of(&self.vectors, &self.queries, self.dim)?;
         let (params, _) = nearshelf::index::choose_search(&built, &truth)?;
         let ids = built.order.iter().map(|&row| self.ids[row as usize].clone()).collect();
-        let shard = ShardContent { towers: towers(), params, ids, index: built.index }.write()?;
+        let shard = ShardContent { towers: towers(), params, ids, index: built.index, columns: Vec::new() }.write()?;
         let tower = tower(self.dim)?;
         let entry = ManifestShard { object: ObjectRef::of(&shard), count: self.ids.len() as u32, deltas: Vec::new() };
         let cut = Clusters::cut(&[], &[], self.dim, &[], towers(), &ClusterParams { items: 1, fine_bits, seed: 1 })?;
@@ -160,7 +161,7 @@ impl Shop {
         let mut scratch = Scratch::default();
         let recall = truth.recall(|query| {
             let mut found = Vec::new();
-            for at in release.visited(query, &mut scratch) {
+            for at in release.visited(query, 1, &mut scratch) {
                 let Some(chain) = &release.shards()[at] else { continue };
                 let hits = chain.search(query, 100, None, &mut scratch, None);
                 found.extend(hits.iter().map(|hit| (hit.score, rows[chain.id(hit.node).as_str()])));

@@ -71,6 +71,7 @@ pub(crate) fn manifest(cut: &Clusters, dim: usize, towers: Digest, probes: u32, 
         recent: Vec::new(),
         cards: None,
         items: cut.shards.iter().map(|shard| shard.len() as u64).sum(),
+        columns: Vec::new(),
         requires: Vec::new(),
     }
 }

@@ -28,6 +28,7 @@ pub(crate) fn built(set: &Set, fine_bits: FineBits, threads: usize) -> Outcome<(
         params: SearchParams { probes: 1, ef_search: EF_SEARCH },
         ids: built.order.iter().map(u32::to_string).collect(),
         index: built.index,
+        columns: Vec::new(),
     };
     Ok((content, seconds))
 }
@@ -74,9 +75,9 @@ impl Library {
             Rows::All => shard.search(query, k, params, scratch, None),
             Rows::Group => {
                 let (low, high) = (u64::from(GROUP), u64::from(GROUP));
-                let columns = columns.as_ref().ok_or("a search with a filter needs columns")?;
+                let columns = columns.as_ref().ok_or("a search with a filter needs columns")?.view();
                 let passing = columns.rows_where(COLUMN, Predicate::Between { low, high })?;
-                shard.search(query, k, params, scratch, Some(&|node| passing.contains(node)))
+                shard.search(query, k, params, scratch, Some(&passing))
             }
         };
         found.clear();

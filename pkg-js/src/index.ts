@@ -3,6 +3,7 @@ export { type ErrorCode, NearshelfError } from "./errors.js";
 export { type EventType, type HistoryEvent, type HistoryStorage, memoryStorage } from "./history.js";
 export { init, type WasmSource } from "./init.js";
 export {
+  type Condition,
   type Context,
   createRecommender,
   type Recommendation,
@@ -12,5 +13,6 @@ export {
   type RecommendOptions,
   type ReleaseStatus,
   type Status,
+  type Where,
 } from "./recommender.js";
 export type { Downloaded } from "./sync.js";

@@ -30,11 +30,22 @@ export interface RecommenderOptions {
   fetch?: typeof fetch;
 }
 
+/**
+ * What a column of the release is asked for: an array of what is allowed, or a range of numbers. In a column of categories a text
+ * is an outermost category, an array of texts a path from there down; what lies below passes too.
+ */
+export type Condition = readonly number[] | readonly (string | readonly string[])[] | { readonly min?: number; readonly max?: number };
+
+/** Conditions by column, all of which must hold. A product of which nothing is known there passes none. */
+export type Where = Readonly<Record<string, Condition>>;
+
 export interface RecommendOptions {
   /** How many products, at most; 12 unless told. */
   limit?: number;
   /** Products that must not appear, the basket's say. */
   exclude?: Iterable<string>;
+  /** Only products like these: `{ category: ["Bakery"], price: { max: 1000 } }`. Prices are in cents. */
+  where?: Where;
   /** Overrides of the recommender's context, for this row. */
   context?: Context;
 }
@@ -163,6 +174,7 @@ export class Recommender {
       limit: options.limit ?? DEFAULT_LIMIT,
       history: this.#events.map(({ id, type, at }) => ({ id, type, at: wallClock(at) })),
       exclude: [...(options.exclude ?? [])],
+      where: options.where ?? {},
       context: { ...context, now: wallClock(now) },
     };
     const json = JSON.stringify(request);

@@ -93,6 +93,17 @@ function inClusters({ nearshelf, folder }, rounds) {
   return { objects: objects.flat(), asked };
 }
 
+test("a filter reaches the engine, and one that it refuses is the shop's error, not a failed download", async (t) => {
+  const { create } = await shop(t);
+  const recommender = await create({ cards: true });
+  const cards = await recommender.cards();
+  const { items } = await recommender.recommendedForYou({ where: { words: ["BEEF", "BREAD"] } });
+  assert.ok(items.length > 0 && items.every(({ id }) => /BEEF|BREAD/.test(cards.get(id).title + cards.get(id).category)));
+  const refused = { name: "NearshelfError", code: "request/column" };
+  await assert.rejects(recommender.recommendedForYou({ where: { colour: ["red"] } }), refused);
+  assert.equal(recommender.status().lastError, undefined);
+});
+
 test("clusters are fetched round by round before the row, once for rows at the same time, and not again", async (t) => {
   const made = await shop(t);
   const { objects } = inClusters(made, [["bucket"], ["cluster 1", "cluster 2", "cluster 3"]]);

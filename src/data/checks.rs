@@ -132,7 +132,7 @@ fn price_reasons() -> String {
     )
 }
 
-/// The rows of the catalogue: `record, item, title, category, brand, price, replaced, reason, value`.
+/// The rows of the catalogue: `record, item, title, category, brand, price, attribute_0, .., replaced, reason, value`.
 pub(super) async fn catalogue(
     ctx: &SessionContext,
     source: &Source,
@@ -158,6 +158,11 @@ pub(super) async fn catalogue(
         price.alias("price"),
         price_text.alias("price_text"),
     ]);
+    for (position, (name, entry)) in names.attributes.iter().enumerate() {
+        let attribute = columns.attribute(&format!("attributes.{name}"), entry)?;
+        fields.push(attribute.alias(format!("attribute_{position}")));
+    }
+    let attributes: String = (0..names.attributes.len()).map(|i| format!("attribute_{i}, ")).collect();
     let condition = Columns::new(ctx, source, "catalogue").condition(config.condition.as_deref())?;
     let outside = columns.select(
         ident(FAULT).is_null().and(condition.clone().is_not_true()),
@@ -170,7 +175,7 @@ pub(super) async fn catalogue(
         Duplicates::Last => ("DESC", "valid AND nth > 1", "reason"),
     };
     let text = format!(
-        "SELECT record, item, title, category, brand, price, {replaced} AS replaced, \
+        "SELECT record, item, title, category, brand, price, {attributes}{replaced} AS replaced, \
          CASE WHEN valid AND nth > 1 THEN {duplicate} ELSE reason END AS reason, \
          CASE WHEN reason = fault THEN fault_value WHEN reason LIKE '%price%' THEN price_text \
          WHEN valid AND nth > 1 THEN item END AS value FROM \

@@ -178,6 +178,12 @@ impl<'a> Columns<'a> {
         }
     }
 
+    /// A number where the entry is one, else a name.
+    pub(super) fn attribute(&self, key: &str, entry: &str) -> Result<Expr, DataError> {
+        let typed = self.entry(key, entry)?;
+        if typed.kind.is_numeric() { Ok(try_cast(typed.expr, DataType::Float64)) } else { self.label(key, entry) }
+    }
+
     /// The number (null where it does not parse), and what is written there (null where nothing is).
     pub(super) fn number(&self, key: &str, entry: &str) -> Result<(Expr, Expr), DataError> {
         let typed = self.entry(key, entry)?;

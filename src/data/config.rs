@@ -1,5 +1,6 @@
 //! `nearshelf.toml`: what a shop's data look like, and how its towers are trained.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
@@ -33,6 +34,9 @@ pub struct Config {
     /// How the candidates are indexed.
     #[serde(default)]
     pub index: IndexConfig,
+    /// What a release says of its candidates beside their vectors.
+    #[serde(default)]
+    pub columns: ColumnsConfig,
     /// The folder that relative paths start from: the one that holds the file.
     #[serde(skip)]
     pub base: PathBuf,
@@ -153,6 +157,10 @@ pub struct CatalogueColumns {
     pub brand: Option<String>,
     /// Price; without it the median price of the item's training events is taken.
     pub price: Option<String>,
+    /// What else filters ask for, by names of letters, digits, `_` and `-`: numbers where the entry is one, text elsewhere. In CSV
+    /// every column is text: `weight = "CAST(weight AS DOUBLE)"`.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Demographics.
@@ -373,6 +381,20 @@ pub struct IndexConfig {
     pub probes: Option<usize>,
 }
 
+/// What a release says of its candidates beside their vectors: for filters, in the shards.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ColumnsConfig {
+    /// Which of `price`, `category`, `brand`, `popularity` and the catalogue's attributes; left out: all that some item has. Each
+    /// costs a byte or two per item.
+    pub names: Option<Vec<String>>,
+}
+
+impl ColumnsConfig {
+    /// The columns that every shop has.
+    pub const OWN: [&str; 4] = ["price", "category", "brand", "popularity"];
+}
+
 /// How a catalogue is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -411,7 +433,7 @@ impl Config {
     ///
     /// # Errors
     /// [`DataError::Io`] if it cannot be read, [`DataError::Config`] if it is not what this type describes,
-    /// [`DataError::ConfigValue`] for a value of `[model]`, `[train]` or `[index]` out of its range.
+    /// [`DataError::ConfigValue`] for a value of `[model]`, `[train]`, `[index]` or `[columns]` out of its range.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let text = std::fs::read_to_string(path).map_err(|source| DataError::Io { path: path.into(), source })?;
         let mut config: Self = toml::from_str(&text)

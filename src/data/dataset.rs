@@ -15,6 +15,17 @@ pub struct Item {
     pub price: Option<f64>,
     /// Training events.
     pub events: u32,
+    /// One value per configured attribute, by their names; `None` where missing.
+    pub attributes: Vec<Option<Attribute>>,
+}
+
+/// What else is known of an item.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Attribute {
+    /// Text.
+    Text(String),
+    /// A finite number.
+    Number(f64),
 }
 
 /// One user.

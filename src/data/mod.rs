@@ -16,8 +16,8 @@ mod sink;
 mod source;
 pub mod summary;
 
-pub use config::{Config, IndexConfig, Layout};
-pub use dataset::{Dataset, Event, Item, User};
+pub use config::{ColumnsConfig, Config, IndexConfig, Layout};
+pub use dataset::{Attribute, Dataset, Event, Item, User};
 pub use error::DataError;
 pub use prepare::prepare;
 pub use summary::PrepareSummary;

@@ -30,7 +30,7 @@ const TABLES: [&str; 3] = ["catalogue", "events", "users"];
 /// | file | holds |
 /// |---|---|
 /// | `events.parquet` | user, item, time_ms, type, quantity, price, location, basket; sorted by user, time, source order |
-/// | `items.parquet` | item, title, category (levels joined with U+001F), brand, price, events; sorted by item |
+/// | `items.parquet` | item, title, category (levels joined with U+001F), brand, price, events, and `attribute <name>` for each; sorted by item |
 /// | `users.parquet` | user and one column per attribute, for every user with an event; sorted by user |
 /// | `rejects.csv` | source, record, reason, value, user, item, id of every rejected row |
 /// | `summary.json` | [`PrepareSummary`] |
@@ -68,6 +68,18 @@ struct Checked {
     read: u64,
     left_out: u64,
     rejected: BTreeMap<String, u64>,
+}
+
+/// The name of an attribute's column, which no other column has.
+pub(super) fn attribute_column(name: &str) -> String {
+    format!("attribute {name}")
+}
+
+/// The columns `attribute_0` and on of a plan, and whether each holds numbers or text.
+fn attributes_of(frame: &DataFrame) -> Vec<(String, DataType)> {
+    let fields = frame.schema().fields().iter().filter(|field| field.name().starts_with("attribute_"));
+    let kind = |kind: &DataType| if kind.is_numeric() { DataType::Float64 } else { DataType::Utf8 };
+    fields.map(|field| (field.name().clone(), kind(field.data_type()))).collect()
 }
 
 impl<'a> Preparation<'a> {
@@ -196,17 +208,19 @@ impl<'a> Preparation<'a> {
     /// Counts, and how many rows a later one replaces.
     async fn check_catalogue(&self, source: &Source) -> Result<(Checked, u64), DataError> {
         let frame = checks::catalogue(&self.ctx, source, &self.config.catalogue).await?;
-        let columns = [
+        let attributes = attributes_of(&frame);
+        let columns: Vec<_> = [
             ("record", DataType::Int64),
             ("item", DataType::Utf8),
             ("title", DataType::Utf8),
             ("category", DataType::Utf8),
             ("brand", DataType::Utf8),
             ("price", DataType::Float64),
-            ("replaced", DataType::Boolean),
-            ("reason", DataType::Utf8),
-            ("value", DataType::Utf8),
-        ];
+        ]
+        .into_iter()
+        .chain(attributes.iter().map(|(name, kind)| (name.as_str(), kind.clone())))
+        .chain([("replaced", DataType::Boolean), ("reason", DataType::Utf8), ("value", DataType::Utf8)])
+        .collect();
         let rows = self.stage("catalogue", frame, &columns, "checking the catalogue").await?;
         self.view("valid_items", "SELECT * FROM catalogue WHERE reason IS NULL AND NOT replaced").await?;
         self.view(
@@ -302,14 +316,16 @@ impl<'a> Preparation<'a> {
     }
 
     async fn write_items(&self) -> Result<u64, DataError> {
+        let names = &self.config.catalogue.columns.attributes;
+        let attributes: String = (0..names.len()).map(|i| format!(", i.attribute_{i}")).collect();
         let frame = self
             .sql(&format!(
-                "SELECT i.item, i.title, i.category, i.brand, coalesce(i.price, s.price), s.training \
+                "SELECT i.item, i.title, i.category, i.brand, coalesce(i.price, s.price), s.training{attributes} \
                  FROM valid_items i JOIN sales s ON i.item = s.item WHERE s.training >= {} ORDER BY i.item",
                 self.config.catalogue.min_events
             ))
             .await?;
-        let columns = [
+        let own = [
             ("item", DataType::Utf8),
             ("title", DataType::Utf8),
             ("category", DataType::Utf8),
@@ -317,6 +333,9 @@ impl<'a> Preparation<'a> {
             ("price", DataType::Float64),
             ("events", DataType::Int64),
         ];
+        let names: Vec<String> = names.keys().map(|name| attribute_column(name)).collect();
+        let attributes = names.iter().zip(attributes_of(&frame)).map(|(name, (_, kind))| (name.as_str(), kind));
+        let columns: Vec<_> = own.into_iter().chain(attributes).collect();
         let path = self.tables.join(ITEMS_FILE);
         let rows = sink::write_parquet(frame, &sink::schema(columns), &path, "writing items").await?;
         self.register("published", &path).await?;

@@ -1,7 +1,8 @@
-//! The ranges of what `[model]`, `[train]` and `[index]` say, so that nothing later has to doubt them.
+//! The ranges of what `[model]`, `[train]`, `[index]` and `[columns]` say, so that nothing later has to doubt them.
 
 use super::DataError;
-use super::config::{Config, IndexConfig, ModelConfig, RateConfig, TrainConfig};
+use super::config::{ColumnsConfig, Config, IndexConfig, ModelConfig, RateConfig, TrainConfig};
+use crate::shard::columns::format::MAX_NAME_BYTES;
 
 type Check = Result<(), DataError>;
 
@@ -27,7 +28,8 @@ fn share(key: &'static str, found: f32) -> Check {
 pub(super) fn check(config: &Config) -> Check {
     model(&config.model)?;
     train(&config.train)?;
-    index(&config.index)
+    index(&config.index)?;
+    columns(config)
 }
 
 fn model(model: &ModelConfig) -> Check {
@@ -86,6 +88,29 @@ fn index(index: &IndexConfig) -> Check {
     count("index.probes", index.probes.unwrap_or(1), 1 << 16, "1 to 65536")
 }
 
+fn columns(config: &Config) -> Check {
+    let attributes = &config.catalogue.columns.attributes;
+    let fits = |name: &str| {
+        (1..=MAX_NAME_BYTES).contains(&name.len())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+            && !ColumnsConfig::OWN.contains(&name)
+    };
+    if let Some(found) = attributes.keys().find(|name| !fits(name)).cloned() {
+        let expected = "names of 1 to 64 letters, digits, _ and -, none of them price, category, brand or popularity";
+        return Err(DataError::ConfigValue { key: "catalogue.columns.attributes", found, expected });
+    }
+    let names = config.columns.names.as_deref().unwrap_or_default();
+    let known = |name: &String| ColumnsConfig::OWN.contains(&name.as_str()) || attributes.contains_key(name);
+    match names.iter().enumerate().find(|(at, name)| !known(name) || names[..*at].contains(name)) {
+        Some((_, found)) => Err(DataError::ConfigValue {
+            key: "columns.names",
+            found: found.clone(),
+            expected: "price, category, brand, popularity and names of catalogue.columns.attributes, each once",
+        }),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +121,8 @@ mod tests {
                     [catalogue]\npath = \"c\"\n[catalogue.columns]\nitem = \"i\"\ntitle = []\n[split]\ntest_from = \"2020-01-01\"\n";
         let read = |more: &str| check(&toml::from_str(&format!("{base}{more}")).unwrap());
         assert!(read("").is_ok());
+        let columns = "[catalogue.columns.attributes]\nweight-g = \"w\"\n[columns]\nnames = [\"weight-g\", \"price\"]";
+        assert!(read(columns).is_ok() && read("[columns]\nnames = []").is_ok());
         let broken = [
             ("[model]\ndim = 12", "model.dim"),
             ("[model]\ntoken_buckets = 0", "model.token_buckets"),
@@ -107,6 +134,10 @@ mod tests {
             ("[train]\ntemperature = 0", "train.temperature"),
             ("[index]\nbits = 5", "index.bits"),
             ("[index]\nprobes = 0", "index.probes"),
+            ("[columns]\nnames = [\"colour\"]", "columns.names"),
+            ("[columns]\nnames = [\"price\", \"price\"]", "columns.names"),
+            ("[catalogue.columns.attributes]\nbrand = \"b\"", "catalogue.columns.attributes"),
+            ("[catalogue.columns.attributes]\n\"a b\" = \"b\"", "catalogue.columns.attributes"),
             (
                 "[train.warm_start]\nalpha = 1\nregularization = 0\nfrequency_exponent = 0.5\nrate = 0.1",
                 "train.warm_start.regularization",

@@ -10,8 +10,9 @@ use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, Parquet
 
 use super::checks::LEVEL_SEPARATOR;
 use super::folder::{EVENTS_FILE, ITEMS_FILE, USERS_FILE};
+use super::prepare::attribute_column;
 use super::summary::SUMMARY_FILE;
-use super::{Config, DataError, Dataset, Event, Item, PrepareSummary, User};
+use super::{Attribute, Config, DataError, Dataset, Event, Item, PrepareSummary, User};
 
 impl Dataset {
     /// Reads the tables that [`prepare`](super::prepare) wrote with the same configuration.
@@ -30,7 +31,8 @@ impl Dataset {
                 expected: format!("{test_from_ms}, as split.test_from says"),
             });
         }
-        let items = read_items(Table::open(prepared, ITEMS_FILE, summary.catalogue.kept)?)?;
+        let names: Vec<&String> = config.catalogue.columns.attributes.keys().collect();
+        let items = read_items(Table::open(prepared, ITEMS_FILE, summary.catalogue.kept)?, &names)?;
         let attributes = config.users.as_ref().map_or_else(Vec::new, |users| users.attributes.clone());
         let users = read_users(Table::open(prepared, USERS_FILE, summary.user_rows)?, &attributes)?;
         let dataset = Self { items, users, attributes, test_from_ms, ..Self::default() };
@@ -118,7 +120,18 @@ fn check_order(table: &Table, row: usize, before: Option<&str>, id: &str) -> Res
     }
 }
 
-fn read_items(mut table: Table) -> Result<Vec<Item>, DataError> {
+/// A column of an attribute: numbers, of which only finite ones are kept, or text.
+fn read_attribute(table: &Table, batch: &RecordBatch, name: &str) -> Result<Vec<Option<Attribute>>, DataError> {
+    let name = attribute_column(name);
+    if let Ok(numbers) = table.column(batch, &name, &DataType::Float64) {
+        let numbers = numbers.as_primitive::<Float64Type>().iter();
+        return Ok(numbers.map(|number| number.filter(|number| number.is_finite()).map(Attribute::Number)).collect());
+    }
+    let texts = table.text(batch, &name)?;
+    Ok(texts.iter().map(|text| text.map(|text| Attribute::Text(text.to_owned()))).collect())
+}
+
+fn read_items(mut table: Table, names: &[&String]) -> Result<Vec<Item>, DataError> {
     let mut items: Vec<Item> = Vec::new();
     while let Some(batch) = table.next()? {
         let ids = table.required("item", table.text(&batch, "item")?)?;
@@ -127,6 +140,8 @@ fn read_items(mut table: Table) -> Result<Vec<Item>, DataError> {
         let prices = table.column(&batch, "price", &DataType::Float64)?;
         let events = table.required("events", table.column(&batch, "events", &DataType::Int64)?)?;
         let (prices, events) = (prices.as_primitive::<Float64Type>(), events.as_primitive::<Int64Type>());
+        let attributes = names.iter().map(|name| read_attribute(&table, &batch, name));
+        let mut attributes = attributes.collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
             let id = ids.value(row);
             check_order(&table, row, items.last().map(|item| item.id.as_str()), id)?;
@@ -139,6 +154,7 @@ fn read_items(mut table: Table) -> Result<Vec<Item>, DataError> {
                 price: prices.is_valid(row).then(|| prices.value(row)),
                 events: u32::try_from(events.value(row))
                     .map_err(|_| table.bad_row(row, events.value(row).to_string(), "a count of events"))?,
+                attributes: attributes.iter_mut().map(|column| column[row].take()).collect(),
             });
         }
         table.rows += batch.num_rows();

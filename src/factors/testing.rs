@@ -26,6 +26,7 @@ pub(crate) fn dataset(events: &[(u32, u32, i64, u16)], test_from_ms: i64) -> Dat
         brand: None,
         price: None,
         events: events.iter().filter(|event| event.item == index && event.time_ms < test_from_ms).count() as u32,
+        attributes: Vec::new(),
     };
     Dataset {
         items: (0..items).map(item).collect(),

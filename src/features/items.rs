@@ -232,6 +232,7 @@ mod tests {
             brand: brand.map(str::to_owned),
             price,
             events: 1,
+            attributes: Vec::new(),
         }
     }
 

@@ -10,7 +10,7 @@
 use super::residual::FineScratch;
 use super::search::{WalkScratch, walk};
 use super::top::{Top, best_first};
-use super::{Codes, CodesView, Graph, GraphView, Hit, Key, NodeId, QueryCode, ResidualCodes, ResidualView};
+use super::{Codes, CodesView, Graph, GraphView, Hit, Key, NodeId, QueryCode, ResidualCodes, ResidualView, RowSet};
 use crate::kernels;
 
 /// Rows whose dot products are computed at a time.
@@ -58,8 +58,8 @@ pub struct Scratch {
     top: Top,
 }
 
-/// Which rows may be results.
-pub type Filter<'f> = Option<&'f dyn Fn(NodeId) -> bool>;
+/// Which rows may be results; without one, all.
+pub type Filter<'f> = Option<&'f RowSet>;
 
 /// A borrowed [`Index`].
 #[derive(Debug, Clone, Copy)]
@@ -185,8 +185,10 @@ impl<'a> IndexView<'a> {
     pub fn exact(&self, query: &QueryCode, k: usize, scratch: &mut Scratch, filter: Filter<'_>) -> Vec<Hit> {
         assert_eq!(query.code().len(), self.dim(), "the query has another number of dimensions");
         scratch.top.start(self.len());
-        for node in (0..self.len() as u32).filter(|&node| filter.is_none_or(|filter| filter(NodeId(node)))) {
-            scratch.top.offer(Key::new(0.0, node));
+        let mut offer = |node| scratch.top.offer(Key::new(0.0, node));
+        match filter {
+            None => (0..self.len() as u32).for_each(&mut offer),
+            Some(filter) => filter.within(0..self.len() as u32).for_each(&mut offer),
         }
         self.rescore(query, k, scratch)
     }
@@ -203,7 +205,7 @@ impl<'a> IndexView<'a> {
                 None => self.scan(query, rows, base, scratch),
                 Some(filter) => {
                     scratch.rows.clear();
-                    scratch.rows.extend(rows.filter(|&row| filter(NodeId(row))));
+                    scratch.rows.extend(filter.within(rows));
                     passed += scratch.rows.len();
                     self.gather(query, base, scratch);
                     if passed >= enough {

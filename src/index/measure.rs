@@ -185,7 +185,7 @@ impl fmt::Display for IndexReport {
 mod tests {
     use super::super::generate::Mixture;
     use super::super::testing::mixture;
-    use super::super::{BuildParams, FineBits, GraphParams, build};
+    use super::super::{BuildParams, FineBits, GraphParams, RowSet, build};
     use super::*;
 
     /// Floors of recall@100, well below what is measured, so that only a defect falls through.
@@ -292,19 +292,26 @@ mod tests {
     fn a_filter_that_keeps_one_in_a_hundred_costs_no_recall() {
         for seed in [1, 2, 3] {
             let (embeddings, queries) = mixture(seed, 6000, 40, 32);
-            let kept: Vec<u32> = (0..6000).filter(|row| row % 100 == 7).collect();
-            let some: Vec<f32> = kept.iter().flat_map(|&row| &embeddings[row as usize * 32..][..32]).copied().collect();
-            let truth = Truth::of(&some, &queries, 32).unwrap();
-            let params_of = BuildParams { cells: 60, fine_bits: FineBits::Four, graph: None, seed };
-            let built = build(&embeddings, &[], 32, &params_of).unwrap();
-            let passes = |node: NodeId| built.order[node.row()] % 100 == 7;
-            let mut scratch = Scratch::default();
-            let recall = truth.recall(|query| {
-                let hits =
-                    built.index.view().search(&QueryCode::new(query), 10, params(4), &mut scratch, Some(&passes));
-                built.rows(&hits).iter().map(|row| row / 100).collect()
-            });
-            assert!(recall.at_10 >= 0.95, "seed {seed}: {recall:?}");
+            let mut corner: Vec<u32> = (0..6000).collect();
+            corner.sort_by(|&a, &b| embeddings[b as usize * 32].total_cmp(&embeddings[a as usize * 32]));
+            let spread = (0..6000).filter(|row| row % 100 == 7).collect();
+            let cases: [Vec<u32>; 2] = [spread, corner[..60].to_vec()];
+            for kept in cases {
+                let some: Vec<f32> =
+                    kept.iter().flat_map(|&row| &embeddings[row as usize * 32..][..32]).copied().collect();
+                let truth = Truth::of(&some, &queries, 32).unwrap();
+                let params_of = BuildParams { cells: 60, fine_bits: FineBits::Four, graph: None, seed };
+                let built = build(&embeddings, &[], 32, &params_of).unwrap();
+                let passes = RowSet::of(built.index.view().len(), |node| kept.contains(&built.order[node.row()]));
+                let mut scratch = Scratch::default();
+                let recall = truth.recall(|query| {
+                    let hits =
+                        built.index.view().search(&QueryCode::new(query), 10, params(4), &mut scratch, Some(&passes));
+                    let place = |row: u32| kept.iter().position(|&kept| kept == row).unwrap() as u32;
+                    built.rows(&hits).into_iter().map(place).collect()
+                });
+                assert!(recall.at_10 >= 0.95, "seed {seed}: {recall:?}");
+            }
         }
     }
 

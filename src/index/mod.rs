@@ -141,6 +141,14 @@ impl Key {
     }
 }
 
+/// The score at place `nth` from the best, from 0 on. There are more scores than that.
+pub(crate) fn nth_best(scores: impl Iterator<Item = f32>, nth: usize) -> f32 {
+    // Keys, as everything here that is ordered by score: one sort serves all.
+    let mut keys: Vec<Key> = scores.map(|score| Key::new(score, 0)).collect();
+    keys.sort_unstable_by(|a, b| b.cmp(a));
+    keys[nth].score()
+}
+
 #[cfg(test)]
 pub(crate) mod testing;
 

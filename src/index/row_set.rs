@@ -1,5 +1,7 @@
 //! Sets of rows of one index, as bitmaps: what a filter lets pass.
 
+use std::ops::Range;
+
 use super::NodeId;
 
 /// A set of the rows `0..len`.
@@ -66,6 +68,20 @@ impl RowSet {
         self.words[row / 64] |= 1 << (row % 64);
     }
 
+    /// Takes a row out of the set.
+    pub fn remove(&mut self, node: NodeId) {
+        if let Some(word) = self.words.get_mut(node.row() / 64) {
+            *word &= !(1 << (node.row() % 64));
+        }
+    }
+
+    /// The rows of a range, numbered from its start.
+    pub fn part(&self, rows: Range<u32>) -> Self {
+        let mut part = Self::empty(rows.len());
+        self.within(rows.clone()).for_each(|row| part.insert(NodeId(row - rows.start)));
+        part
+    }
+
     /// Keeps the rows that are in `other` too.
     ///
     /// # Panics
@@ -92,10 +108,20 @@ impl RowSet {
 
     /// The rows in the set, ascending.
     pub fn iter(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.words.iter().enumerate().flat_map(|(index, &word)| {
+        self.within(0..self.len as u32).map(NodeId)
+    }
+
+    /// The rows of a range that are in the set, ascending: a word of 64 rows without any costs one step.
+    pub(super) fn within(&self, rows: Range<u32>) -> impl Iterator<Item = u32> + '_ {
+        let first = rows.start / 64;
+        let words = self.words.get(first as usize..rows.end.div_ceil(64) as usize).unwrap_or_default();
+        (first..).zip(words).flat_map(move |(index, &word)| {
+            let start = index * 64;
+            let from = u64::MAX << rows.start.saturating_sub(start).min(63);
+            let to = if rows.end - start < 64 { (1 << (rows.end - start)) - 1 } else { u64::MAX };
             // Each step clears the lowest bit.
-            let words = std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1)));
-            words.take_while(|&word| word != 0).map(move |word| NodeId(index as u32 * 64 + word.trailing_zeros()))
+            let words = std::iter::successors(Some(word & from & to), |word| Some(word & word.wrapping_sub(1)));
+            words.take_while(|&word| word != 0).map(move |word| start + word.trailing_zeros())
         })
     }
 
@@ -142,6 +168,8 @@ mod tests {
             len in 1_usize..200,
             a in prop::collection::btree_set(0_usize..200, 0..80),
             b in prop::collection::btree_set(0_usize..200, 0..80),
+            from in 0_usize..200,
+            some in 0_usize..200,
         ) {
             let within = |rows: BTreeSet<usize>| -> BTreeSet<usize> { rows.into_iter().filter(|&row| row < len).collect() };
             let (a, b) = (within(a), within(b));
@@ -158,6 +186,12 @@ mod tests {
             prop_assert_eq!(changed(RowSet::and), set(len, &(&a & &b)));
             prop_assert_eq!(changed(RowSet::or), set(len, &(&a | &b)));
             prop_assert_eq!(changed(|set, _| set.not()), set(len, &(0..len).filter(|row| !a.contains(row)).collect()));
+            let (start, end) = (from.min(len), (from + some).min(len));
+            let within: Vec<u32> = left.within(start as u32..end as u32).collect();
+            prop_assert_eq!(within, a.range(start..end).map(|&row| row as u32).collect::<Vec<_>>());
+            let mut fewer = left.clone();
+            b.iter().for_each(|&row| fewer.remove(NodeId(row as u32)));
+            prop_assert_eq!(fewer, set(len, &(&a - &b)));
             let mut one_by_one = RowSet::empty(len);
             a.iter().for_each(|&row| one_by_one.insert(NodeId(row as u32)));
             prop_assert_eq!(one_by_one, left);

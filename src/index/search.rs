@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::top::best_first;
-use super::{CodesView, GraphView, Key, NodeId, QueryCode, ResidualView};
+use super::{CodesView, Filter, GraphView, Key, NodeId, QueryCode, ResidualView};
 use crate::kernels;
 
 /// The working memory of walks, kept between them.
@@ -83,7 +83,7 @@ pub(super) fn walk(
     query: &QueryCode,
     ef: usize,
     scratch: &mut WalkScratch,
-    filter: Option<&dyn Fn(NodeId) -> bool>,
+    filter: Filter<'_>,
 ) -> Vec<Key> {
     scratch.start(rows.len());
     let walk = Walk { rows, graph, query };
@@ -122,9 +122,9 @@ impl<R: Scored> Walk<'_, R> {
     }
 
     /// Fills `scratch.nearest` with the `ef` best nodes found on layer 0 that pass the filter.
-    fn beam(&self, entry: Key, ef: usize, scratch: &mut WalkScratch, filter: Option<&dyn Fn(NodeId) -> bool>) {
+    fn beam(&self, entry: Key, ef: usize, scratch: &mut WalkScratch, filter: Filter<'_>) {
         let WalkScratch { visited, frontier, nearest, nodes, dots } = scratch;
-        let passes = |key: Key| filter.is_none_or(|filter| filter(NodeId(key.node())));
+        let passes = |key: Key| filter.is_none_or(|filter| filter.contains(NodeId(key.node())));
         WalkScratch::visit(visited, entry.node());
         frontier.push(entry);
         if passes(entry) {

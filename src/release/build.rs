@@ -4,12 +4,13 @@ use std::fmt;
 use std::path::Path;
 
 use super::cards::Cards;
+use super::columns::Chosen;
 use super::plan::{Plan, Planner, SHARE_OF_CLUSTERS};
 use super::{ReleaseContent, ReleaseError, ReleaseWriter, Written};
 use crate::Digest;
 use crate::data::{Config, Item, Layout};
 use crate::index::{self, BuildParams, FineBits, IndexError, IndexReport, SearchParams, Truth, choose_search};
-use crate::shard::{ClusterParams, ClusterReport, Clusters, CutError, ShardContent, ShardError};
+use crate::shard::{ClusterParams, ClusterReport, Clusters, CutError, Header, ShardContent, ShardError};
 use crate::towers::TowerError;
 use crate::towers::candidate::Towers;
 
@@ -51,6 +52,8 @@ pub struct BuildReport {
     pub tower_bytes: usize,
     /// Bytes of the shards.
     pub shard_bytes: usize,
+    /// Bytes of the columns, which are in the shards.
+    pub columns_bytes: usize,
     /// Bytes of the cards.
     pub cards_bytes: usize,
     /// The options and the choice; nothing for an empty catalogue.
@@ -64,8 +67,14 @@ impl fmt::Display for BuildReport {
         let Written { version, manifest, changed, .. } = self.written;
         let change = if changed { "new" } else { "unchanged" };
         writeln!(f, "release      version {version} ({change}), manifest {manifest}")?;
-        let per_item = self.shard_bytes as f64 / self.items.max(1) as f64;
-        writeln!(f, "shards       {} candidates, {} bytes, {per_item:.1} per candidate", self.items, self.shard_bytes)?;
+        let per_item = |bytes: usize| bytes as f64 / self.items.max(1) as f64;
+        let Self { items, shard_bytes, columns_bytes, .. } = *self;
+        writeln!(
+            f,
+            "shards       {items} candidates, {shard_bytes} bytes, {:.1} per candidate",
+            per_item(shard_bytes)
+        )?;
+        writeln!(f, "columns      {columns_bytes} bytes of them, {:.2} per candidate", per_item(columns_bytes))?;
         writeln!(f, "query tower  {} bytes", self.tower_bytes)?;
         writeln!(f, "cards        {} bytes", self.cards_bytes)?;
         self.plan.iter().try_for_each(|plan| write!(f, "\n\n{plan}"))?;
@@ -116,9 +125,12 @@ pub fn build(
     let (query_tower, cards) = (towers.query.write(), Cards::of(items).write());
     let (tower_bytes, cards_bytes) = (query_tower.len(), cards.len());
     let shard_bytes = content.shards.iter().map(Vec::len).sum();
+    let columns_bytes =
+        content.shards.iter().map(|bytes| Header::parse(bytes).map_or(0, |header| header.columns_bytes));
+    let columns_bytes = columns_bytes.map(|bytes| bytes as usize).sum();
     let content = ReleaseContent { name: config.name.clone(), query_tower, cards: Some(cards), ..content };
     let written = ReleaseWriter::new(folder).write(&content)?;
-    Ok(BuildReport { written, items: items.len(), tower_bytes, shard_bytes, cards_bytes, plan, search })
+    Ok(BuildReport { written, items: items.len(), tower_bytes, shard_bytes, columns_bytes, cards_bytes, plan, search })
 }
 
 /// Up to so many items a release is one shard unless the configuration says otherwise: some 3.5 MB.
@@ -152,7 +164,8 @@ impl Catalogue<'_> {
             search = Some(SearchReport::Single(report));
         }
         let ids = built.order.iter().map(|row| self.items[*row as usize].id.clone()).collect();
-        let shard = ShardContent { towers: self.towers, params, ids, index: built.index }.write()?;
+        let columns = Chosen::of(self.items, config).write(&built.order).map_err(ShardError::from)?;
+        let shard = ShardContent { towers: self.towers, params, ids, index: built.index, columns }.write()?;
         Ok((ReleaseContent { shards: vec![shard], ..ReleaseContent::default() }, search))
     }
 
@@ -160,7 +173,9 @@ impl Catalogue<'_> {
         let fine_bits = self.fine_bits;
         let params = ClusterParams { items: config.index.cluster_items, fine_bits, seed: config.train.seed };
         let ids: Vec<String> = self.items.iter().map(|item| item.id.clone()).collect();
-        let cut = Clusters::cut(self.embeddings, self.queries, self.dim, &ids, self.towers, &params)?;
+        let columns = Chosen::of(self.items, config);
+        let cut = Clusters::cut(self.embeddings, self.queries, self.dim, &ids, self.towers, &params)?
+            .with_columns(&|rows| columns.write(rows))?;
         let measured = self.truth.as_ref().map(|truth| cut.choose_probes(truth, SHARE_OF_CLUSTERS));
         let chosen = measured.as_ref().map_or(1, |(probes, _)| *probes);
         let probes = config.index.probes.map_or(chosen, |probes| probes as u32).min(cut.shards.len() as u32);

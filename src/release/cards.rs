@@ -75,6 +75,7 @@ mod tests {
             brand: brand.map(Into::into),
             price,
             events: 7,
+            attributes: Vec::new(),
         };
         let items = [
             item("a", Some("z"), &["x", "y"], Some(1.296)),

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{FORMAT_VERSION, Head, Manifest, ObjectRef, ReleaseError, card_ids};
+use crate::shard::columns::{ColumnView, ColumnsView, Predicate};
 use crate::shard::delta::{self, Delta};
 use crate::shard::directory::{self, DirectoryBucket};
 use crate::shard::format::Section;
@@ -74,9 +75,20 @@ fn shard(out: &mut Fields, shard: Shard<Unverified>) {
         out.put("section", format_args!("{:<17}{} bytes", section.name(), header.section_len(section)));
     }
     match shard.verify() {
-        Ok(_) => out.put("content", "whole"),
+        Ok(shard) => {
+            shard.columns().iter().flat_map(ColumnsView::iter).for_each(|found| column(out, found));
+            out.put("content", "whole");
+        }
         Err(error) => out.put("content", error),
     }
+}
+
+fn column(out: &mut Fields, column: ColumnView<'_>) {
+    let missing = column.rows_where(Predicate::Missing).map_or(0, |rows| rows.count_ones());
+    let (name, kind, width) = (column.name(), column.kind().name(), column.width());
+    let entries =
+        if column.kind().has_dictionary() { format!(", {} entries", column.entries()) } else { String::new() };
+    out.put("column", format_args!("{name:<17}{kind}, bytes of a value {width}{entries}, missing {missing}"));
 }
 
 fn tower(out: &mut Fields, tower: &QueryTower) {
@@ -132,6 +144,9 @@ fn manifest(out: &mut Fields, manifest: &Manifest) {
             out.object("  delta", &delta.object);
             out.put("", format_args!("adds {} rows, removes {}", delta.added, delta.removed));
         }
+    }
+    for (name, kind) in manifest.columns() {
+        out.put("column", format_args!("{name:<17}{}", kind.name()));
     }
     out.put(
         "directory",

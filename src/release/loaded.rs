@@ -108,12 +108,13 @@ impl Release {
         self.routing.as_ref()
     }
 
-    /// The shards that a query visits, by their places in the manifest, the nearest first.
-    pub fn visited(&self, query: &[f32], scratch: &mut Scratch) -> Vec<usize> {
+    /// The shards that a query visits, by their places in the manifest, the nearest first: of clusters so many times as many as
+    /// the manifest says.
+    pub fn visited(&self, query: &[f32], times: usize, scratch: &mut Scratch) -> Vec<usize> {
         let (Some(routing), Some(named)) = (&self.routing, &self.manifest.routing) else {
             return (0..self.shards.len()).collect();
         };
-        let hits = routing.search(query, named.probes as usize, None, scratch, None);
+        let hits = routing.search(query, (named.probes as usize).saturating_mul(times), None, scratch, None);
         // The routing has been checked: its ids are places.
         hits.iter().filter_map(|hit| routing.id(hit.node).parse().ok()).collect()
     }

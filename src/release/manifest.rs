@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FORMAT_VERSION, OLDEST_READABLE, ObjectKind, ObjectRef, ReleaseError, UNDERSTOOD};
 use crate::Digest;
+use crate::shard::columns::{ColumnKind, ColumnView, ColumnsView};
 use crate::shard::delta::{Delta, DeltaError};
 use crate::shard::directory::DirectoryBucket;
 use crate::shard::directory::format::MAX_BUCKETS;
@@ -62,6 +63,9 @@ pub struct Manifest {
     pub cards: Option<ObjectRef>,
     /// Candidates.
     pub items: u64,
+    /// The columns that every shard has, in their order: kind and name, as in `price price`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
     /// What a reader must understand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
@@ -337,7 +341,9 @@ impl Manifest {
         self.shards[at].object.check_digested(ObjectKind::Shard, &bytes, computed)?;
         let shard = Shard::open(bytes)?;
         self.check_shard(at, &shard)?;
-        Ok(shard.verify_values(computed)?)
+        let shard = shard.verify_values(computed)?;
+        self.check_columns(&shard)?;
+        Ok(shard)
     }
 
     /// Opens the routing, and checks that it is the one that is named here and names every shard once.
@@ -383,6 +389,7 @@ impl Manifest {
         object.check_digested(ObjectKind::Delta, bytes, computed)?;
         let delta = Delta::open(bytes, object.digest)?;
         self.check_delta((at, nth), &delta)?;
+        self.check_columns(delta.added())?;
         Ok(delta)
     }
 
@@ -446,6 +453,33 @@ impl Manifest {
         ShardError::check("dim", shard.dim() as u64, dim, dim)?;
         ShardError::check("count", shard.len() as u64, count, count)
     }
+
+    /// Checks that a shard has the columns of the release.
+    pub(crate) fn check_columns(&self, shard: &Shard<Verified>) -> Result<(), ReleaseError> {
+        let found = columns_of(shard);
+        if found == self.columns {
+            return Ok(());
+        }
+        Err(field("columns of a shard", found.join(", "), &self.columns.join(", ")))
+    }
+
+    /// The names and kinds of the columns that every shard has.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, ColumnKind)> {
+        self.columns.iter().filter_map(|column| {
+            let (kind, name) = column.split_once(' ')?;
+            Some((name, ColumnKind::from_name(kind)?))
+        })
+    }
+}
+
+/// The columns of a shard, as [`Manifest::columns`](struct@Manifest) has them.
+pub(super) fn columns_of(shard: &Shard<Verified>) -> Vec<String> {
+    shard.columns().iter().flat_map(ColumnsView::iter).map(describe).collect()
+}
+
+/// Kind and name of a column.
+pub(super) fn describe(column: ColumnView<'_>) -> String {
+    [column.kind().name(), " ", column.name()].concat()
 }
 
 fn check_deltas(shard: &ManifestShard) -> Result<(), ReleaseError> {

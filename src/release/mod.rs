@@ -45,6 +45,7 @@
 //! | `recent`      | as `directory`: of what is not there, or not where that says; only beside a directory        |
 //! | `cards`       | an object, or `null`; what a page shows of each candidate                                    |
 //! | `items`       | sum of the shards' counts, and what their deltas add, less what they remove                  |
+//! | `columns`     | `"KIND NAME"` for each [column](crate::shard::columns) of every shard, in order; absent if there are none |
 //! | `requires`    | names of what a reader must understand; absent if there are none                             |
 //!
 //! With the layout [`LAYOUT_SINGLE`] every query visits every shard, and a client fetches them all. With [`LAYOUT_CLUSTERS`]
@@ -73,6 +74,8 @@ mod object;
 mod build;
 #[cfg(feature = "origin")]
 mod cards;
+#[cfg(feature = "origin")]
+mod columns;
 #[cfg(feature = "origin")]
 mod compare;
 #[cfg(feature = "origin")]

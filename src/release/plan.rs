@@ -27,7 +27,7 @@ pub struct PlanOption {
     pub layout: Layout,
     /// The fine plane of its codes.
     pub fine_bits: FineBits,
-    /// Bytes per item, ids and all.
+    /// Bytes per item, ids and all but columns, which are the same for every option.
     pub bytes_per_item: f64,
     /// Files until the first result, without manifest and tower.
     pub first_files: usize,
@@ -96,7 +96,9 @@ impl Planner<'_> {
         let (params, report) = choose_search(&built, truth)?;
         let ids = built.order.iter().map(|&row| ids[row as usize].clone()).collect::<Vec<_>>();
         let count = ids.len();
-        let bytes = ShardContent { towers: Digest::of(b""), params, ids, index: built.index }.write()?.len();
+        let bytes = ShardContent { towers: Digest::of(b""), params, ids, index: built.index, columns: Vec::new() }
+            .write()?
+            .len();
         let point = report.points.last();
         let recall = point.map_or(report.codes, |point| point.recall);
         Ok(PlanOption {

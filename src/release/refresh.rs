@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::cards::Cards;
+use super::columns::Chosen;
 use super::verify::{open, read_buckets};
 use super::{
     Anew, BuildError, BuildReport, Catalogue, Change, HEAD_FILE, Manifest, ObjectRef, Part, Release, ReleaseContent,
@@ -11,6 +12,7 @@ use super::{
 };
 use crate::data::{Config, Item, Layout};
 use crate::index::FineBits;
+use crate::shard::ShardError;
 use crate::towers::candidate::Towers;
 
 /// What a refresh did.
@@ -86,7 +88,9 @@ pub fn refresh(
         return anew(Anew::NoRelease);
     }
     let release = open(folder)?;
-    if let Some(why) = differs(&release, config) {
+    let columns = Chosen::of(items, config);
+    let described = columns.described().map_err(ShardError::from)?;
+    if let Some(why) = differs(&release, config, &described) {
         return anew(why);
     }
     let ids: Vec<String> = items.iter().map(|item| item.id.clone()).collect();
@@ -95,7 +99,8 @@ pub fn refresh(
         vectors: &towers.embed(items)?,
         queries,
         towers: towers.query.towers(),
-        differs: &|_, _, _| false,
+        columns: &|rows| columns.write(rows),
+        differs: &|row, chain, node| columns.differ(row as u32, chain, node),
     };
     let directory = read_buckets(folder, release.manifest(), |part| matches!(part, Part::Directory(_)))?;
     let params = UpdateParams::new(fine_bits(&release).unwrap_or(FineBits::Four), config.train.seed);
@@ -131,7 +136,11 @@ pub fn refresh(
 }
 
 /// What the configuration wants otherwise than the release is.
-fn differs(release: &Release, config: &Config) -> Option<Anew> {
+fn differs(release: &Release, config: &Config, columns: &[String]) -> Option<Anew> {
+    if release.manifest().columns != columns {
+        let named = |columns: &[String]| format!("columns {columns:?}");
+        return Some(Anew::Layout { found: named(&release.manifest().columns), expected: named(columns) });
+    }
     let found = &release.manifest().layout;
     let wanted = config.index.layout.map(|layout| match layout {
         Layout::Single => super::LAYOUT_SINGLE,

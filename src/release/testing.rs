@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 #[cfg(feature = "build")]
 use std::sync::Arc;
 
+use super::manifest::columns_of;
 use super::{
     ENGINE, FORMAT_VERSION, Head, LAYOUT_SINGLE, Manifest, ManifestShard, ObjectKind, ObjectRef, Part, ReleaseError,
 };
 use crate::Digest;
 use crate::features::{FeatureSchema, HistorySchema};
-use crate::shard::Shard;
 #[cfg(feature = "build")]
 use crate::shard::delta::Chain;
-use crate::shard::testing::content;
+use crate::shard::testing::{columns, content};
+use crate::shard::{Shard, ShardContent};
 use crate::towers::{InputKind, Op, Program, QueryTower, Unary};
 
 /// Dimensions of all test releases.
@@ -32,6 +33,12 @@ pub(crate) fn shard(seed: u64, count: usize) -> Vec<u8> {
     let mut content = content(seed, count, DIM, 2);
     content.ids.iter_mut().for_each(|id| *id = format!("{seed}-{id}"));
     content.write().unwrap()
+}
+
+/// [`shard`] with columns.
+pub(crate) fn shard_with_columns(seed: u64, count: usize) -> Vec<u8> {
+    let shard = Shard::open(shard(seed, count)).unwrap().verify().unwrap();
+    ShardContent { columns: columns(seed, count), ..shard.content() }.write().unwrap()
 }
 
 /// Cards of these ids.
@@ -70,6 +77,7 @@ impl Files {
             shards: shards.iter().zip(&opened).map(|(bytes, shard)| entry(bytes, shard.header().count)).collect(),
             cards: cards.as_deref().map(ObjectRef::of),
             items: opened.iter().map(|shard| shard.len() as u64).sum(),
+            columns: columns_of(&opened[0]),
             requires: Vec::new(),
         };
         let objects = shards.iter().cloned().chain([tower]).chain(cards).map(|bytes| (Digest::of(&bytes), bytes));

@@ -5,7 +5,7 @@ mod on_disk;
 
 use serde_json::{Value, json};
 
-use super::testing::{DIM, Files, cards, shard, tower};
+use super::testing::{DIM, Files, cards, shard, shard_with_columns, tower};
 use super::{
     FORMAT_VERSION, HEAD_LIMIT, Head, MAX_VERSION, Manifest, ObjectKind, ObjectRef, ReleaseError, card_ids, inspect,
 };
@@ -167,6 +167,28 @@ fn cards_give_their_ids() {
 }
 
 #[test]
+fn a_shard_of_other_columns_than_the_release_is_refused() {
+    let shards = [shard_with_columns(1, 20), shard_with_columns(2, 5)];
+    let manifest = Files::new(1, &shards, false).manifest;
+    // A column of another kind, of another name, one less: named by a manifest that nothing else is wrong with.
+    let changed = |change: &dyn Fn(&mut Manifest)| {
+        let mut manifest = manifest.clone();
+        change(&mut manifest);
+        manifest.open_shard(0, shards[0].clone(), Digest::of(&shards[0])).unwrap_err().to_string()
+    };
+    for error in [
+        changed(&|manifest| manifest.columns[0] = "unsigned price".to_owned()),
+        changed(&|manifest| manifest.columns[0] = "price cost".to_owned()),
+        changed(&|manifest| drop(manifest.columns.pop())),
+    ] {
+        assert!(
+            error.starts_with("manifest: columns of a shard is price price, text brand, path category,"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn every_file_of_a_release_can_be_inspected() {
     let files = files();
     let shard = files.get(files.manifest.shards[0].object.digest);
@@ -175,7 +197,7 @@ fn every_file_of_a_release_can_be_inspected() {
         (files.head(), "head, format 1"),
         (files.manifest_bytes(), "manifest, format 1"),
         (cards(["a".to_owned()]), "cards, format 1"),
-        (shard.clone(), "shard, format 2"),
+        (shard.clone(), "shard, format 3"),
         (tower, "query tower, format 1"),
     ] {
         let text = inspect(&bytes).unwrap();

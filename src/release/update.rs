@@ -11,10 +11,10 @@ use std::fmt;
 use super::{MAX_DELTAS, Manifest, ManifestDelta, ManifestShard, ObjectRef, REQUIRES_DELTAS, Release, ReleaseError};
 use crate::Digest;
 use crate::index::{FineBits, NodeId, is_coded_as, nearest};
-use crate::shard::clusters::{in_order, shard};
+use crate::shard::clusters::{add_columns, in_order, shard};
 use crate::shard::delta::{Chain, Delta};
 use crate::shard::directory::{DirectoryBucket, Place, bucket_of, write_directory};
-use crate::shard::{ClusterParams, CutError, Shard};
+use crate::shard::{ClusterParams, ColumnsOf, CutError, Shard};
 
 /// A catalogue as it is now.
 pub struct Catalogue<'a> {
@@ -26,8 +26,18 @@ pub struct Catalogue<'a> {
     pub queries: &'a [f32],
     /// The towers of both.
     pub towers: Digest,
+    /// What the shards say of the items beside their vectors.
+    pub columns: &'a ColumnsOf<'a>,
     /// Whether the item `row` differs in more than its vector from what a shard says at a node.
     pub differs: &'a dyn Fn(usize, &Chain, NodeId) -> bool,
+}
+
+impl Catalogue<'_> {
+    /// The bytes of a shard of some of the items, in their order.
+    fn shard(&self, release: &Release, rows: &[u32], params: &ClusterParams) -> Result<Vec<u8>, CutError> {
+        let shard = shard(self.vectors, dim(release), self.ids, self.towers, rows, params)?;
+        Ok(add_columns(shard, rows, self.columns)?.bytes().to_vec())
+    }
 }
 
 impl fmt::Debug for Catalogue<'_> {
@@ -368,8 +378,8 @@ fn deltas(
     let base = release.manifest().shards[at].object.digest;
     let write = |before: usize, removed: &[u32], mut rows: Vec<u32>| -> Result<Vec<u8>, CutError> {
         in_order(&mut rows, catalogue.ids);
-        let added = shard(catalogue.vectors, dim(release), catalogue.ids, towers(release), &rows, &params.cluster)?;
-        Ok(Delta::write(base, before as u32, removed, added.bytes()))
+        let added = catalogue.shard(release, &rows, &params.cluster)?;
+        Ok(Delta::write(base, before as u32, removed, &added))
     };
     let removed = &difference.removed[at];
     if chain.deltas().len() < params.deltas.min(MAX_DELTAS) {

@@ -107,7 +107,9 @@ pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
     for (at, named) in manifest.shards.iter().enumerate() {
         let shard = Shard::open(read_object(dir, ObjectKind::Shard, &named.object)?)?;
         manifest.check_shard(at, &shard)?;
-        let base = Arc::new(shard.verify()?);
+        let shard = shard.verify()?;
+        manifest.check_columns(&shard)?;
+        let base = Arc::new(shard);
         let deltas = named.deltas.iter().enumerate().map(|(nth, delta)| {
             let bytes = read_object(dir, ObjectKind::Delta, &delta.object)?;
             manifest.open_delta((at, nth), &bytes, delta.object.digest).map(Arc::new)

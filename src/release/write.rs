@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::manifest::columns_of;
 use super::verify::{check_cards, check_chains, check_directories, read_limited};
 use super::{
     ENGINE, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_CLUSTERS, LAYOUT_SINGLE, Manifest, ManifestDelta,
@@ -139,6 +140,7 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         shards: Vec::with_capacity(content.shards.len()),
         cards: content.cards.as_deref().map(ObjectRef::of),
         items: 0,
+        columns: Vec::new(),
         requires: Vec::new(),
     };
     let mut chains = Vec::with_capacity(content.shards.len());
@@ -151,7 +153,11 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
             count: base.header().count,
             deltas: entries,
         });
+        if at == 0 {
+            manifest.columns = columns_of(&base);
+        }
         manifest.check_shard(at, &base)?;
+        manifest.check_columns(&base)?;
         let open =
             |(nth, bytes): (usize, &Vec<u8>)| manifest.open_delta((at, nth), bytes, Digest::of(bytes)).map(Arc::new);
         let deltas = named.iter().enumerate().map(open).collect::<Result<Vec<_>, _>>()?;

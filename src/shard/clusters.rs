@@ -6,6 +6,7 @@ use std::hint::black_box;
 
 use rayon::prelude::*;
 
+use super::columns::ColumnsError;
 use super::directory::{DirectoryError, Place, write_directory};
 use super::{Shard, ShardContent, ShardError, Verified};
 use crate::Digest;
@@ -44,6 +45,9 @@ pub enum CutError {
     #[error(transparent)]
     Directory(#[from] DirectoryError),
 }
+
+/// Writes the [columns](super::columns) of some rows of the embeddings, or nothing.
+pub type ColumnsOf<'a> = dyn Fn(&[u32]) -> Result<Vec<u8>, ColumnsError> + Sync + 'a;
 
 /// A catalogue in clusters.
 #[derive(Debug)]
@@ -95,6 +99,21 @@ impl Clusters {
         }))?;
         let routing = routing(&parts.centroids, queries, dim, towers, params)?;
         Ok(Self { shards, routing, directory, rows })
+    }
+
+    /// For each shard, the row of the embeddings that each of its slots holds.
+    pub fn rows(&self) -> &[Vec<u32>] {
+        &self.rows
+    }
+
+    /// Gives each shard columns.
+    ///
+    /// # Errors
+    /// A [`CutError`]: columns that cannot be written, or are not of these rows.
+    pub fn with_columns(mut self, columns: &ColumnsOf<'_>) -> Result<Self, CutError> {
+        let shards = self.shards.into_par_iter().zip(&self.rows).map(|(shard, rows)| add_columns(shard, rows, columns));
+        self.shards = shards.collect::<Result<_, ShardError>>()?;
+        Ok(self)
     }
 
     /// The `k` best candidates in the `probes` clusters nearest to a query: rows of the embeddings, the best first.
@@ -178,6 +197,19 @@ fn routing(
     write_and_open(order.iter().map(ToString::to_string).collect(), index, towers, params)
 }
 
+/// A shard of these rows, and with their columns.
+pub(crate) fn add_columns(
+    shard: Shard<Verified>,
+    rows: &[u32],
+    columns: &ColumnsOf<'_>,
+) -> Result<Shard<Verified>, ShardError> {
+    let columns = columns(rows)?;
+    if columns.is_empty() {
+        return Ok(shard);
+    }
+    Shard::open(ShardContent { columns, ..shard.content() }.write()?)?.verify()
+}
+
 /// Sorts rows by their ids: neighbouring ids share most, and shorter numbers are smaller ones.
 pub(crate) fn in_order(rows: &mut [u32], ids: &[String]) {
     let key = |&row: &u32| (ids[row as usize].len(), &ids[row as usize]);
@@ -209,7 +241,7 @@ fn write_and_open(
     towers: Digest,
     params: SearchParams,
 ) -> Result<Shard<Verified>, CutError> {
-    let bytes = ShardContent { towers, params, ids, index }.write()?;
+    let bytes = ShardContent { towers, params, ids, index, columns: Vec::new() }.write()?;
     Ok(Shard::open(bytes)?.verify()?)
 }
 

@@ -1,5 +1,6 @@
 //! What can be wrong with a shard.
 
+use super::columns::ColumnsError;
 use super::format::{FORMAT_VERSION, MAX_ID_BYTES, MAX_SCALE, OLDEST_READABLE};
 use crate::Digest;
 
@@ -132,6 +133,9 @@ pub enum ShardError {
         /// The digest at the end of the file.
         expected: Digest,
     },
+    /// The columns cannot be read, or not of these candidates.
+    #[error("shard: {0}")]
+    Columns(#[from] ColumnsError),
     /// The vectors were made by other towers.
     #[error(
         "shard: made by towers {found}, expected towers {expected}; vectors of two trainings do not mix: build the release \
@@ -173,6 +177,7 @@ impl ShardError {
             Self::Digest { .. } => "shard/digest",
             Self::Towers { .. } => "shard/towers",
             Self::Content { .. } => "shard/content",
+            Self::Columns(error) => error.code(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! # Shard file, format 2
+//! # Shard file, format 3
 //!
 //! Integers are little-endian, `f32` is IEEE-754, nothing is padded.
 //!
@@ -24,7 +24,8 @@
 //! |     76 |    4 | `base_bytes`     | length of the section `base_links`                                    |
 //! |     80 |    4 | `upper_nodes`    | sum of `layer_sizes`                                                  |
 //! |     84 |    4 | `upper_bytes`    | length of the section `upper_links`                                   |
-//! |     88 |    8 | `reserved`       | zero                                                                  |
+//! |     88 |    4 | `columns_bytes`  | length of the section `columns`                                       |
+//! |     92 |    4 | `reserved`       | zero                                                                  |
 //! |     96 |      | `sections`       | below, in this order                                                  |
 //! |      … |   32 | `digest`         | SHA-256 of all bytes before; then the file ends                       |
 //!
@@ -42,6 +43,7 @@
 //! | `layer_sizes`      | `4 * upper_layers`          | `u32`: nodes of layer 1, 2, …: not 0, never more than below    |
 //! | `upper_counts`     | `upper_nodes`               | `u8`: links of each node of layer 1, then layer 2, …, at most `m` |
 //! | `upper_links`      | `upper_bytes`               | their lists; each link names a node of its layer               |
+//! | `columns`          | `columns_bytes`             | nothing, or [columns](super::columns::format) of `count` rows, in the order of the rows |
 //!
 //! The nodes of the graph are the cells, or the rows if there is one cell. Layer `l >= 1` holds the nodes
 //! `0..layer_sizes[l - 1]`. Without a graph all its sections are empty.
@@ -66,9 +68,9 @@ pub use crate::kernels::{MAX_DIM, nibble_stride};
 /// The first bytes of a shard.
 pub const MAGIC: [u8; 4] = *b"NSSH";
 /// The format that this build writes.
-pub const FORMAT_VERSION: u16 = 2;
+pub const FORMAT_VERSION: u16 = 3;
 /// The oldest format that this build reads.
-pub const OLDEST_READABLE: u16 = 2;
+pub const OLDEST_READABLE: u16 = 3;
 /// The reader flags that this build knows.
 pub const READER_FLAGS: u16 = 0;
 /// Most candidates of a shard.
@@ -124,11 +126,13 @@ pub enum Section {
     UpperCounts,
     /// Links above layer 0.
     UpperLinks,
+    /// Columns.
+    Columns,
 }
 
 impl Section {
     /// All sections, in their order in the file.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::CentroidCodes,
         Self::CentroidScales,
         Self::CellEnds,
@@ -141,6 +145,7 @@ impl Section {
         Self::LayerSizes,
         Self::UpperCounts,
         Self::UpperLinks,
+        Self::Columns,
     ];
 
     /// The name in the table above.
@@ -158,6 +163,7 @@ impl Section {
             Self::LayerSizes => "layer_sizes",
             Self::UpperCounts => "upper_counts",
             Self::UpperLinks => "upper_links",
+            Self::Columns => "columns",
         }
     }
 }
@@ -197,6 +203,8 @@ pub struct Header {
     pub upper_nodes: u32,
     /// Length of the links above layer 0.
     pub upper_bytes: u32,
+    /// Length of the columns.
+    pub columns_bytes: u32,
 }
 
 impl Header {
@@ -228,7 +236,7 @@ impl Header {
             1 => IdKind::Decimal,
             found => return Err(unknown("id_kind", found, 1)),
         };
-        for &reserved in &header[88..HEADER_LEN] {
+        for &reserved in &header[92..HEADER_LEN] {
             ShardError::check("reserved byte", reserved.into(), 0, 0)?;
         }
         let mut towers = [0; Digest::LEN];
@@ -250,6 +258,7 @@ impl Header {
             base_bytes: u32_at(76),
             upper_nodes: u32_at(80),
             upper_bytes: u32_at(84),
+            columns_bytes: u32_at(88),
         };
         header.check()?;
         Ok(header)
@@ -275,6 +284,7 @@ impl Header {
         put(76, &self.base_bytes.to_le_bytes());
         put(80, &self.upper_nodes.to_le_bytes());
         put(84, &self.upper_bytes.to_le_bytes());
+        put(88, &self.columns_bytes.to_le_bytes());
         bytes
     }
 
@@ -333,6 +343,7 @@ impl Header {
             Section::LayerSizes => 4 * u64::from(self.upper_layers),
             Section::UpperCounts => self.upper_nodes.into(),
             Section::UpperLinks => self.upper_bytes.into(),
+            Section::Columns => self.columns_bytes.into(),
         }
     }
 

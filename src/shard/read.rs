@@ -1,5 +1,6 @@
 //! From the bytes of a shard to its content, in place.
 
+use super::columns::{ColumnsView, Table};
 use super::format::{Header, MAX_SCALE, Section};
 use super::ids::IdTable;
 use super::{ShardContent, ShardError};
@@ -21,6 +22,7 @@ pub struct Verified {
     steps: Steps,
     lists: ListEnds,
     ids: IdTable,
+    columns: Option<Table>,
 }
 
 /// Where the lists of the graph end. All empty without a graph.
@@ -128,7 +130,8 @@ impl Shard<Unverified> {
         let lists = self.check_graph()?;
         let seed = digest.as_bytes().first_chunk::<8>().map_or(0, |first| u64::from_le_bytes(*first));
         let ids = IdTable::open(self.header.id_kind, self.section(Section::Ids), self.header.count, seed)?;
-        let state = Verified { scales, cell_ends, steps: Steps::new(self.header.step_exponent), lists, ids };
+        let columns = read_columns(self.section(Section::Columns), self.len())?;
+        let state = Verified { scales, cell_ends, steps: Steps::new(self.header.step_exponent), lists, ids, columns };
         Ok(Shard { bytes: self.bytes, header: self.header, state })
     }
 
@@ -199,7 +202,22 @@ impl Shard<Unverified> {
     }
 }
 
+/// What reading the columns of a shard of `count` candidates needs beside their section; `None` if that is empty.
+pub(super) fn read_columns(section: &[u8], count: usize) -> Result<Option<Table>, ShardError> {
+    if section.is_empty() {
+        return Ok(None);
+    }
+    let table = Table::parse(section)?;
+    table.check_rows(count)?;
+    Ok(Some(table))
+}
+
 impl Shard<Verified> {
+    /// The columns, a row per node, if the shard has any.
+    pub fn columns(&self) -> Option<ColumnsView<'_>> {
+        self.state.columns.as_ref().map(|table| table.view(self.section(Section::Columns)))
+    }
+
     /// The id of a node.
     ///
     /// # Panics
@@ -274,10 +292,15 @@ impl Shard<Verified> {
 
     /// Bytes of memory that the shard takes. The first look-up by id adds the table that it needs.
     pub fn memory(&self) -> usize {
-        let Verified { scales, cell_ends, steps: _, lists: ListEnds { base, upper, layer_sizes }, ids } = &self.state;
+        let Verified { scales, cell_ends, steps: _, lists: ListEnds { base, upper, layer_sizes }, ids, columns } =
+            &self.state;
         let words =
             scales.capacity() + cell_ends.capacity() + base.capacity() + upper.capacity() + layer_sizes.capacity();
-        size_of::<Self>() + self.bytes.capacity() + size_of::<u32>() * words + ids.memory()
+        size_of::<Self>()
+            + self.bytes.capacity()
+            + size_of::<u32>() * words
+            + ids.memory()
+            + columns.as_ref().map_or(0, Table::memory)
     }
 
     /// What the shard says, so that it can be changed and written again.
@@ -297,6 +320,7 @@ impl Shard<Verified> {
         );
         let graph = self.index().graph().map(|graph| Graph::from_view(header.m.into(), &graph));
         let index = Index { centroids, cell_ends: self.state.cell_ends.clone(), codes, graph };
-        ShardContent { towers: self.towers(), params: self.search_params(), ids: self.ids().collect(), index }
+        let (towers, params, columns) = (self.towers(), self.search_params(), section(Section::Columns));
+        ShardContent { towers, params, ids: self.ids().collect(), index, columns }
     }
 }

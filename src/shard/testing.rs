@@ -1,6 +1,7 @@
 //! Small shards for tests, with graphs that need no builder.
 
 use super::ShardContent;
+use super::columns::Columns;
 use crate::Digest;
 use crate::index::testing::Random;
 use crate::index::{Codes, FineBits, Graph, Index, NodeId, ResidualCodes, SearchParams};
@@ -36,7 +37,31 @@ pub(crate) fn content_in_cells(seed: u64, count: usize, dim: usize, m: usize, ce
             codes,
             graph,
         },
+        columns: Vec::new(),
     }
+}
+
+/// A file of columns for so many rows, of which every value is made of the row's number and the seed.
+pub(crate) fn columns(seed: u64, rows: usize) -> Vec<u8> {
+    let numbers = || (0..rows as u64).map(move |row| row + seed % 7);
+    let price: Vec<_> = numbers().map(|number| (number % 5 != 0).then_some(100 + number as u32 * 40)).collect();
+    let brand: Vec<_> = numbers().map(|number| (number % 4 != 0).then(|| format!("maker {}", number % 3))).collect();
+    let category: Vec<_> = numbers()
+        .map(|number| {
+            (number % 9 != 0)
+                .then(|| vec![["Home", "Garden"][number as usize % 2].to_owned(), format!("shelf {}", number % 5)])
+        })
+        .collect();
+    let popularity: Vec<_> = numbers().map(|number| Some(number * number)).collect();
+    let weight: Vec<_> = numbers().map(|number| Some(number as f32 / 4.0)).collect();
+    Columns::builder(rows)
+        .price("price", &price)
+        .text("brand", &brand)
+        .path("category", &category)
+        .popularity("popularity", &popularity)
+        .float("weight", &weight)
+        .write()
+        .unwrap()
 }
 
 /// Every node is linked with the next one, so that all are in reach, and with its nearest.

@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::columns::{Columns, ColumnsError, ColumnsView, Predicate};
 use super::format::{FORMAT_VERSION, HEADER_LEN, IdKind, NO_ENTRY_POINT, OLDEST_READABLE, Section};
 use super::golden;
-use super::testing::{content, content_in_cells};
+use super::testing::{columns, content, content_in_cells};
 use super::{Header, Shard, ShardContent, ShardError, Verified};
 use crate::Digest;
 use crate::index::testing::Random;
@@ -31,13 +32,16 @@ fn search_somewhere(shard: &Shard<Verified>) {
     for hit in hits {
         assert_eq!(shard.node_of(&shard.id(hit.node)), Some(hit.node));
     }
+    for column in shard.columns().iter().flat_map(ColumnsView::iter) {
+        assert!(column.rows_where(Predicate::Present).unwrap().count_ones() <= shard.len());
+    }
 }
 
 #[test]
 fn a_header_built_from_the_table_is_read() {
     let mut bytes = Vec::new();
     bytes.extend(b"NSSH");
-    bytes.extend([2, 0]); // format_version
+    bytes.extend([3, 0]); // format_version
     bytes.extend([0, 0]); // reader_flags
     bytes.extend([34, 0, 0, 0]); // dim
     bytes.extend([3, 0, 0, 0]); // count
@@ -52,7 +56,8 @@ fn a_header_built_from_the_table_is_read() {
     bytes.extend([6, 0, 0, 0]); // base_bytes
     bytes.extend([2, 0, 0, 0]); // upper_nodes
     bytes.extend([1, 0, 0, 0]); // upper_bytes
-    bytes.extend([0; 8]); // reserved
+    bytes.extend([5, 0, 0, 0]); // columns_bytes
+    bytes.extend([0; 4]); // reserved
     let expected = Header {
         dim: 34,
         count: 3,
@@ -70,12 +75,13 @@ fn a_header_built_from_the_table_is_read() {
         base_bytes: 6,
         upper_nodes: 2,
         upper_bytes: 1,
+        columns_bytes: 5,
     };
     assert_eq!(Header::parse(&bytes).unwrap(), expected);
     assert_eq!(expected.to_bytes(), *bytes);
     // centroid_codes, centroid_scales, cell_ends, steps, coarse, fine, ids, base_counts, base_links, layer_sizes, upper_counts,
-    // upper_links.
-    let sections = [68, 8, 8, 3, 96, 27, 9, 2, 6, 4, 2, 1];
+    // upper_links, columns.
+    let sections = [68, 8, 8, 3, 96, 27, 9, 2, 6, 4, 2, 1, 5];
     assert_eq!(Section::ALL.map(|section| expected.section_len(section)), sections);
     assert_eq!(expected.file_len(), 96 + sections.iter().sum::<u64>() + 32);
 }
@@ -86,6 +92,7 @@ proptest! {
     fn what_is_written_is_read(
         seed in any::<u64>(), count in 0usize..70, dim in 1usize..70, m in prop_oneof![Just(0usize), 1usize..6],
         cells in 1usize..6, text in prop::collection::vec(any::<char>(), 70), numbers in any::<bool>(), probes in 1usize..9,
+        with_columns in any::<bool>(),
     ) {
         // Ids of any text and of different lengths, one of them empty; or numbers of any size.
         let id = |node: usize| if numbers { (seed >> (node % 64)).wrapping_add(node as u64).to_string() } else { text[..node].iter().collect() };
@@ -93,7 +100,8 @@ proptest! {
         ids.sort();
         ids.dedup();
         let params = SearchParams { probes, ef_search: 40 };
-        let content = ShardContent { params, ids: ids.clone(), ..content_in_cells(seed, ids.len(), dim, m, cells) };
+        let columns = if with_columns { columns(seed, ids.len()) } else { Vec::new() };
+        let content = ShardContent { params, ids: ids.clone(), columns, ..content_in_cells(seed, ids.len(), dim, m, cells) };
         let bytes = content.write().unwrap();
         prop_assert_eq!(content.clone().write().unwrap(), bytes.clone());
         let shard = read(bytes.clone()).unwrap();
@@ -104,6 +112,7 @@ proptest! {
             prop_assert_eq!(shard.node_of(id), Some(NodeId(node as u32)));
         }
         prop_assert_eq!(shard.node_of("not an id"), None);
+        prop_assert_eq!(shard.columns().map(|columns| (columns.rows(), columns.iter().len())), with_columns.then_some((ids.len(), 5)));
 
         let query = Random::new(seed ^ 1).vector(dim);
         let code = QueryCode::new(&query);
@@ -154,7 +163,7 @@ fn shards_of_every_size_come_back_and_take_little_memory() {
 
 #[test]
 fn a_shard_that_is_cut_anywhere_or_goes_on_is_refused() {
-    let whole = content_in_cells(2, 20, 3, 2, 4).write().unwrap();
+    let whole = ShardContent { columns: columns(2, 20), ..content_in_cells(2, 20, 3, 2, 4) }.write().unwrap();
     for len in 0..whole.len() {
         let error = read(whole[..len].to_vec()).unwrap_err();
         let expected = if len < 4 { "shard/magic" } else { "shard/truncated" };
@@ -167,7 +176,8 @@ fn a_shard_that_is_cut_anywhere_or_goes_on_is_refused() {
 #[test]
 fn every_flipped_bit_is_found_and_behind_a_right_digest_does_no_harm() {
     for (seed, cells) in [(3, 1), (4, 5)] {
-        flip_every_bit(&content_in_cells(seed, 20, 3, 2, cells).write().unwrap());
+        let content = ShardContent { columns: columns(seed, 20), ..content_in_cells(seed, 20, 3, 2, cells) };
+        flip_every_bit(&content.write().unwrap());
     }
 }
 
@@ -186,7 +196,7 @@ fn flip_every_bit(whole: &[u8]) {
 
 /// A shard of 20 candidates with one place of a section overwritten and the digest made right.
 fn damaged(section: Section, at: usize, with: &[u8]) -> ShardError {
-    let mut bytes = content(4, 20, 3, 2).write().unwrap();
+    let mut bytes = ShardContent { columns: columns(4, 20), ..content(4, 20, 3, 2) }.write().unwrap();
     let start = Header::parse(&bytes).unwrap().section_range(section).start + at;
     bytes[start..start + with.len()].copy_from_slice(with);
     read(repaired(bytes)).unwrap_err()
@@ -300,9 +310,35 @@ fn the_writer_refuses_what_no_reader_would_accept() {
 }
 
 #[test]
+fn columns_of_other_rows_and_what_is_no_column_are_refused_by_reader_and_writer() {
+    let good = content(6, 20, 3, 2);
+    let short = ShardContent { columns: columns(6, 19), ..good.clone() };
+    let error = short.write().unwrap_err();
+    let rows =
+        |error: &ShardError| matches!(error, ShardError::Columns(ColumnsError::Rows { found: 19, expected: 20, .. }));
+    assert!(rows(&error), "{error}");
+    let other = ShardContent { columns: b"NSCX".to_vec(), ..good.clone() };
+    assert_eq!(other.write().unwrap_err().code(), "columns/magic");
+
+    // A file of one row less and one byte less per value, put into the section behind the writer's back.
+    let whole = ShardContent { columns: Columns::builder(20).popularity("p", &[Some(3); 20]).write().unwrap(), ..good };
+    let mut bytes = whole.write().unwrap();
+    let section = Header::parse(&bytes).unwrap().section_range(Section::Columns);
+    let fewer = Columns::builder(19).popularity("p", &[Some(3); 19]).write().unwrap();
+    bytes.splice(section, fewer.iter().copied());
+    bytes[88..92].copy_from_slice(&(fewer.len() as u32).to_le_bytes());
+    let error = read(repaired(bytes)).unwrap_err();
+    assert!(rows(&error), "{error}");
+    let error = damaged(Section::Columns, 8, &[21]);
+    assert_eq!(error.code(), "columns/truncated", "{error}");
+}
+
+#[test]
 fn an_empty_shard_is_a_shard() {
-    let shard = read(content(7, 0, 3, 2).write().unwrap()).unwrap();
+    let empty = ShardContent { columns: columns(7, 0), ..content(7, 0, 3, 2) };
+    let shard = read(empty.write().unwrap()).unwrap();
     assert_eq!((shard.len(), shard.header().entry_point), (0, NO_ENTRY_POINT));
+    assert_eq!(shard.columns().map(|columns| columns.rows()), Some(0));
     assert_eq!(shard.search(&[1.0; 3], 5, None, &mut Scratch::default(), None), []);
 }
 
@@ -331,8 +367,11 @@ fn golden_shards_are_read_and_give_the_same_results() {
     let mut searches = Vec::new();
     // The seeds decide the bits of the codes, too: 8, 4 and 6.
     for (name, seed, m, cells) in [("graph.nssh", 11, 4, 1), ("flat.nssh", 12, 0, 1), ("cells.nssh", 13, 2, 20)] {
-        let bytes = golden::keep(&folder.join(name), || content_in_cells(seed, 200, 13, m, cells).write().unwrap());
+        let columns = if cells == 1 { Vec::new() } else { columns(seed, 200) };
+        let content = || ShardContent { columns, ..content_in_cells(seed, 200, 13, m, cells) };
+        let bytes = golden::keep(&folder.join(name), || content().write().unwrap());
         let shard = read(bytes.clone()).unwrap();
+        assert_eq!(shard.columns().is_some(), cells > 1, "{name}");
         assert_eq!(shard.content().write().unwrap(), bytes, "{name} is no longer written as it was");
         let mut random = Random::new(seed);
         searches.extend((0..4).map(|_| golden_search(name, &shard, random.vector(13))));

@@ -1,6 +1,7 @@
 //! From the content of a shard to its bytes.
 
 use super::format::{Header, MAX_SCALE, NO_ENTRY_POINT, Section};
+use super::read::read_columns;
 use super::{ShardError, ids};
 use crate::Digest;
 use crate::index::{Index, SearchParams};
@@ -17,15 +18,19 @@ pub struct ShardContent {
     pub ids: Vec<String>,
     /// The vectors.
     pub index: Index,
+    /// The file of [columns](super::columns), one row per node, or nothing.
+    pub columns: Vec<u8>,
 }
 
 impl ShardContent {
     /// The bytes of the shard: the same content gives the same bytes.
     ///
     /// # Errors
-    /// If the parts disagree in length, an id occurs twice, or a limit of the [format](super::format) is exceeded.
+    /// If the parts disagree in length, an id occurs twice, the columns are none, or a limit of the [format](super::format) is
+    /// exceeded.
     pub fn write(&self) -> Result<Vec<u8>, ShardError> {
         self.check_ids()?;
+        read_columns(&self.columns, self.ids.len())?;
         let (id_kind, ids) = ids::write(&self.ids)?;
         let header = Header { id_kind, id_bytes: u32_of("id_bytes", ids.len())?, ..self.header()? };
         header.check()?;
@@ -64,6 +69,7 @@ impl ShardContent {
             base_bytes: 0,
             upper_nodes: 0,
             upper_bytes: 0,
+            columns_bytes: u32_of("columns_bytes", self.columns.len())?,
         };
         let scales = self.index.centroids.view().scales();
         if let Some(cell) = scales.iter().position(|scale| !(0.0..=MAX_SCALE).contains(scale)) {
@@ -110,6 +116,7 @@ impl ShardContent {
             }
             Section::UpperCounts => bytes.extend(graph.iter().flat_map(|graph| graph.upper().0)),
             Section::UpperLinks => bytes.extend(graph.iter().flat_map(|graph| graph.upper().1)),
+            Section::Columns => bytes.extend_from_slice(&self.columns),
         }
     }
 }

@@ -259,9 +259,11 @@ impl Assembly {
         let named = manifest.shards.get(at)?;
         let Object::Shard(base) = &self.held.get(&named.object.digest)?.object else { return None };
         manifest.check_shard(at, base).ok()?;
+        manifest.check_columns(base).ok()?;
         let delta = |(nth, delta): (usize, &ManifestDelta)| {
             let Object::Delta(held) = &self.held.get(&delta.object.digest)?.object else { return None };
             manifest.check_delta((at, nth), held).ok()?;
+            manifest.check_columns(held.added()).ok()?;
             Some(Arc::clone(held))
         };
         let deltas = named.deltas.iter().enumerate().map(delta).collect::<Option<Vec<_>>>()?;
@@ -356,8 +358,14 @@ fn check_held(manifest: &Manifest, held: &BTreeMap<Digest, Held>) -> Result<(), 
             (Part::Cards, Object::Cards) => {}
             (Part::Tower, Object::Tower(tower)) => manifest.check_tower(tower)?,
             (Part::Routing, Object::Routing(shard)) => manifest.check_routing(shard)?,
-            (Part::Shard(at), Object::Shard(shard)) => manifest.check_shard(at, shard)?,
-            (Part::Delta(at, nth), Object::Delta(delta)) => manifest.check_delta((at, nth), delta)?,
+            (Part::Shard(at), Object::Shard(shard)) => {
+                manifest.check_shard(at, shard)?;
+                manifest.check_columns(shard)?;
+            }
+            (Part::Delta(at, nth), Object::Delta(delta)) => {
+                manifest.check_delta((at, nth), delta)?;
+                manifest.check_columns(delta.added())?;
+            }
             (Part::Directory(_) | Part::Recent(_), Object::Directory(bucket)) => manifest.check_bucket(part, bucket)?,
             (_, object) => {
                 let found = format!("{} named as {kind}", named.digest);

@@ -55,6 +55,7 @@ pub(crate) fn dataset(seed: u64) -> Dataset {
         brand: (item % 3 == 0).then(|| format!("maker {}", item % 7)),
         price: (item % 5 != 0).then(|| f64::from(item) / 8.0 + 0.25),
         events: 0,
+        attributes: Vec::new(),
     });
     let users = (0..USERS).map(|user| User {
         id: format!("user-{user:04}"),

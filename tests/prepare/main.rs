@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use datafusion::arrow::array::{Float64Array, Int64Array, StringArray, TimestampNanosecondArray};
-use nearshelf::data::{Config, DataError, Dataset, prepare};
+use nearshelf::data::{Attribute, Config, DataError, Dataset, prepare};
 use proptest::prelude::*;
 use shop::{Shop, array, write_parquet};
 
@@ -51,6 +51,23 @@ fn good_rows_become_a_dataset() {
     assert_eq!((users.read, users.kept, users.without_events), (3, 2, 1));
     let table = summary.to_string();
     assert!(table.lines().any(|l| l.split_whitespace().eq(["events", "5", "4", "0", "0", "1"])), "{table}");
+}
+
+#[test]
+fn attributes_of_the_catalogue_are_numbers_where_their_entry_is_one() {
+    let attributes = "price = \"price\"\nattributes = { note = \"maker\", cost = \"CAST(price AS DOUBLE) * 2\", shelf = \"shelf\" }\n[users]";
+    let shop = Shop::new().edit("price = \"price\"\n[users]", attributes);
+    shop.prepare().unwrap();
+    let config = shop.config().unwrap();
+    let data = Dataset::read(&shop.out(), &config).unwrap();
+    let text = |text: &str| Some(Attribute::Text(text.to_owned()));
+    // In order of name: cost, note, shelf.
+    assert_eq!(data.items[0].attributes, [Some(Attribute::Number(3.0)), text("Acme"), text("Fruit")]);
+    assert_eq!(data.items[1].attributes, [None, None, None]);
+
+    let other = shop.edit("note = \"maker\", ", "origin = \"maker\", ");
+    let error = Dataset::read(&other.out(), &other.config().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("column 'attribute origin' is missing"), "{error}");
 }
 
 const BAD_EVENTS: &str = "who,sku,at,n,price,store,basket,id\n\

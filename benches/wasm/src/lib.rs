@@ -70,11 +70,10 @@ impl Library {
     /// As [`Library::search`], and if there are no columns.
     #[wasm_bindgen(js_name = searchGroup)]
     pub fn search_group(&mut self, query: &[f32], k: usize, probes: usize, group: u32) -> Result<Vec<u32>, JsError> {
-        let columns = self.columns.as_ref().ok_or_else(|| JsError::new("a search with a filter needs columns"))?;
+        let columns = self.columns.as_ref().ok_or_else(|| JsError::new("a search with a filter needs columns"))?.view();
         let (low, high) = (u64::from(group), u64::from(group));
         let passing = columns.rows_where(COLUMN, Predicate::Between { low, high })?;
-        let filter = |node| passing.contains(node);
-        let hits = self.shard.search(query, k, Some(self.params(probes)), &mut self.scratch, Some(&filter));
+        let hits = self.shard.search(query, k, Some(self.params(probes)), &mut self.scratch, Some(&passing));
         self.ids(&hits)
     }
 

@@ -85,9 +85,13 @@ export class Engine {
   }
 
   recommend(json) {
-    const { limit, history, exclude, context } = JSON.parse(json);
+    const { limit, history, exclude, where, context } = JSON.parse(json);
     if (!Number.isInteger(limit) || limit < 1) throw fail("request/limit", `limit ${limit}: expected a whole number from 1`);
     if (!Number.isFinite(context.now)) throw fail("request/now", `now ${context.now}: expected milliseconds`);
+    for (const column of Object.keys(where)) {
+      if (column !== "words") throw fail("request/column", `columns: found no column ${column}, expected one of ["words"]`);
+    }
+    const passes = (words) => (where.words ?? words).some((word) => words.includes(word));
     const { items } = this.#serving;
     const used = history.filter(({ id }) => items.has(id)).slice(-10);
     const wanted = new Map();
@@ -96,7 +100,7 @@ export class Engine {
       for (const word of items.get(id).words) wanted.set(word, (wanted.get(word) ?? 0) + weight);
     });
     const dropped = new Set(exclude);
-    const rows = [...items].filter(([id]) => !dropped.has(id)).map(([id, { words, popularity }]) => ({
+    const rows = [...items].filter(([id, { words }]) => !dropped.has(id) && passes(words)).map(([id, { words, popularity }]) => ({
       id, score: words.reduce((sum, word) => sum + (wanted.get(word) ?? 0), 0) / Math.sqrt(words.length) + popularity / 1e4,
     }));
     rows.sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1));

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 
 use crate::Digest;
 use crate::index::ResidualCodes;
-use crate::release::testing::{DIM, cards, shard, tower};
-use crate::release::{HEAD_FILE, ObjectRef, ReleaseContent, ReleaseError, ReleaseWriter, Written, compare, verify};
+use crate::release::testing::{DIM, cards, shard, shard_with_columns, tower};
+use crate::release::{
+    HEAD_FILE, Head, Manifest, ObjectRef, ReleaseContent, ReleaseError, ReleaseWriter, Written, compare, inspect,
+    verify,
+};
 use crate::shard::delta::Delta;
 use crate::shard::testing::content;
 use crate::shard::{Shard, ShardContent};
@@ -157,11 +160,31 @@ fn content_that_is_broken_changes_nothing() {
         (ReleaseContent { cards: Some(cards((0..20).map(|i| format!("1-item-{i}")))), ..good() }, "release/cards"),
         (ReleaseContent { cards: Some(b"[]".to_vec()), ..good() }, "release/json"),
         (ReleaseContent { name: String::new(), ..good() }, "release/field"),
+        (ReleaseContent { shards: vec![shard_with_columns(1, 20), shard(2, 5)], ..good() }, "release/field"),
     ] {
         let error = write(dir.path(), &content).unwrap_err();
         assert_eq!(error.code(), code, "{error}");
         assert_eq!(files(dir.path()), before, "{error}");
     }
+}
+
+#[test]
+fn a_release_names_the_columns_of_its_shards_and_is_held_to_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let shards = vec![shard_with_columns(1, 20), shard_with_columns(2, 5)];
+    write(dir.path(), &ReleaseContent { shards: shards.clone(), ..good() }).unwrap();
+    verify(dir.path()).unwrap();
+    let manifest = Manifest::parse(&fs::read(manifest_of(dir.path())).unwrap()).unwrap();
+    let names: Vec<&str> = manifest.columns().map(|(name, _)| name).collect();
+    assert_eq!(names, ["price", "brand", "category", "popularity", "weight"]);
+    let text = inspect(&shards[1]).unwrap();
+    assert!(text.contains("column       price            price, bytes of a value 2, missing 1\n"), "{text}");
+    assert!(text.contains("column       category         path, bytes of a value 1, 5 entries, missing 0\n"), "{text}");
+}
+
+fn manifest_of(dir: &Path) -> PathBuf {
+    let head = Head::parse(&fs::read(dir.join(HEAD_FILE)).unwrap()).unwrap();
+    dir.join(head.manifest.path())
 }
 
 #[test]

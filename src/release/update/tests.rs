@@ -57,7 +57,14 @@ impl Shop {
 
     fn catalogue(&self) -> Catalogue<'_> {
         let Self { ids, vectors, queries, .. } = self;
-        Catalogue { ids, vectors, queries, towers: Digest::of(b"towers"), differs: &|_, _, _| false }
+        Catalogue {
+            ids,
+            vectors,
+            queries,
+            towers: Digest::of(b"towers"),
+            columns: &|_| Ok(Vec::new()),
+            differs: &|_, _, _| false,
+        }
     }
 
     fn clusters(&self, items: usize) -> Files {
@@ -71,7 +78,7 @@ impl Shop {
         let built = build(&self.vectors, &self.queries, DIM, &BuildParams::for_rows(self.ids.len())).unwrap();
         let ids = built.order.iter().map(|&row| self.ids[row as usize].clone()).collect();
         let params = SearchParams { probes: built.index.view().cells(), ef_search: 1 };
-        let shard = ShardContent { towers: Digest::of(b"towers"), params, ids, index: built.index };
+        let shard = ShardContent { towers: Digest::of(b"towers"), params, ids, index: built.index, columns: vec![] };
         Files::new(1, &[shard.write().unwrap()], false)
     }
 

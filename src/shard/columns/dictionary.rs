@@ -72,6 +72,11 @@ impl Dictionary {
         self.ends.len()
     }
 
+    /// Bytes of memory.
+    pub(super) fn memory(&self) -> usize {
+        self.text.capacity() + size_of::<u32>() * self.ends.capacity()
+    }
+
     pub(super) fn get(&self, entry: usize) -> Option<&str> {
         let end = *self.ends.get(entry)? as usize;
         let start = entry.checked_sub(1).map_or(0, |before| self.ends[before] as usize);

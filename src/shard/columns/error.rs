@@ -7,9 +7,7 @@ use super::format::{FORMAT_VERSION, OLDEST_READABLE};
 #[non_exhaustive]
 pub enum ColumnsError {
     /// The bytes do not start as columns do.
-    #[error(
-        "columns at byte 0: found {found:02x?}, expected the magic \"NSCL\"; these are not columns, check the URL or the path"
-    )]
+    #[error("columns at byte 0: found {found:02x?}, expected the magic \"NSCL\"; these are not columns")]
     Magic {
         /// The first bytes, four of them unless the file is shorter.
         found: Vec<u8>,
@@ -52,10 +50,7 @@ pub enum ColumnsError {
         have: u64,
     },
     /// A field holds what it must not.
-    #[error(
-        "columns: {what} is {found}, expected {low}..={high}; a damaged file is to be downloaded again, columns that are \
-         written here are to be changed"
-    )]
+    #[error("columns: {what} is {found}, expected {low}..={high}; download the file again, or change what is written")]
     Field {
         /// Which field.
         what: &'static str,
@@ -67,7 +62,7 @@ pub enum ColumnsError {
         high: u64,
     },
     /// A value of a row breaks the rule of its column.
-    #[error("columns: row {row} of {column:?} is {found:#x}, expected {expected}; download the file again")]
+    #[error("columns: row {row} of {column:?} is {found}, expected {expected}; download the file again")]
     Value {
         /// Which column.
         column: String,
@@ -124,6 +119,17 @@ pub enum ColumnsError {
         /// The names there are.
         known: Vec<String>,
     },
+    /// A condition that is none.
+    #[error(
+        "columns: the condition on {column:?} is {found}, expected an array of texts, of paths or of numbers, or an object of \
+         the numbers min, max or both; correct the request"
+    )]
+    Condition {
+        /// Which column.
+        column: String,
+        /// What was asked of it.
+        found: &'static str,
+    },
     /// A question that a column of this kind cannot answer.
     #[error("columns: {name:?} is a column of {kind}, which cannot be tested for {test}; ask for what it holds")]
     Predicate {
@@ -152,6 +158,7 @@ impl ColumnsError {
             Self::Input { .. } => "columns/input",
             Self::Rows { .. } => "columns/rows",
             Self::Unknown { .. } => "columns/unknown",
+            Self::Condition { .. } => "columns/condition",
             Self::Predicate { .. } => "columns/predicate",
         }
     }

@@ -1,7 +1,7 @@
 //! # Columns of a shard, format 1
 //!
-//! Integers are little-endian, `f32` is IEEE-754, nothing is padded. The file carries no digest of its own: it is named by
-//! its digest, as every object of a release is.
+//! Integers are little-endian, `f32` is IEEE-754, nothing is padded. The file carries no digest of its own: it is a section of a
+//! [shard](crate::shard::format), which has one.
 //!
 //! | offset | size | field            | rule                                                                        |
 //! |-------:|-----:|------------------|-----------------------------------------------------------------------------|
@@ -68,9 +68,10 @@ pub const PATH_END: char = '\0';
 pub const MAX_STEP: u8 = 254;
 
 /// What a column holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ColumnKind {
     /// Numbers without sign, up to 64 bits.
+    #[default]
     Unsigned,
     /// Finite numbers.
     Float,
@@ -87,6 +88,11 @@ pub enum ColumnKind {
 impl ColumnKind {
     /// All kinds, in the order of their codes.
     pub const ALL: [Self; 6] = [Self::Unsigned, Self::Float, Self::Price, Self::Text, Self::Path, Self::Popularity];
+
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
 
     /// The name in the table above.
     pub const fn name(self) -> &'static str {
@@ -116,7 +122,7 @@ impl ColumnKind {
 }
 
 /// A descriptor of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Descriptor {
     pub(super) kind: ColumnKind,
     pub(super) width: u8,

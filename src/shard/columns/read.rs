@@ -1,6 +1,5 @@
 //! From the bytes of columns to their values, in place.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::dictionary::Dictionary;
@@ -16,12 +15,25 @@ use crate::index::RowSet;
 #[derive(Debug, Clone)]
 pub struct Columns {
     bytes: Vec<u8>,
+    table: Table,
+}
+
+/// Checked columns whose bytes somebody else holds: a [`Columns`], or a shard.
+#[derive(Debug, Clone, Copy)]
+pub struct ColumnsView<'a> {
+    bytes: &'a [u8],
+    table: &'a Table,
+}
+
+/// What reading columns needs beside their bytes.
+#[derive(Debug, Clone)]
+pub(in crate::shard) struct Table {
     rows: u32,
     list: Vec<Column>,
 }
 
 /// What reading a column needs beside the bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) descriptor: Descriptor,
@@ -36,70 +48,100 @@ impl Columns {
     /// If the bytes are not columns, are cut or too long, a value breaks a rule of the [format](super::format), or this build
     /// cannot read them.
     pub fn open(bytes: Vec<u8>) -> Result<Self, ColumnsError> {
-        let (rows, count) = parse_header(&bytes)?;
-        let mut parts = Parts { bytes: &bytes, end: HEADER_LEN as u64 };
+        let table = Table::parse(&bytes)?;
+        Ok(Self { bytes, table })
+    }
+
+    /// The columns, as they are read.
+    pub fn view(&self) -> ColumnsView<'_> {
+        self.table.view(&self.bytes)
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Table {
+    /// See [`Columns::open`].
+    pub(in crate::shard) fn parse(bytes: &[u8]) -> Result<Self, ColumnsError> {
+        let (rows, count) = parse_header(bytes)?;
+        let mut parts = Parts { bytes, end: HEADER_LEN as u64 };
         let descriptors = parts.take("descriptors", DESCRIPTOR_LEN as u64 * u64::from(count))?;
-        let descriptors =
-            bytes[descriptors].as_chunks().0.iter().map(Descriptor::parse).collect::<Result<Vec<_>, _>>()?;
-        let text_bytes = descriptors.iter().map(|descriptor| u64::from(descriptor.text_bytes)).sum();
+        let (mut list, mut text_bytes) = (Vec::<Column>::with_capacity(count.into()), 0);
+        for descriptor in bytes[descriptors].as_chunks().0 {
+            let descriptor = Descriptor::parse(descriptor)?;
+            text_bytes += u64::from(descriptor.text_bytes);
+            list.push(Column { descriptor, ..Column::default() });
+        }
         ColumnsError::check("bytes of all dictionaries", text_bytes, 0, MAX_TEXT_BYTES)?;
-        let names = descriptors
-            .iter()
-            .map(|descriptor| parts.take("names", descriptor.name_bytes.into()))
-            .collect::<Result<Vec<_>, _>>()?;
-        let ranges = descriptors
-            .iter()
-            .map(|descriptor| {
-                let dictionary = parts.take("dictionary", descriptor.dictionary_bytes.into())?;
-                let values = parts.take("values", u64::from(rows) * u64::from(descriptor.width))?;
-                Ok((dictionary, values))
-            })
-            .collect::<Result<Vec<_>, ColumnsError>>()?;
+        for at in 0..list.len() {
+            let name = parts.take("names", list[at].descriptor.name_bytes.into())?;
+            list[at].name = read_name(&list[..at], &bytes[name])?;
+        }
+        // Where everything lies is known before anything is read.
+        let mut dictionaries = Vec::with_capacity(list.len());
+        for column in &mut list {
+            dictionaries.push(parts.take("dictionary", column.descriptor.dictionary_bytes.into())?);
+            column.values = parts.take("values", u64::from(rows) * u64::from(column.descriptor.width))?;
+        }
         let (need, have) = (parts.end, bytes.len() as u64);
         if have > need {
             return Err(ColumnsError::Trailing { need, have });
         }
-        let names = read_names(&bytes, names)?;
-        let list = descriptors
-            .into_iter()
-            .zip(names)
-            .zip(ranges)
-            .map(|((descriptor, name), (dictionary, values))| {
-                let Descriptor { entries, text_bytes, .. } = descriptor;
-                let broken = |(entry, expected)| ColumnsError::Dictionary { column: name.clone(), entry, expected };
-                let dictionary = Dictionary::parse(&bytes[dictionary], entries, text_bytes).map_err(broken)?;
-                Ok(Column { name, descriptor, dictionary, values })
-            })
-            .collect::<Result<Vec<_>, ColumnsError>>()?;
-        let columns = Self { bytes, rows, list };
-        columns.iter().try_for_each(|column| column.check())?;
-        Ok(columns)
-    }
-
-    /// Rows of each column.
-    pub fn rows(&self) -> usize {
-        self.rows as usize
+        for (column, dictionary) in list.iter_mut().zip(dictionaries) {
+            let Descriptor { entries, text_bytes, .. } = column.descriptor;
+            match Dictionary::parse(&bytes[dictionary], entries, text_bytes) {
+                Ok(dictionary) => column.dictionary = dictionary,
+                Err((entry, expected)) => {
+                    return Err(ColumnsError::Dictionary { column: column.name.clone(), entry, expected });
+                }
+            }
+        }
+        let table = Self { rows, list };
+        for column in table.view(bytes).iter() {
+            column.check()?;
+        }
+        Ok(table)
     }
 
     /// Checks that there is one row for each of `expected` candidates.
-    ///
-    /// # Errors
-    /// [`ColumnsError::Rows`] if there is not.
-    pub fn check_rows(&self, expected: usize) -> Result<(), ColumnsError> {
-        let found = self.rows();
+    pub(in crate::shard) fn check_rows(&self, expected: usize) -> Result<(), ColumnsError> {
+        let found = self.rows as usize;
         if found == expected {
             return Ok(());
         }
-        Err(ColumnsError::Rows { column: "the file beside a shard".to_owned(), found, expected })
+        Err(ColumnsError::Rows { column: "every column".to_owned(), found, expected })
+    }
+
+    /// The columns, in the bytes that they were read from.
+    pub(in crate::shard) fn view<'a>(&'a self, bytes: &'a [u8]) -> ColumnsView<'a> {
+        ColumnsView { bytes, table: self }
+    }
+
+    /// Bytes of memory beside the file.
+    pub(in crate::shard) fn memory(&self) -> usize {
+        let of_one = |column: &Column| size_of::<Column>() + column.name.capacity() + column.dictionary.memory();
+        self.list.iter().map(of_one).sum()
+    }
+}
+
+impl<'a> ColumnsView<'a> {
+    /// Rows of each column.
+    pub fn rows(&self) -> usize {
+        self.table.rows as usize
     }
 
     /// The columns, in the order in which they were added.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = ColumnView<'_>> {
-        self.list.iter().map(|column| ColumnView::new(column, &self.bytes[column.values.clone()], self.rows()))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = ColumnView<'a>> + use<'a> {
+        let Self { bytes, table } = *self;
+        let view = |column: &'a Column| ColumnView::new(column, &bytes[column.values.clone()], table.rows as usize);
+        table.list.iter().map(view)
     }
 
     /// The column of this name.
-    pub fn column(&self, name: &str) -> Option<ColumnView<'_>> {
+    pub fn column(&self, name: &str) -> Option<ColumnView<'a>> {
         self.iter().find(|column| column.name() == name)
     }
 
@@ -108,18 +150,13 @@ impl Columns {
     /// # Errors
     /// [`ColumnsError::Unknown`] if there is no such column, [`ColumnsError::Predicate`] if it holds values of another kind.
     pub fn rows_where(&self, name: &str, predicate: Predicate<'_>) -> Result<RowSet, ColumnsError> {
-        match self.column(name) {
-            Some(column) => column.rows_where(predicate),
-            None => Err(ColumnsError::Unknown {
-                name: name.to_owned(),
-                known: self.list.iter().map(|column| column.name.clone()).collect(),
-            }),
-        }
+        self.named(name)?.rows_where(predicate)
     }
 
-    /// The bytes of the file.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// The column of this name.
+    pub(super) fn named(&self, name: &str) -> Result<ColumnView<'a>, ColumnsError> {
+        let known = || self.iter().map(|column| column.name().to_owned()).collect();
+        self.column(name).ok_or_else(|| ColumnsError::Unknown { name: name.to_owned(), known: known() })
     }
 }
 
@@ -165,17 +202,12 @@ impl Parts<'_> {
     }
 }
 
-fn read_names(bytes: &[u8], ranges: Vec<Range<usize>>) -> Result<Vec<String>, ColumnsError> {
-    let mut seen = BTreeSet::new();
-    ranges
-        .into_iter()
-        .enumerate()
-        .map(|(column, range)| {
-            let wrong = |expected| ColumnsError::Name { column, expected };
-            let name = std::str::from_utf8(&bytes[range]).map_err(|_| wrong("UTF-8"))?;
-            if seen.insert(name) { Ok(name.to_owned()) } else { Err(wrong("another than those before")) }
-        })
-        .collect()
+/// The name of the column behind these.
+fn read_name(before: &[Column], bytes: &[u8]) -> Result<String, ColumnsError> {
+    let wrong = |expected| ColumnsError::Name { column: before.len(), expected };
+    let name = std::str::from_utf8(bytes).map_err(|_| wrong("UTF-8"))?;
+    let is_new = before.iter().all(|column| column.name != name);
+    if is_new { Ok(name.to_owned()) } else { Err(wrong("another than those before")) }
 }
 
 impl ColumnView<'_> {

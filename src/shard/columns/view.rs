@@ -49,7 +49,7 @@ impl Predicate<'_> {
     }
 }
 
-/// A column of checked [`Columns`](super::Columns).
+/// A column of checked [columns](super::ColumnsView).
 ///
 /// What is asked of a row that is not there is answered as for a missing value.
 #[derive(Debug, Clone, Copy)]

@@ -13,13 +13,13 @@ pub struct Chain {
     base: Arc<Shard<Verified>>,
     deltas: Vec<Arc<Delta>>,
     rows: usize,
-    /// The rows that are not there any more; nothing if all are.
-    removed: Option<RowSet>,
+    /// The rows that are there; nothing if all are.
+    live: Option<RowSet>,
 }
 
 impl From<Arc<Shard<Verified>>> for Chain {
     fn from(base: Arc<Shard<Verified>>) -> Self {
-        Self { rows: base.len(), base, deltas: Vec::new(), removed: None }
+        Self { rows: base.len(), base, deltas: Vec::new(), live: None }
     }
 }
 
@@ -27,14 +27,10 @@ impl Chain {
     /// Joins a shard and its deltas, oldest first. What a delta removes that is not there is passed over.
     pub fn new(base: Arc<Shard<Verified>>, deltas: Vec<Arc<Delta>>) -> Self {
         let rows = base.len() + deltas.iter().map(|delta| delta.added().len()).sum::<usize>();
-        let mut removed = RowSet::empty(rows);
-        for &row in deltas.iter().flat_map(|delta| delta.removed()) {
-            if (row as usize) < rows {
-                removed.insert(NodeId(row));
-            }
-        }
-        let removed = (!removed.is_empty()).then_some(removed);
-        Self { base, deltas, rows, removed }
+        let mut live = RowSet::full(rows);
+        deltas.iter().flat_map(|delta| delta.removed()).for_each(|&row| live.remove(NodeId(row)));
+        let live = (live.count_ones() < rows).then_some(live);
+        Self { base, deltas, rows, live }
     }
 
     /// The shard.
@@ -64,7 +60,7 @@ impl Chain {
 
     /// Candidates: rows that are there.
     pub fn len(&self) -> usize {
-        self.rows - self.removed.as_ref().map_or(0, RowSet::count_ones)
+        self.live.as_ref().map_or(self.rows, RowSet::count_ones)
     }
 
     /// Whether there are no candidates.
@@ -74,7 +70,7 @@ impl Chain {
 
     /// Whether a row is there.
     pub fn is_live(&self, node: NodeId) -> bool {
-        node.row() < self.rows && self.removed.as_ref().is_none_or(|removed| !removed.contains(node))
+        self.live.as_ref().map_or(node.row() < self.rows, |live| live.contains(node))
     }
 
     /// The rows that are there, ascending.
@@ -159,10 +155,9 @@ impl Chain {
     pub fn exact(&self, query: &[f32], k: usize, scratch: &mut Scratch) -> Vec<Hit> {
         let mut hits = Vec::new();
         for (start, shard) in self.segments() {
-            let numbered = |node: NodeId| NodeId(start + node.0);
-            let live = |node: NodeId| self.is_live(numbered(node));
-            let found = shard.index().exact(&QueryCode::new(query), k, scratch, Some(&live));
-            hits.extend(found.into_iter().map(|hit| Hit { node: numbered(hit.node), ..hit }));
+            let live = part(self.live.as_ref(), start, shard);
+            let found = shard.index().exact(&QueryCode::new(query), k, scratch, live.as_ref());
+            hits.extend(found.into_iter().map(|hit| numbered(hit, start)));
         }
         best(hits, k)
     }
@@ -176,22 +171,35 @@ impl Chain {
         scratch: &mut Scratch,
         filter: Filter<'_>,
     ) -> Vec<Hit> {
-        let numbered = |node: NodeId| NodeId(start + node.0);
-        let live = |node: NodeId| self.is_live(numbered(node));
         let mut hits = Vec::new();
         if filter.is_none() {
             // Few rows are gone: to ask for some more and drop those costs less than a test of every row.
-            let spare = if self.removed.is_some() { SPARE + k / 4 } else { 0 };
+            let spare = if self.live.is_some() { SPARE + k / 4 } else { 0 };
             hits = shard.search(query, k + spare, params, scratch, None);
-            hits.retain(|hit| live(hit.node));
+            hits.retain(|hit| self.is_live(numbered(*hit, start).node));
             hits.truncate(k);
         }
         if hits.len() < k.min(shard.len()) {
-            let passes = |node: NodeId| live(node) && filter.is_none_or(|filter| filter(numbered(node)));
-            hits = shard.search(query, k, params, scratch, Some(&passes));
+            let mut passing = part(filter, start, shard);
+            let live = part(self.live.as_ref(), start, shard);
+            match (&mut passing, &live) {
+                (Some(passing), Some(live)) => passing.and(live),
+                (None, _) => passing = live,
+                _ => {}
+            }
+            hits = shard.search(query, k, params, scratch, passing.as_ref());
         }
-        hits.iter().map(|hit| Hit { node: numbered(hit.node), ..*hit }).collect()
+        hits.into_iter().map(|hit| numbered(hit, start)).collect()
     }
+}
+
+/// What a set of all rows says of a segment.
+fn part(rows: Option<&RowSet>, start: u32, shard: &Shard<Verified>) -> Option<RowSet> {
+    Some(rows?.part(start..start + shard.len() as u32))
+}
+
+fn numbered(hit: Hit, start: u32) -> Hit {
+    Hit { node: NodeId(start + hit.node.0), ..hit }
 }
 
 fn best(mut hits: Vec<Hit>, k: usize) -> Vec<Hit> {

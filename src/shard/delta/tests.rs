@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::format::{FORMAT_VERSION, HEADER_LEN, Header};
 use super::*;
-use crate::index::{NodeId, Scratch};
+use crate::index::{NodeId, RowSet, Scratch};
 use crate::shard::testing::content;
 
 const DIM: usize = 8;
@@ -115,10 +115,10 @@ proptest! {
         prop_assert_eq!(hits.len(), k.min(live.len()));
         prop_assert!(hits.windows(2).all(|pair| pair[0].score >= pair[1].score));
         prop_assert!(hits.iter().all(|hit| live.contains(&hit.node.0)));
-        let even = |node: NodeId| node.0.is_multiple_of(2);
+        let even = RowSet::of(before as usize, |node| node.0.is_multiple_of(2));
         let hits = chain.search(&query, k, Some(params), &mut scratch, Some(&even));
         prop_assert_eq!(hits.len(), k.min(live.iter().filter(|row| **row % 2 == 0).count()));
-        prop_assert!(hits.iter().all(|hit| live.contains(&hit.node.0) && even(hit.node)));
+        prop_assert!(hits.iter().all(|hit| live.contains(&hit.node.0) && even.contains(hit.node)));
     }
 }
 

@@ -1,0 +1,212 @@
+//! Recommendations under filters: what passes is what the columns say, and the best of it.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::Digest;
+use crate::release::testing::{Files, shard_with_columns};
+use crate::release::{ManifestDelta, REQUIRES_DELTAS};
+use crate::shard::delta::Delta;
+use crate::sync::Assembly;
+
+fn released(files: &Files) -> Release {
+    let mut sync = Assembly::default();
+    let mut missing = sync.set_head(&files.head()).unwrap();
+    while let Some(next) = missing.first() {
+        missing = sync.accept(next.digest, files.get(next.digest)).unwrap();
+    }
+    sync.ready().unwrap().clone()
+}
+
+fn two_shards() -> Release {
+    released(&Files::new(1, &[shard_with_columns(1, 90), shard_with_columns(2, 40)], false))
+}
+
+fn filter(json: &Value) -> Result<ColumnFilter, ColumnsError> {
+    ColumnFilter::from_json(json.as_object().unwrap())
+}
+
+fn request(filter: ColumnFilter, limit: usize) -> Request {
+    Request { limit, history: vec!["1-item-7".to_owned()], filter, ..Request::default() }
+}
+
+fn ids(found: &[Candidate]) -> Vec<&str> {
+    found.iter().map(|candidate| candidate.id.as_str()).collect()
+}
+
+/// Whether a row of [`columns`](crate::shard::testing::columns) passes: the test's own reading of the same columns.
+/// Of price, brand and category.
+type Test = dyn Fn(Option<u64>, Option<&str>, &[&str]) -> bool;
+
+fn passes(release: &Release, id: &str, test: &Test) -> bool {
+    let Found { shard, node } = release.find(id).unwrap().unwrap();
+    let columns = release.shards()[shard].as_ref().unwrap().base().columns().unwrap();
+    let path: Vec<&str> = columns.column("category").unwrap().path_at(node).into_iter().flatten().collect();
+    let price = columns.column("price").unwrap().u64_at(node);
+    test(price, columns.column("brand").unwrap().text_at(node), &path)
+}
+
+#[test]
+fn a_filter_leaves_the_best_of_what_passes_and_excluded_ids_join_it() {
+    let release = two_shards();
+    let mut recommender = Recommender::of(&release);
+    let all = recommender.recommend(&request(ColumnFilter::new(), 1000)).unwrap();
+    assert_eq!(all.len(), 130);
+    let cases: [(Value, &Test); 9] = [
+        (json!({"price": {"max": 900}}), &|price, _, _| price.is_some_and(|price| price <= 900)),
+        (json!({"price": {"min": 899.5, "max": 1e30}}), &|price, _, _| price.is_some_and(|price| price >= 900)),
+        (json!({"price": [140, 180.5, 260]}), &|price, _, _| matches!(price, Some(140 | 260))),
+        (json!({"price": {"max": -1}}), &|_, _, _| false),
+        (json!({"brand": ["maker 1", "nobody"]}), &|_, brand, _| brand == Some("maker 1")),
+        (json!({"category": ["Garden"]}), &|_, _, path| path.first() == Some(&"Garden")),
+        (json!({"category": [["Home", "shelf 2"], "Garden"]}), &|_, _, path| {
+            path == ["Home", "shelf 2"] || path.first() == Some(&"Garden")
+        }),
+        (json!({"category": [["Home"]], "price": {"min": 500}, "brand": ["maker 2"]}), &|price, brand, path| {
+            path.first() == Some(&"Home") && price.is_some_and(|price| price >= 500) && brand == Some("maker 2")
+        }),
+        (json!({"brand": []}), &|_, _, _| false),
+    ];
+    for (json, test) in cases {
+        let request =
+            Request { exclude: [all[0].id.clone(), all[5].id.clone()].into(), ..request(filter(&json).unwrap(), 20) };
+        let expected = all.iter().filter(|candidate| passes(&release, &candidate.id, test));
+        let expected: Vec<_> =
+            expected.filter(|candidate| !request.exclude.contains(&candidate.id)).take(20).cloned().collect();
+        assert_eq!(recommender.recommend(&request).unwrap(), expected, "{json}");
+        // Again, from what was kept; and the filter is forgotten by a request without one.
+        assert_eq!(recommender.recommend(&request).unwrap(), expected, "{json}");
+        let unfiltered = Request { filter: ColumnFilter::new(), exclude: HashSet::new(), ..request };
+        assert_eq!(ids(&recommender.recommend(&unfiltered).unwrap()), ids(&all[..20]), "{json}");
+    }
+}
+
+#[test]
+fn what_a_delta_adds_is_filtered_and_what_it_removes_is_gone() {
+    let base = shard_with_columns(1, 90);
+    let delta = Delta::write(Digest::of(&base), 90, &[4, 60], &shard_with_columns(2, 40));
+    let mut files = Files::new(1, &[base], false);
+    files.manifest.shards[0].deltas.push(ManifestDelta::of(&delta).unwrap());
+    files.manifest.items = 128;
+    files.manifest.requires.push(REQUIRES_DELTAS.to_owned());
+    files.objects.insert(Digest::of(&delta), delta);
+    let (with_delta, two_shards) = (released(&files), two_shards());
+    let gone: HashSet<String> = ["1-item-4".to_owned(), "1-item-60".to_owned()].into();
+    for json in [json!({}), json!({"price": {"max": 900}}), json!({"brand": ["maker 1"], "category": ["Home"]})] {
+        let request = request(filter(&json).unwrap(), 200);
+        let found = Recommender::of(&with_delta).recommend(&request).unwrap();
+        let expected = Recommender::of(&two_shards).recommend(&Request { exclude: gone.clone(), ..request }).unwrap();
+        assert_eq!(found, expected, "{json}");
+        assert!(found.iter().any(|candidate| candidate.id.starts_with("2-")), "{json}");
+    }
+    let history = [vec!["1-item-4".to_owned()], vec!["2-item-7".to_owned()]];
+    let known =
+        history.map(|history| Recommender::of(&with_delta).embed(&history, &Context::default()).unwrap().history);
+    assert_eq!(known, [vec![], vec!["2-item-7".to_owned()]]);
+}
+
+#[test]
+fn what_was_kept_for_a_filter_is_not_used_for_another_release() {
+    let mut recommender = Recommender::of(&two_shards());
+    let request = request(filter(&json!({"price": {"max": 300}})).unwrap(), 50);
+    let before = recommender.recommend(&request).unwrap();
+    let other = released(&Files::new(2, &[shard_with_columns(3, 90), shard_with_columns(1, 90)], false));
+    recommender.renew(&other);
+    let found = recommender.recommend(&request).unwrap();
+    assert_eq!(found, Recommender::of(&other).recommend(&request).unwrap());
+    assert_ne!(found, before);
+}
+
+#[test]
+fn a_question_that_the_columns_cannot_answer_is_a_typed_error() {
+    let mut recommender = Recommender::of(&two_shards());
+    for (json, code, text) in [
+        (
+            json!({"colour": ["red"]}),
+            "request/column",
+            "found no column \"colour\", expected one of [\"price\", \"brand\",",
+        ),
+        (
+            json!({"brand": {"max": 3}}),
+            "request/condition",
+            "\"brand\" is a column of text, which cannot be tested for numbers",
+        ),
+        (json!({"brand": [["a", "b"]]}), "request/condition", "cannot be tested for texts or paths"),
+        (
+            json!({"price": ["10"]}),
+            "request/condition",
+            "\"price\" is a column of price, which cannot be tested for texts",
+        ),
+    ] {
+        let request = request(filter(&json).unwrap(), 5);
+        let error = recommender.recommend(&request).unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.to_string().contains(text), "{error}");
+        assert_eq!(recommender.absent(&request).unwrap_err().code(), code);
+    }
+    for json in
+        [json!("x"), json!(null), json!({}), json!({"max": "3"}), json!({"maximum": 3}), json!([1, "a"]), json!([[1]])]
+    {
+        let error = filter(&json!({"price": json})).unwrap_err();
+        assert!(matches!(&error, ColumnsError::Condition { column, .. } if column == "price"), "{error}");
+    }
+}
+
+/// A release in clusters of 20 items, of which a request visits two, and a column that every hundredth item passes.
+#[cfg(feature = "build")]
+fn clusters(seed: u64) -> (Files, Vec<String>) {
+    use crate::Digest;
+    use crate::index::FineBits;
+    use crate::index::testing::mixture;
+    use crate::shard::columns::Columns;
+    use crate::shard::{ClusterParams, Clusters};
+
+    let (vectors, _) = mixture(seed, 4000, 1, 8);
+    let ids: Vec<String> = (0..4000).map(|row| format!("item-{row}")).collect();
+    let params = ClusterParams { items: 20, fine_bits: FineBits::Four, seed };
+    let numbers = |rows: &[u32]| {
+        let numbers: Vec<_> = rows.iter().map(|&row| Some(u64::from(row % 100))).collect();
+        Columns::builder(rows.len()).unsigned("number", &numbers).write()
+    };
+    let cut = Clusters::cut(&vectors, &[], 8, &ids, Digest::of(b"towers"), &params).unwrap();
+    (Files::of_clusters(1, &cut.with_columns(&numbers).unwrap(), 2), ids)
+}
+
+#[cfg(feature = "build")]
+#[test]
+fn under_a_filter_more_clusters_are_visited_until_enough_passes_or_a_limit_is_reached() {
+    let (files, history) = clusters(3);
+    let mut sync = Assembly::default();
+    let mut missing = sync.set_head(&files.head()).unwrap();
+    while let Some(next) = missing.first() {
+        missing = sync.accept(next.digest, files.get(next.digest)).unwrap();
+    }
+    let mut recommender = Recommender::of(sync.ready().unwrap());
+    let mut fetched = |json: Value, limit| {
+        let request =
+            Request { limit, history: history[..1].to_vec(), filter: filter(&json).unwrap(), ..Request::default() };
+        loop {
+            let absent = recommender.absent(&request).unwrap();
+            if absent.is_empty() {
+                break;
+            }
+            for fetch in sync.fetch_of(&absent) {
+                sync.accept(fetch.digest, files.get(fetch.digest)).unwrap();
+            }
+            recommender.renew(sync.ready().unwrap());
+        }
+        let shards = sync.ready().unwrap().shards().iter().flatten().count();
+        (shards, recommender.recommend(&request).unwrap().len())
+    };
+    let (few, found) = fetched(json!({}), 4);
+    assert!(few <= 3 && found == 4, "{few} shards, the history's among them; {found} items");
+    assert_eq!(
+        fetched(json!({"number": {"max": 98}}), 4),
+        (few, 4),
+        "nearly all items pass: two clusters hold sixteen"
+    );
+    let (more, found) = fetched(json!({"number": {"max": 29}}), 4);
+    assert!(more > few && more <= 9 && found == 4, "{more} shards, {found} items");
+    let (most, _) = fetched(json!({"number": [7]}), 4);
+    assert!(most <= 2 * MAX_WIDENING + 1 && most > more, "{most} shards");
+}
