@@ -1,0 +1,115 @@
+//! What is done with bytes from outside: each function opens them as one kind of file and uses whatever passed. None may panic,
+//! hang or take memory beyond the measure of its input. They say whether the bytes passed.
+//!
+//! The fuzz targets call them, and so does `tests/fuzz_seeds.rs`, which needs no nightly compiler.
+
+use nearshelf::Digest;
+use nearshelf::index::{NodeId, Scratch, SearchParams};
+use nearshelf::release::{Head, Manifest, ObjectRef};
+use nearshelf::shard::Shard;
+use nearshelf::shard::columns::{Columns, Predicate};
+use nearshelf::shard::directory::DirectoryBucket;
+use nearshelf::sync::Assembly;
+
+/// Opens a shard, checks every value as for bytes whose digest is trusted, and searches, decodes and rewrites it.
+pub fn shard(bytes: &[u8]) -> bool {
+    let open = |bytes: &[u8]| {
+        let digest = Digest::of(bytes);
+        Shard::open(bytes.to_vec())?.verify_values(digest)
+    };
+    let Ok(shard) = open(bytes) else { return false };
+    let mut scratch = Scratch::default();
+    let query: Vec<f32> = (0..shard.dim()).map(|at| (at as f32 - 7.0) / 8.0).collect();
+    let odd = |node: NodeId| node.0 % 2 == 1;
+    let all = SearchParams { probes: usize::MAX, ef_search: 64 };
+    let mut hits = shard.exact(&query, 9, &mut scratch);
+    for params in [None, Some(all)] {
+        hits.extend(shard.search(&query, 9, params, &mut scratch, None));
+        let filtered = shard.search(&query, 9, params, &mut scratch, Some(&odd));
+        assert!(filtered.iter().all(|hit| odd(hit.node)), "the filter holds");
+        hits.extend(filtered);
+    }
+    let mut vector = vec![0.0; shard.dim()];
+    for hit in hits {
+        let found = shard.node_of(&shard.id(hit.node));
+        assert!(found.is_some_and(|found| found <= hit.node), "an id leads to the first node that has it");
+        shard.vector_into(hit.node, &mut vector);
+    }
+    // An id that occurs twice is not written again.
+    let content = shard.content();
+    if let Ok(written) = content.write() {
+        let again = open(&written).expect("what is written is read");
+        assert_eq!(again.content(), content, "what is written says the same");
+    }
+    // Most are damaged behind their digest.
+    drop(Shard::open(bytes.to_vec()).expect("it opened before").verify());
+    true
+}
+
+/// Opens a bucket of the directory, and looks for ids.
+pub fn directory(bytes: &[u8]) -> bool {
+    let Ok(bucket) = DirectoryBucket::open(bytes.to_vec()) else { return false };
+    assert_eq!(bucket.places().count(), bucket.len());
+    // Parts of the input are as good as any ids, and reach those that are stored.
+    for id in bytes.chunks(7).chain([&b""[..], b"item-0"]).filter_map(|id| std::str::from_utf8(id).ok()) {
+        let found = bucket.find(id);
+        assert!(found.is_none_or(|found| bucket.places().any(|place| place == found)), "what is found is a place");
+    }
+    true
+}
+
+/// Opens columns, and reads and asks each in every way.
+pub fn columns(bytes: &[u8]) -> bool {
+    let Ok(columns) = Columns::open(bytes.to_vec()) else { return false };
+    let predicates = [
+        Predicate::Missing,
+        Predicate::Present,
+        Predicate::Between { low: 1, high: 1 << 40 },
+        Predicate::FloatBetween { low: -1.0, high: 1.0 },
+        Predicate::AnyOf(&["", "a"]),
+        Predicate::Under(&["a"]),
+        Predicate::Under(&[]),
+    ];
+    for column in columns.iter() {
+        // One row beyond the last, too.
+        for node in (0..=columns.rows() as u32).map(NodeId) {
+            let _ = (column.code_at(node), column.u64_at(node), column.f32_at(node), column.text_at(node));
+            column.path_at(node).into_iter().flatten().for_each(drop);
+        }
+        for entry in 0..column.entries().min(1000) {
+            let text = column.text_of(entry);
+            assert!(text.is_none_or(|text| column.entry_of(text) == Some(entry)), "a text leads to its entry");
+        }
+        for predicate in predicates {
+            if let Ok(rows) = columns.rows_where(column.name(), predicate) {
+                assert!(rows.iter().all(|node| node.row() < columns.rows()), "rows are rows");
+            }
+        }
+    }
+    true
+}
+
+/// Reads a head and a manifest, each from the whole input, and hands the manifest to a client.
+pub fn release(bytes: &[u8]) -> bool {
+    let head = Head::parse(bytes);
+    if let Ok(head) = &head {
+        // Spaces between signatures may have been what kept it within its limit.
+        if let Ok(written) = head.to_bytes() {
+            let again = Head::parse(&written).expect("what is written is read");
+            assert_eq!((again.version, again.manifest), (head.version, head.manifest), "what is written says the same");
+        }
+        Assembly::default().set_head(bytes).expect("the first head that parses is taken");
+    }
+    let manifest = Manifest::parse(bytes);
+    if let Ok(manifest) = &manifest {
+        let written = manifest.to_bytes().expect("what is read is written");
+        assert_eq!(Manifest::parse(&written).expect("what is written is read"), *manifest);
+        let object = ObjectRef::of(bytes);
+        let head = Head { version: 1, manifest: object, signatures: Vec::new() };
+        let mut assembly = Assembly::default();
+        assembly.set_head(&head.to_bytes().expect("a head of a small manifest")).expect("the first head");
+        let missing = assembly.accept(object.digest, bytes.to_vec()).expect("a manifest that parses is taken");
+        assert!(missing.iter().all(|fetch| manifest.part_of(fetch.digest).is_some()), "only what it names is fetched");
+    }
+    head.is_ok() || manifest.is_ok()
+}
