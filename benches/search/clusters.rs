@@ -66,7 +66,7 @@ fn names(cut: &Clusters, dim: usize, towers: Digest, probes: u32) -> Outcome<usi
         shards: shards.collect(),
         routing: Some(Routing { object: ObjectRef::of(cut.routing.bytes()), probes }),
         directory: cut.directory.iter().map(|bucket| ObjectRef::of(bucket)).collect(),
-        cards: None,
+        cards: Vec::new(),
         items: cut.shards.iter().map(|shard| shard.len() as u64).sum(),
         columns: Vec::new(),
         requires: Vec::new(),

@@ -137,8 +137,9 @@ fn manifest(out: &mut Fields, manifest: &Manifest) {
         out.put("column", format_args!("{name:<17}{}", kind.name()));
     }
     out.put("directory", format_args!("{} buckets", manifest.directory.len()));
-    match &manifest.cards {
-        Some(cards) => out.object("cards", cards),
-        None => out.put("cards", "none"),
+    match &manifest.cards[..] {
+        [cards] => out.object("cards", cards),
+        [] => out.put("cards", "none"),
+        cards => out.put("cards", format_args!("{} objects, one per shard", cards.len())),
     }
 }

@@ -51,8 +51,9 @@ pub struct Manifest {
     /// The buckets of the directory, in order; none in a release whose shards a client holds anyway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub directory: Vec<ObjectRef>,
-    /// What a page shows of each candidate.
-    pub cards: Option<ObjectRef>,
+    /// What a page shows of each candidate: nothing, one object for all, or, of clusters, one per shard.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cards: Vec<ObjectRef>,
     /// Candidates.
     pub items: u64,
     /// The columns that every shard has, in their order: kind and name, as in `price price`.
@@ -92,8 +93,8 @@ pub enum Part {
     Shard(usize),
     /// This bucket of the directory.
     Directory(usize),
-    /// The cards.
-    Cards,
+    /// The cards at this place of their list.
+    Cards(usize),
 }
 
 impl Part {
@@ -104,7 +105,7 @@ impl Part {
             Self::Routing => ObjectKind::Routing,
             Self::Shard(_) => ObjectKind::Shard,
             Self::Directory(_) => ObjectKind::Directory,
-            Self::Cards => ObjectKind::Cards,
+            Self::Cards(_) => ObjectKind::Cards,
         }
     }
 }
@@ -191,6 +192,10 @@ impl Manifest {
                 check_range("directory buckets of clusters", self.directory.len() as u64, 1, MAX_BUCKETS.into())?;
             }
         }
+        let cards = if self.routing.is_some() { self.shards.len() } else { 1 };
+        if !self.cards.is_empty() {
+            check_range("number of cards objects", self.cards.len() as u64, cards as u64, cards as u64)?;
+        }
         // Of no buckets, or of a power of two, there is an exact logarithm.
         let buckets = self.directory.len();
         if buckets > MAX_BUCKETS as usize || buckets.count_ones() > 1 {
@@ -207,7 +212,7 @@ impl Manifest {
             .chain(self.routing.iter().map(|routing| (Part::Routing, routing.object)))
             .chain(shards)
             .chain(directory)
-            .chain(self.cards.map(|cards| (Part::Cards, cards)))
+            .chain(self.cards.iter().enumerate().map(|(at, object)| (Part::Cards(at), *object)))
     }
 
     /// Whether a client fetches this part before any query asks for it, and the release waits for it.
@@ -215,7 +220,7 @@ impl Manifest {
         match part {
             Part::Tower | Part::Routing => true,
             Part::Shard(_) => self.routing.is_none(),
-            Part::Directory(_) | Part::Cards => false,
+            Part::Directory(_) | Part::Cards(_) => false,
         }
     }
 
@@ -226,7 +231,7 @@ impl Manifest {
             Part::Routing => self.routing.as_ref().map(|routing| routing.object),
             Part::Shard(at) => self.shards.get(at).map(|shard| shard.object),
             Part::Directory(at) => self.directory.get(at).copied(),
-            Part::Cards => self.cards,
+            Part::Cards(at) => self.cards.get(at).copied(),
         }
     }
 

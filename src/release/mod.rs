@@ -42,7 +42,7 @@
 //! | `shards`      | 1 to [`MAX_SHARDS`] of `{"object", "count"}`                                                 |
 //! | `routing`     | `{"object", "probes"}`, with clusters only                                                   |
 //! | `directory`   | objects, absent or a power of two of them: the buckets in order                              |
-//! | `cards`       | an object, or `null`; what a page shows of each candidate                                    |
+//! | `cards`       | objects, absent or one, or with clusters one per shard; what a page shows of each candidate  |
 //! | `items`       | sum of the shards' counts                                                                    |
 //! | `columns`     | `"KIND NAME"` for each [column](crate::shard::columns) of every shard, in order; absent if there are none |
 //! | `requires`    | names of what a reader must understand; absent if there are none                             |

@@ -70,7 +70,7 @@ impl Files {
             routing: None,
             directory: Vec::new(),
             shards: shards.iter().zip(&opened).map(|(bytes, shard)| entry(bytes, shard.header().count)).collect(),
-            cards: cards.as_deref().map(ObjectRef::of),
+            cards: cards.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
             items: opened.iter().map(|shard| shard.len() as u64).sum(),
             columns: columns_of(&opened[0]),
             requires: Vec::new(),
@@ -91,7 +91,8 @@ impl Files {
         };
         let object = add(cut.routing.bytes().to_vec());
         files.manifest.routing = Some(super::Routing { object, probes });
-        files.manifest.directory = cut.directory.iter().cloned().map(add).collect();
+        files.manifest.directory = cut.directory.iter().cloned().map(&mut add).collect();
+        files.manifest.cards = cut.shards.iter().map(|shard| add(cards(shard.ids()))).collect();
         files.manifest.layout = super::LAYOUT_CLUSTERS.to_owned();
         files
     }
@@ -121,7 +122,7 @@ impl Files {
                 Part::Shard(at) => drop(self.manifest.open_shard(at, bytes)?),
                 Part::Routing => drop(self.manifest.open_routing(bytes)?),
                 Part::Directory(at) => drop(self.manifest.open_bucket(at, bytes)?),
-                Part::Cards => object.check(ObjectKind::Cards, &bytes)?,
+                Part::Cards(_) => object.check(ObjectKind::Cards, &bytes)?,
             }
         }
         Ok(())

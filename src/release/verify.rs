@@ -59,11 +59,8 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
     let shards: Vec<&Shard<Verified>> = release.shards().iter().flatten().map(AsRef::as_ref).collect();
     let buckets = manifest.directory.iter().map(|object| read_object(dir, ObjectKind::Directory, object));
     check_directory(manifest, &shards, buckets.collect::<Result<Vec<_>, _>>()?)?;
-    if let Some(cards) = manifest.cards {
-        let cards = card_ids(&read_object(dir, ObjectKind::Cards, &cards)?)?;
-        let ids = shards.iter().flat_map(|shard| shard.ids());
-        check_cards(ids, cards)?;
-    }
+    let cards = manifest.cards.iter().map(|object| read_object(dir, ObjectKind::Cards, object));
+    check_all_cards(manifest, &shards, cards.collect::<Result<Vec<_>, _>>()?)?;
     let sizes = || manifest.parts().map(|(_, object)| object.size);
     let manifest_size = manifest.to_bytes()?.len() as u64;
     Ok(Report {
@@ -74,7 +71,7 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
         items: manifest.items,
         dim: manifest.dim,
         shards: manifest.shards.len(),
-        cards: manifest.cards.is_some(),
+        cards: !manifest.cards.is_empty(),
         objects: 1 + sizes().count(),
         bytes: manifest_size + sizes().sum::<u64>(),
     })
@@ -102,7 +99,7 @@ pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
                 manifest.check_columns(&shard)?;
                 shards.push(Some(Arc::new(shard)));
             }
-            Part::Tower | Part::Directory(_) | Part::Cards => {}
+            Part::Tower | Part::Directory(_) | Part::Cards(_) => {}
         }
     }
     let version = (head.version, head.manifest.digest);
@@ -152,8 +149,21 @@ pub(super) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, ReleaseEr
     Ok(bytes)
 }
 
+/// Checks that each candidate has one card: in the one object that is for all, or in the one of its shard.
+pub(super) fn check_all_cards<S: std::borrow::Borrow<Shard<Verified>>>(
+    manifest: &Manifest,
+    shards: &[S],
+    cards: impl IntoIterator<Item = Vec<u8>>,
+) -> Result<(), ReleaseError> {
+    for (at, bytes) in cards.into_iter().enumerate() {
+        let of = if manifest.routing.is_some() { &shards[at..=at] } else { shards };
+        check_cards(of.iter().flat_map(|shard| shard.borrow().ids()), card_ids(&bytes)?)?;
+    }
+    Ok(())
+}
+
 /// Checks that there is exactly one card for each of `ids`.
-pub(super) fn check_cards(ids: impl Iterator<Item = String>, cards: Vec<String>) -> Result<(), ReleaseError> {
+fn check_cards(ids: impl Iterator<Item = String>, cards: Vec<String>) -> Result<(), ReleaseError> {
     let mut balance: BTreeMap<String, i64> = BTreeMap::new();
     for id in ids {
         *balance.entry(id).or_default() += 1;

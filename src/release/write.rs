@@ -4,10 +4,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::manifest::columns_of;
-use super::verify::{check_cards, check_directory, read_limited};
+use super::verify::{check_all_cards, check_directory, read_limited};
 use super::{
     ENGINE, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_CLUSTERS, LAYOUT_SINGLE, Manifest, ManifestShard,
-    ObjectRef, ReleaseError, Routing, card_ids,
+    ObjectRef, ReleaseError, Routing,
 };
 use crate::Digest;
 use crate::platform::files::write_atomically;
@@ -27,8 +27,8 @@ pub struct ReleaseContent {
     pub routing: Option<(Vec<u8>, u32)>,
     /// The buckets of the directory, or none.
     pub directory: Vec<Vec<u8>>,
-    /// One card per candidate.
-    pub cards: Option<Vec<u8>>,
+    /// One card per candidate, or none: in one object, or, of clusters, in one per shard.
+    pub cards: Vec<Vec<u8>>,
 }
 
 /// Writes releases into one folder.
@@ -136,7 +136,7 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         routing,
         directory: content.directory.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
         shards: shards.iter().zip(&content.shards).map(entry).collect(),
-        cards: content.cards.as_deref().map(ObjectRef::of),
+        cards: content.cards.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
         items: shards.iter().map(|shard| shard.len() as u64).sum(),
         columns: shards.first().map(columns_of).unwrap_or_default(),
         requires: Vec::new(),
@@ -149,8 +149,6 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         manifest.open_routing(routing.clone())?;
     }
     check_directory(&manifest, &shards, content.directory.iter().cloned())?;
-    if let Some(cards) = &content.cards {
-        check_cards(shards.iter().flat_map(Shard::ids), card_ids(cards)?)?;
-    }
+    check_all_cards(&manifest, &shards, content.cards.iter().cloned())?;
     Ok(manifest)
 }
