@@ -138,6 +138,16 @@ impl Engine {
         Ok(json(&self.assembly.fetch_of(&absent)))
     }
 
+    /// What to fetch for the cards of some ids, a JSON array, or with `null` for all there are; held or not, as JSON.
+    ///
+    /// # Errors
+    /// If the ids are not texts.
+    pub fn cards(&self, ids: &str) -> Result<String, JsValue> {
+        let ids: Option<Vec<String>> =
+            serde_json::from_slice(ids.as_bytes()).map_err(|error| js_error(&error, "request/json"))?;
+        Ok(json(&self.assembly.cards_of(ids.as_deref())))
+    }
+
     /// The query embedding of a request, as [`Engine::recommend`] computes it.
     ///
     /// # Errors

@@ -67,6 +67,11 @@ fn shards() {
 }
 
 #[test]
+fn deltas() {
+    seeds_and_mutants("delta", entry::delta);
+}
+
+#[test]
 fn directory_buckets() {
     seeds_and_mutants("directory", entry::directory);
 }

@@ -3,11 +3,14 @@
 //!
 //! The fuzz targets call them, and so does `tests/fuzz_seeds.rs`, which needs no nightly compiler.
 
+use std::sync::Arc;
+
 use nearshelf::Digest;
-use nearshelf::index::{NodeId, Scratch, SearchParams};
+use nearshelf::index::{NodeId, RowSet, Scratch, SearchParams};
 use nearshelf::release::{Head, Manifest, ObjectRef};
 use nearshelf::shard::Shard;
 use nearshelf::shard::columns::{Columns, Predicate};
+use nearshelf::shard::delta::{Chain, Delta};
 use nearshelf::shard::directory::DirectoryBucket;
 use nearshelf::sync::Assembly;
 
@@ -20,13 +23,13 @@ pub fn shard(bytes: &[u8]) -> bool {
     let Ok(shard) = open(bytes) else { return false };
     let mut scratch = Scratch::default();
     let query: Vec<f32> = (0..shard.dim()).map(|at| (at as f32 - 7.0) / 8.0).collect();
-    let odd = |node: NodeId| node.0 % 2 == 1;
+    let odd = RowSet::of(shard.len(), |node| node.0 % 2 == 1);
     let all = SearchParams { probes: usize::MAX, ef_search: 64 };
     let mut hits = shard.exact(&query, 9, &mut scratch);
     for params in [None, Some(all)] {
         hits.extend(shard.search(&query, 9, params, &mut scratch, None));
         let filtered = shard.search(&query, 9, params, &mut scratch, Some(&odd));
-        assert!(filtered.iter().all(|hit| odd(hit.node)), "the filter holds");
+        assert!(filtered.iter().all(|hit| odd.contains(hit.node)), "the filter holds");
         hits.extend(filtered);
     }
     let mut vector = vec![0.0; shard.dim()];
@@ -46,6 +49,21 @@ pub fn shard(bytes: &[u8]) -> bool {
     true
 }
 
+/// Opens a delta, and searches a shard of one row with it.
+pub fn delta(bytes: &[u8]) -> bool {
+    let Ok(delta) = Delta::open(bytes, Digest::of(bytes)) else { return false };
+    assert_eq!(delta.to_bytes(), bytes, "what is read is written");
+    let query = vec![0.5; delta.added().dim()];
+    // Whatever it changes: its own rows stand in.
+    let base = Shard::open(delta.added().bytes().to_vec()).expect("it opened before");
+    let Ok(base) = base.verify_values(Digest::of(bytes)) else { return false };
+    let chain = Chain::new(Arc::new(base), vec![Arc::new(delta)]);
+    let hits = chain.search(&query, 9, None, &mut Scratch::default(), None);
+    assert!(hits.iter().all(|hit| chain.is_live(hit.node)), "what is found is there");
+    assert!(hits.len() <= chain.len() && chain.nodes().count() == chain.len());
+    true
+}
+
 /// Opens a bucket of the directory, and looks for ids.
 pub fn directory(bytes: &[u8]) -> bool {
     let Ok(bucket) = DirectoryBucket::open(bytes.to_vec()) else { return false };
@@ -61,6 +79,7 @@ pub fn directory(bytes: &[u8]) -> bool {
 /// Opens columns, and reads and asks each in every way.
 pub fn columns(bytes: &[u8]) -> bool {
     let Ok(columns) = Columns::open(bytes.to_vec()) else { return false };
+    let columns = columns.view();
     let predicates = [
         Predicate::Missing,
         Predicate::Present,

@@ -12,6 +12,7 @@ declare module "nearshelf-engine" {
     status(): string;
     absent(request: string): string;
     recommend(request: string): string;
+    cards(ids: string): string;
     free(): void;
   }
   export default function start(source?: { module_or_path: unknown }): Promise<unknown>;

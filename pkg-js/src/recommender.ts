@@ -23,7 +23,10 @@ export interface RecommenderOptions {
   /** Where the history is kept; by default in memory, until the page is left. */
   storage?: HistoryStorage;
   context?: Context;
-  /** Download the product cards too, beside the rest. Without it, [`Recommender.cards`] does so when first called. */
+  /**
+   * Download the product cards too, beside the rest; of a release in clusters, those of the products that rows show. Without it,
+   * [`Recommender.cards`] does so when first called.
+   */
   cards?: boolean;
   /** Where the WASM comes from, when `init` was not called before. */
   wasm?: WasmSource;
@@ -193,6 +196,8 @@ export class Recommender {
     }
     this.#open();
     const answer = this.#ask<Recommendation>(() => this.#engine.recommend(json));
+    // A row without cards is a row.
+    await this.#sync.cardsOf(answer.items.map(({ id }) => id)).catch(() => undefined);
     const cards = this.#sync.shown;
     for (const item of answer.items) {
       const card = cards?.get(item.id);
@@ -219,7 +224,7 @@ export class Recommender {
     this.#context = { ...context };
   }
 
-  /** The product cards of the release, downloaded by the first call. */
+  /** The product cards of the whole release, downloaded by the first call: a file, or, of a release in clusters, one for each. */
   async cards(): Promise<Cards> {
     this.#open();
     return this.#sync.cards();

@@ -41,7 +41,10 @@ export class ReleaseSync {
   #running: Promise<void> | undefined;
   /** What the engine lacked when it was last asked. */
   #missing: Fetch[] = [];
-  #cards: { fetch: Fetch; loading?: Promise<Cards> } | undefined;
+  /** The files of cards that arrived or are on their way, by digest. */
+  readonly #cardFiles = new Map<string, Promise<Cards>>();
+  /** All cards of a release, by the digests of their files. */
+  #all: { of: string; cards: Promise<Cards> } | undefined;
   #shown: Cards | undefined;
   #cardsAsked: boolean;
 
@@ -52,7 +55,7 @@ export class ReleaseSync {
     this.#cardsAsked = cards;
   }
 
-  /** The cards at hand: those of the last release whose cards arrived. */
+  /** The cards at hand, of the last release whose cards arrived. */
   get shown(): Cards | undefined {
     return this.#shown;
   }
@@ -69,20 +72,50 @@ export class ReleaseSync {
     this.#closed.abort();
   }
 
-  /** Downloads the cards of the release once; a failed download is tried again by the next call. */
+  /** Downloads all cards of the release once; a failed download is tried again by the next call. */
   cards(): Promise<Cards> {
     this.#cardsAsked = true;
-    const cards = this.#cards;
-    if (cards === undefined) return Promise.reject(new NearshelfError("cards/absent", "this release has no product cards; use the shop's own"));
-    cards.loading ??= this.#object(cards.fetch).then((bytes) => {
-      const parsed = parseCards(bytes);
-      if (this.#cards === cards) this.#shown = parsed;
-      return parsed;
+    const files = this.#read(() => this.#engine.cards("null"));
+    if (files.length === 0) return Promise.reject(new NearshelfError("cards/absent", "this release has no product cards; use the shop's own"));
+    const of = files.map(({ digest }) => digest).join();
+    if (this.#all?.of === of) return this.#all.cards;
+    const cards = this.#cardsIn(files).then((parts) => {
+      const all = new Map(parts.flatMap((part) => [...part]));
+      if (this.#all?.of === of) this.#shown = all;
+      return all;
     }).catch((cause: unknown) => {
-      delete cards.loading;
+      if (this.#all?.of === of) this.#all = undefined;
       throw cause;
     });
-    return cards.loading;
+    this.#all = { of, cards };
+    return cards;
+  }
+
+  /** Where cards were asked for and the shelf they stand on has its own file, downloads those of these products. */
+  async cardsOf(ids: readonly string[]): Promise<void> {
+    if (!this.#cardsAsked || this.#all !== undefined) return;
+    const parts = await this.#cardsIn(this.#read(() => this.#engine.cards(JSON.stringify(ids))));
+    this.#shown = new Map([...(this.#shown ?? []), ...parts.flatMap((part) => [...part])]);
+  }
+
+  async #cardsIn(files: readonly Fetch[]): Promise<Cards[]> {
+    const queue = [...files];
+    const work = async () => {
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) await this.#cardFile(next);
+    };
+    await Promise.all(Array.from({ length: CONNECTIONS }, work));
+    return Promise.all(files.map((file) => this.#cardFile(file)));
+  }
+
+  #cardFile(file: Fetch): Promise<Cards> {
+    const known = this.#cardFiles.get(file.digest);
+    if (known !== undefined) return known;
+    const arriving = this.#object(file).then(parseCards).catch((cause: unknown) => {
+      this.#cardFiles.delete(file.digest);
+      throw cause;
+    });
+    this.#cardFiles.set(file.digest, arriving);
+    return arriving;
   }
 
   async #run(): Promise<void> {
@@ -90,8 +123,9 @@ export class ReleaseSync {
     this.#ask(() => this.#engine.setHead(head));
     const done = new Set<string>();
     for (;;) {
-      this.#noteCards();
       const round = this.#missing.filter(({ kind }) => kind !== "cards");
+      // Cards of a release that is held whole come beside the rest; whoever awaits `cards` sees their failure.
+      if (round.length < this.#missing.length && this.#cardsAsked && this.#engine.isReady()) this.cards().catch(() => undefined);
       if (round.length === 0) return;
       const again = round.find(({ digest }) => done.has(digest));
       if (again !== undefined) {
@@ -136,14 +170,6 @@ export class ReleaseSync {
     const arriving = this.#object(fetch).finally(() => this.#arriving.delete(fetch.digest));
     this.#arriving.set(fetch.digest, arriving);
     return arriving;
-  }
-
-  /** Starts the download of new cards where a page shows cards; whoever awaits [`cards`] sees its failure. */
-  #noteCards(): void {
-    const fetch = this.#missing.find(({ kind }) => kind === "cards");
-    if (fetch === undefined || fetch.digest === this.#cards?.fetch.digest) return;
-    this.#cards = { fetch };
-    if (this.#cardsAsked) this.cards().catch(() => undefined);
   }
 
   /**

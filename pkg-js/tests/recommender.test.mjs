@@ -104,6 +104,29 @@ test("a filter reaches the engine, and one that it refuses is the shop's error, 
   assert.equal(recommender.status().lastError, undefined);
 });
 
+test("where every part of the catalogue has its own cards, a row brings those of what it shows", async (t) => {
+  const made = await shop(t);
+  writeFakeRelease(made.folder, { version: 2, cardsByShard: true });
+  const recommender = await made.create({ cards: true });
+  const before = made.asked.length;
+  const products = fakeProducts();
+  const half = Math.ceil(products.length / 2);
+  const place = (id) => products.findIndex((product) => product.id === id);
+  const first = await recommender.recommendedForYou({ limit: 5, exclude: products.slice(half).map(({ id }) => id) });
+  assert.ok(first.items.every(({ id, card }) => place(id) < half && card.title === products[place(id)].title));
+  assert.equal(made.asked.length, before + 1, "the cards of the other half were not needed");
+  await recommender.recommendedForYou({ limit: 5, exclude: products.slice(half).map(({ id }) => id) });
+  assert.equal(made.asked.length, before + 1, "cards are fetched once");
+  const all = await recommender.cards();
+  assert.deepEqual([...all.keys()], products.map(({ id }) => id));
+  assert.equal(made.asked.length, before + 2);
+  assert.equal(await recommender.cards(), all);
+
+  const plain = await made.create();
+  const { items } = await plain.recommendedForYou();
+  assert.ok(items.every(({ card }) => card === undefined), "a shop that asks for no cards gets none");
+});
+
 test("clusters are fetched round by round before the row, once for rows at the same time, and not again", async (t) => {
   const made = await shop(t);
   const { objects } = inClusters(made, [["bucket"], ["cluster 1", "cluster 2", "cluster 3"]]);

@@ -122,13 +122,13 @@ pub fn build(
         Layout::Single => catalogue.single(config)?,
         Layout::Clusters => catalogue.clusters(config)?,
     };
-    let (query_tower, cards) = (towers.query.write(), Cards::of(items).write());
-    let (tower_bytes, cards_bytes) = (query_tower.len(), cards.len());
+    let query_tower = towers.query.write();
+    let (tower_bytes, cards_bytes) = (query_tower.len(), content.cards.iter().map(Vec::len).sum());
     let shard_bytes = content.shards.iter().map(Vec::len).sum();
     let columns_bytes =
         content.shards.iter().map(|bytes| Header::parse(bytes).map_or(0, |header| header.columns_bytes));
     let columns_bytes = columns_bytes.map(|bytes| bytes as usize).sum();
-    let content = ReleaseContent { name: config.name.clone(), query_tower, cards: Some(cards), ..content };
+    let content = ReleaseContent { name: config.name.clone(), query_tower, ..content };
     let written = ReleaseWriter::new(folder).write(&content)?;
     Ok(BuildReport { written, items: items.len(), tower_bytes, shard_bytes, columns_bytes, cards_bytes, plan, search })
 }
@@ -166,7 +166,13 @@ impl Catalogue<'_> {
         let ids = built.order.iter().map(|row| self.items[*row as usize].id.clone()).collect();
         let columns = Chosen::of(self.items, config).write(&built.order).map_err(ShardError::from)?;
         let shard = ShardContent { towers: self.towers, params, ids, index: built.index, columns }.write()?;
-        Ok((ReleaseContent { shards: vec![shard], ..ReleaseContent::default() }, search))
+        let cards = vec![Cards::of(self.items).write()];
+        Ok((ReleaseContent { shards: vec![shard], cards, ..ReleaseContent::default() }, search))
+    }
+
+    /// The cards of some items, by their places in the catalogue.
+    fn cards(&self, rows: &[u32]) -> Vec<u8> {
+        Cards::of(rows.iter().map(|&row| &self.items[row as usize])).write()
     }
 
     fn clusters(&self, config: &Config) -> Result<(ReleaseContent, Option<SearchReport>), BuildError> {
@@ -182,6 +188,7 @@ impl Catalogue<'_> {
         let content = ReleaseContent {
             shards: cut.shards.iter().map(|shard| shard.bytes().to_vec()).collect(),
             routing: Some((cut.routing.bytes().to_vec(), probes)),
+            cards: cut.rows().iter().map(|rows| self.cards(rows)).collect(),
             directory: cut.directory,
             ..ReleaseContent::default()
         };

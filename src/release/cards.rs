@@ -1,4 +1,4 @@
-//! Cards: what a shop shows of an item. For the page; no recommendation depends on them.
+//! Cards: what a shop shows of an item. For the page; no recommendation depends on them. Clusters have a file each.
 //!
 //! ```json
 //! {"format":1,"brands":["69"],"categories":[["GROCERY","SOFT DRINKS"]],"items":[["1001","COLA 2 LTR",0,0,129,5210]]}
@@ -33,8 +33,10 @@ pub struct Cards {
 pub struct Card(pub String, pub String, pub i32, pub i32, pub i64, pub u32);
 
 impl Cards {
-    /// The cards of a catalogue.
-    pub fn of(items: &[Item]) -> Self {
+    /// The cards of a catalogue, or of a part of it.
+    pub fn of<'i>(items: impl IntoIterator<Item = &'i Item>) -> Self {
+        let mut items: Vec<&Item> = items.into_iter().collect();
+        items.sort_by(|a, b| a.id.cmp(&b.id));
         let brands: BTreeSet<&String> = items.iter().filter_map(|item| item.brand.as_ref()).collect();
         let categories: BTreeSet<&Vec<String>> =
             items.iter().map(|item| &item.category).filter(|path| !path.is_empty()).collect();
@@ -52,7 +54,7 @@ impl Cards {
             format: FORMAT_VERSION,
             brands: brands.iter().map(|brand| (*brand).clone()).collect(),
             categories: categories.iter().map(|path| (*path).clone()).collect(),
-            items: items.iter().map(card).collect(),
+            items: items.into_iter().map(card).collect(),
         }
     }
 

@@ -152,8 +152,9 @@ fn manifest(out: &mut Fields, manifest: &Manifest) {
         "directory",
         format_args!("{} buckets, {} of recent changes", manifest.directory.len(), manifest.recent.len()),
     );
-    match &manifest.cards {
-        Some(cards) => out.object("cards", cards),
-        None => out.put("cards", "none"),
+    match &manifest.cards[..] {
+        [cards] => out.object("cards", cards),
+        [] => out.put("cards", "none"),
+        cards => out.put("cards", format_args!("{} objects, one per shard", cards.len())),
     }
 }

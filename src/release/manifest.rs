@@ -59,8 +59,9 @@ pub struct Manifest {
     /// The buckets of the directory of items that are not, or not where, `directory` says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recent: Vec<ObjectRef>,
-    /// What a page shows of each candidate.
-    pub cards: Option<ObjectRef>,
+    /// What a page shows of each candidate: nothing, one object for all, or, of clusters, one per shard.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cards: Vec<ObjectRef>,
     /// Candidates.
     pub items: u64,
     /// The columns that every shard has, in their order: kind and name, as in `price price`.
@@ -143,8 +144,8 @@ pub enum Part {
     Directory(usize),
     /// This bucket of the directory of recent changes.
     Recent(usize),
-    /// The cards.
-    Cards,
+    /// The cards at this place of their list.
+    Cards(usize),
 }
 
 impl Part {
@@ -156,7 +157,7 @@ impl Part {
             Self::Shard(_) => ObjectKind::Shard,
             Self::Delta(..) => ObjectKind::Delta,
             Self::Directory(_) | Self::Recent(_) => ObjectKind::Directory,
-            Self::Cards => ObjectKind::Cards,
+            Self::Cards(_) => ObjectKind::Cards,
         }
     }
 }
@@ -247,6 +248,10 @@ impl Manifest {
                 check_range("directory buckets of clusters", self.directory.len() as u64, 1, MAX_BUCKETS.into())?;
             }
         }
+        let cards = if self.routing.is_some() { self.shards.len() } else { 1 };
+        if !self.cards.is_empty() {
+            check_range("number of cards objects", self.cards.len() as u64, cards as u64, cards as u64)?;
+        }
         // Of no buckets, or of a power of two, there is an exact logarithm.
         for buckets in [self.directory.len(), self.recent.len()] {
             if buckets > MAX_BUCKETS as usize || buckets.count_ones() > 1 {
@@ -281,7 +286,7 @@ impl Manifest {
             .chain(shards)
             .chain(directory)
             .chain(recent)
-            .chain(self.cards.map(|cards| (Part::Cards, cards)))
+            .chain(self.cards.iter().enumerate().map(|(at, object)| (Part::Cards(at), *object)))
     }
 
     /// The parts that are not in `before`: what a client lacks that holds all of that.
@@ -295,7 +300,7 @@ impl Manifest {
         match part {
             Part::Tower | Part::Routing => true,
             Part::Shard(_) | Part::Delta(..) => self.routing.is_none(),
-            Part::Directory(_) | Part::Recent(_) | Part::Cards => false,
+            Part::Directory(_) | Part::Recent(_) | Part::Cards(_) => false,
         }
     }
 
@@ -308,7 +313,7 @@ impl Manifest {
             Part::Delta(at, nth) => self.shards.get(at)?.deltas.get(nth).map(|delta| delta.object),
             Part::Directory(at) => self.directory.get(at).copied(),
             Part::Recent(at) => self.recent.get(at).copied(),
-            Part::Cards => self.cards,
+            Part::Cards(at) => self.cards.get(at).copied(),
         }
     }
 

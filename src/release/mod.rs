@@ -43,7 +43,7 @@
 //! | `routing`     | `{"object", "probes"}`, with clusters only                                                   |
 //! | `directory`   | objects, absent or a power of two of them: the buckets in order                              |
 //! | `recent`      | as `directory`: of what is not there, or not where that says; only beside a directory        |
-//! | `cards`       | an object, or `null`; what a page shows of each candidate                                    |
+//! | `cards`       | objects, absent or one, or with clusters one per shard; what a page shows of each candidate  |
 //! | `items`       | sum of the shards' counts, and what their deltas add, less what they remove                  |
 //! | `columns`     | `"KIND NAME"` for each [column](crate::shard::columns) of every shard, in order; absent if there are none |
 //! | `requires`    | names of what a reader must understand; absent if there are none                             |

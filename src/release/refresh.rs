@@ -116,7 +116,7 @@ pub fn refresh(
             (shard.bytes().to_vec(), probes.min(release.manifest().shards.len() as u32))
         }),
         directory: directory.iter().map(|bucket| bucket.bytes().to_vec()).collect(),
-        cards: Some(Cards::of(items).write()),
+        cards: cards(&release, items, &update),
         ..ReleaseContent::default()
     };
     let shards = take_over(&release, &update, &mut content);
@@ -159,6 +159,15 @@ fn fine_bits(release: &Release) -> Option<FineBits> {
     release.shards().iter().flatten().next().map(|chain| chain.base().header().fine_bits)
 }
 
+/// One object of all cards, or, of clusters, one per shard.
+fn cards(release: &Release, items: &[Item], update: &Update) -> Vec<Vec<u8>> {
+    if release.routing().is_none() {
+        return vec![Cards::of(items).write()];
+    }
+    let of = |rows: &Vec<u32>| Cards::of(rows.iter().map(|&row| &items[row as usize])).write();
+    update.rows.iter().map(of).collect()
+}
+
 /// Fills in the shards, deltas and directories of a release that is brought up to date; how many shards got a delta, and how
 /// many were written again.
 fn take_over(release: &Release, update: &Update, content: &mut ReleaseContent) -> [usize; 2] {
@@ -189,7 +198,7 @@ fn take_over(release: &Release, update: &Update, content: &mut ReleaseContent) -
 
 /// Bytes of the manifest and of the index of `after` that `before` does not have, and all of them.
 fn to_fetch(before: &Manifest, after: &Manifest) -> (u64, u64) {
-    let of_index = |(part, _): &(Part, ObjectRef)| !matches!(part, Part::Tower | Part::Cards);
+    let of_index = |(part, _): &(Part, ObjectRef)| !matches!(part, Part::Tower | Part::Cards(_));
     let manifest = after.to_bytes().map_or(0, |bytes| bytes.len() as u64);
     let new: u64 = after.parts_beyond(before).filter(of_index).map(|(_, object)| object.size).sum();
     let all: u64 = after.parts().filter(of_index).map(|(_, object)| object.size).sum();

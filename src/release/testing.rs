@@ -75,7 +75,7 @@ impl Files {
             directory: Vec::new(),
             recent: Vec::new(),
             shards: shards.iter().zip(&opened).map(|(bytes, shard)| entry(bytes, shard.header().count)).collect(),
-            cards: cards.as_deref().map(ObjectRef::of),
+            cards: cards.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
             items: opened.iter().map(|shard| shard.len() as u64).sum(),
             columns: columns_of(&opened[0]),
             requires: Vec::new(),
@@ -96,7 +96,8 @@ impl Files {
         };
         let object = add(cut.routing.bytes().to_vec());
         files.manifest.routing = Some(super::Routing { object, probes });
-        files.manifest.directory = cut.directory.iter().cloned().map(add).collect();
+        files.manifest.directory = cut.directory.iter().cloned().map(&mut add).collect();
+        files.manifest.cards = cut.shards.iter().map(|shard| add(cards(shard.ids()))).collect();
         files.manifest.layout = super::LAYOUT_CLUSTERS.to_owned();
         files
     }
@@ -180,7 +181,7 @@ impl Files {
                 Part::Routing => drop(self.manifest.open_routing(bytes, computed)?),
                 Part::Delta(at, nth) => drop(self.manifest.open_delta((at, nth), &bytes, computed)?),
                 Part::Directory(_) | Part::Recent(_) => drop(self.manifest.open_bucket(part, bytes, computed)?),
-                Part::Cards => object.check(ObjectKind::Cards, &bytes)?,
+                Part::Cards(_) => object.check(ObjectKind::Cards, &bytes)?,
             }
         }
         Ok(())

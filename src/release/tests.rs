@@ -88,8 +88,9 @@ fn heads_and_manifests_that_break_a_rule_are_refused_by_kind() {
         ("/layout", json!("clusters"), "release/field"),
         ("/shards/0/count", json!(21), "release/field"),
         ("/shards/0/object", json!({"digest": digest, "size": u64::MAX}), "release/too-large"),
-        ("/cards", json!({"digest": digest, "size": 1_u64 << 40}), "release/too-large"),
-        ("/cards", json!(twice), "release/field"),
+        ("/cards", json!([{"digest": digest, "size": 1_u64 << 40}]), "release/too-large"),
+        ("/cards", json!([{"digest": digest, "size": 9}, {"digest": twice.digest, "size": 9}]), "release/field"),
+        ("/cards", json!([twice]), "release/field"),
         ("/query_tower", json!(null), "release/json"),
     ];
     for (at, value, code) in of_manifest {

@@ -84,6 +84,8 @@ pub struct Update {
     pub directory: Option<Vec<Vec<u8>>>,
     /// The buckets of the directory of recent changes.
     pub recent: Vec<Vec<u8>>,
+    /// The items of each shard, as rows of the catalogue.
+    pub rows: Vec<Vec<u32>>,
     /// Items that the release did not have.
     pub added: usize,
     /// Items that it has no more.
@@ -238,9 +240,10 @@ pub fn update(
         }
     }
     let (directory, recent) = difference.directories(buckets, catalogue)?;
+    let rows = (0..chains.len()).map(|at| difference.live_rows(at, catalogue)).collect();
     let Difference { unchanged_ids, new_ids, gone_ids, .. } = difference;
     let changed = catalogue.ids.len() - unchanged_ids - new_ids;
-    Ok(Ok(Update { changes, directory, recent, added: new_ids, removed: gone_ids, changed }))
+    Ok(Ok(Update { changes, directory, recent, rows, added: new_ids, removed: gone_ids, changed }))
 }
 
 fn dim(release: &Release) -> usize {

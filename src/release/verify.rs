@@ -66,11 +66,8 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
     let buckets = |of: fn(Part) -> bool| read_buckets(dir, manifest, of);
     let directory = buckets(|part| matches!(part, Part::Directory(_)))?;
     check_directories(&chains, &directory, &buckets(|part| matches!(part, Part::Recent(_)))?)?;
-    if let Some(cards) = manifest.cards {
-        let cards = card_ids(&read_object(dir, ObjectKind::Cards, &cards)?)?;
-        let ids = chains.iter().flat_map(|chain| chain.ids());
-        check_cards(ids, cards)?;
-    }
+    let cards = manifest.cards.iter().map(|object| read_object(dir, ObjectKind::Cards, object));
+    check_all_cards(manifest, &chains, cards.collect::<Result<Vec<_>, _>>()?)?;
     let sizes = || manifest.parts().map(|(_, object)| object.size);
     let manifest_size = manifest.to_bytes()?.len() as u64;
     Ok(Report {
@@ -82,7 +79,7 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
         dim: manifest.dim,
         shards: manifest.shards.len(),
         deltas: manifest.shards.iter().map(|shard| shard.deltas.len()).sum(),
-        cards: manifest.cards.is_some(),
+        cards: !manifest.cards.is_empty(),
         objects: 1 + sizes().count(),
         bytes: manifest_size + sizes().sum::<u64>(),
     })
@@ -194,8 +191,21 @@ pub(super) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, ReleaseEr
     Ok(bytes)
 }
 
+/// Checks that each candidate has one card: in the one object that is for all, or in the one of its shard.
+pub(super) fn check_all_cards<C: Borrow<Chain>>(
+    manifest: &Manifest,
+    shards: &[C],
+    cards: impl IntoIterator<Item = Vec<u8>>,
+) -> Result<(), ReleaseError> {
+    for (at, bytes) in cards.into_iter().enumerate() {
+        let of = if manifest.routing.is_some() { &shards[at..=at] } else { shards };
+        check_cards(of.iter().flat_map(|shard| shard.borrow().ids()), card_ids(&bytes)?)?;
+    }
+    Ok(())
+}
+
 /// Checks that there is exactly one card for each of `ids`.
-pub(super) fn check_cards(ids: impl Iterator<Item = String>, cards: Vec<String>) -> Result<(), ReleaseError> {
+fn check_cards(ids: impl Iterator<Item = String>, cards: Vec<String>) -> Result<(), ReleaseError> {
     let mut balance: BTreeMap<String, i64> = BTreeMap::new();
     for id in ids {
         *balance.entry(id).or_default() += 1;

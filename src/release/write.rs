@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::manifest::columns_of;
-use super::verify::{check_cards, check_chains, check_directories, read_limited};
+use super::verify::{check_all_cards, check_chains, check_directories, read_limited};
 use super::{
     ENGINE, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_CLUSTERS, LAYOUT_SINGLE, Manifest, ManifestDelta,
-    ManifestShard, ObjectRef, Part, REQUIRES_DELTAS, ReleaseError, Routing, card_ids,
+    ManifestShard, ObjectRef, Part, REQUIRES_DELTAS, ReleaseError, Routing,
 };
 use crate::Digest;
 use crate::platform::files::write_atomically;
@@ -33,8 +33,8 @@ pub struct ReleaseContent {
     pub directory: Vec<Vec<u8>>,
     /// The buckets of the directory of recent changes, or none.
     pub recent: Vec<Vec<u8>>,
-    /// One card per candidate.
-    pub cards: Option<Vec<u8>>,
+    /// One card per candidate, or none: in one object, or, of clusters, in one per shard.
+    pub cards: Vec<Vec<u8>>,
 }
 
 /// Writes releases into one folder.
@@ -138,7 +138,7 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         directory: content.directory.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
         recent: content.recent.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
         shards: Vec::with_capacity(content.shards.len()),
-        cards: content.cards.as_deref().map(ObjectRef::of),
+        cards: content.cards.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
         items: 0,
         columns: Vec::new(),
         requires: Vec::new(),
@@ -175,8 +175,6 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
     let recent = content.recent.iter().enumerate().map(|(at, bytes)| open(Part::Recent(at), bytes));
     check_chains(&manifest, &chains)?;
     check_directories(&chains, &directory.collect::<Result<Vec<_>, _>>()?, &recent.collect::<Result<Vec<_>, _>>()?)?;
-    if let Some(cards) = &content.cards {
-        check_cards(chains.iter().flat_map(Chain::ids), card_ids(cards)?)?;
-    }
+    check_all_cards(&manifest, &chains, content.cards.iter().cloned())?;
     Ok(manifest)
 }

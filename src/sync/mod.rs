@@ -9,7 +9,8 @@
 //! - A host that computes SHA-256 itself hands the digest over beside the bytes ([`Assembly::accept_digested`]).
 //! - Whatever fails changes nothing: the old release serves on, and the object stays on the list.
 //! - A head of a lower version than one that was accepted is refused, so that an old release cannot come back.
-//! - Cards are on the list, after everything else, until they are accepted; the release does not wait for them.
+//! - Cards of a release that is held whole are on the list, after everything else, until they are accepted; the release does not
+//!   wait for them. Those of clusters are fetched for what a page shows ([`Assembly::cards_of`]).
 //!
 //! ```
 //! # fn fetch(path: &str) -> Vec<u8> { Vec::new() }

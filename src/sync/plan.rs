@@ -33,7 +33,8 @@ pub fn plan(head: &ObjectRef, manifest: Option<&Manifest>, held: impl Fn(&Digest
         Some(manifest) => manifest
             .parts()
             .filter(|(part, _)| {
-                manifest.is_needed_at_once(*part) || (*part == Part::Cards && manifest.routing.is_none())
+                let is_cards = matches!(part, Part::Cards(_));
+                manifest.is_needed_at_once(*part) || is_cards && manifest.routing.is_none()
             })
             .filter(|(_, object)| !held(&object.digest))
             .map(|(part, object)| Fetch::new(object, part.kind()))

@@ -198,7 +198,7 @@ impl Assembly {
             let manifest = release.manifest();
             let computed = manifest
                 .parts()
-                .filter(|(part, object)| *part != Part::Cards && self.held.contains_key(&object.digest));
+                .filter(|(part, object)| part.kind() != ObjectKind::Cards && self.held.contains_key(&object.digest));
             Serving {
                 name: manifest.name.clone(),
                 version: release.version(),
@@ -232,6 +232,23 @@ impl Assembly {
         });
         let fetch = |part: Part| manifest.object_of(part).map(|object| Fetch::new(object, part.kind()));
         parts.filter_map(fetch).filter(|fetch| !self.held.contains_key(&fetch.digest)).collect()
+    }
+
+    /// What holds the cards of some items of the served release, or of all: held or not, since the page keeps cards.
+    pub fn cards_of(&self, ids: Option<&[String]>) -> Vec<Fetch> {
+        let Some(serving) = &self.serving else { return Vec::new() };
+        let cards = &serving.manifest().cards;
+        let fetch = |object: &ObjectRef| Fetch::new(*object, ObjectKind::Cards);
+        match ids {
+            Some(ids) if cards.len() > 1 => {
+                let mut shards = vec![false; cards.len()];
+                for found in ids.iter().filter_map(|id| serving.find(id).ok().flatten()) {
+                    shards[found.shard] = true;
+                }
+                cards.iter().zip(shards).filter(|(_, shown)| *shown).map(|(object, _)| fetch(object)).collect()
+            }
+            _ => cards.iter().map(fetch).collect(),
+        }
     }
 
     /// Gives the served release a part that a query asked for.
@@ -337,10 +354,8 @@ fn open(manifest: &Manifest, part: Part, bytes: Vec<u8>, computed: Digest) -> Re
         Part::Directory(_) | Part::Recent(_) => {
             Object::Directory(Arc::new(manifest.open_bucket(part, bytes, computed)?))
         }
-        Part::Cards => {
-            if let Some(cards) = manifest.cards {
-                cards.check_digested(ObjectKind::Cards, &bytes, computed)?;
-            }
+        Part::Cards(at) => {
+            manifest.cards[at].check_digested(ObjectKind::Cards, &bytes, computed)?;
             Object::Cards
         }
     })
@@ -355,7 +370,7 @@ fn check_held(manifest: &Manifest, held: &BTreeMap<Digest, Held>) -> Result<(), 
             return Err(ReleaseError::Size { kind, object: named.digest, found: *size, expected: named.size });
         }
         match (part, object) {
-            (Part::Cards, Object::Cards) => {}
+            (Part::Cards(_), Object::Cards) => {}
             (Part::Tower, Object::Tower(tower)) => manifest.check_tower(tower)?,
             (Part::Routing, Object::Routing(shard)) => manifest.check_routing(shard)?,
             (Part::Shard(at), Object::Shard(shard)) => {

@@ -370,6 +370,38 @@ fn a_request_is_answered_from_the_clusters_that_it_visits_as_from_all() {
 
 #[cfg(feature = "build")]
 #[test]
+fn cards_of_clusters_are_those_of_the_items_that_are_shown() {
+    let (files, _) = clusters(7);
+    let mut sync = serving(&files);
+    assert_eq!(sync.missing(), [], "a page that shows no cards fetches none");
+    let manifest = &files.manifest;
+    let of = |at: usize| -> Vec<String> {
+        let shard = files.get(manifest.shards[at].object.digest);
+        crate::shard::Shard::open(shard).unwrap().verify().unwrap().ids().collect()
+    };
+    let wanted = |sync: &Assembly, ids: Option<&[String]>| -> Vec<Digest> {
+        sync.cards_of(ids).into_iter().map(|fetch| fetch.digest).collect()
+    };
+    let all: Vec<Digest> = manifest.cards.iter().map(|object| object.digest).collect();
+    assert_eq!(wanted(&sync, None), all);
+    for at in [1, 4] {
+        let object = manifest.shards[at].object.digest;
+        sync.accept(object, files.get(object)).unwrap();
+    }
+    let shown = [of(4)[0].clone(), "nobody".to_owned(), of(1)[1].clone(), of(4)[2].clone()];
+    assert_eq!(wanted(&sync, Some(&shown)), [all[1], all[4]]);
+    let bytes = sync.status().serving.unwrap().bytes;
+    assert_eq!(sync.accept(all[4], files.get(all[4])).unwrap(), []);
+    assert_eq!(sync.status().serving.unwrap().bytes, bytes, "cards are the page's");
+    assert_eq!(sync.accept(all[2], b"{}".to_vec()).unwrap_err().code(), "release/size");
+
+    let mut fewer = manifest.clone();
+    fewer.cards.pop();
+    assert_eq!(fewer.to_bytes().unwrap_err().code(), "release/field");
+}
+
+#[cfg(feature = "build")]
+#[test]
 fn what_a_cluster_release_names_must_be_what_it_is() {
     let (files, _) = clusters(4);
     let objects: Vec<(crate::release::Part, ObjectRef)> = files.manifest.parts().collect();

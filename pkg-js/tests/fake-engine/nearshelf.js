@@ -56,7 +56,9 @@ export class Engine {
     const { digest, size } = this.#next.head.manifest;
     if (!this.#held.has(digest)) return JSON.stringify([place({ digest, size, kind: "manifest" })]);
     const manifest = parse(this.#held.get(digest));
-    const missing = manifest.objects.filter((object) => !this.#held.has(object.digest)).map(place);
+    const one = manifest.objects.filter(({ kind }) => kind === "cards").length === 1;
+    const wanted = manifest.objects.filter(({ kind }) => kind !== "cards" || one);
+    const missing = wanted.filter((object) => !this.#held.has(object.digest)).map(place);
     if (missing.every(({ kind }) => kind === "cards")) this.#serve(manifest);
     return JSON.stringify(missing);
   }
@@ -82,6 +84,16 @@ export class Engine {
 
   absent() {
     return "[]";
+  }
+
+  /** One file of cards for all products, or one for each half. */
+  cards(json) {
+    const ids = JSON.parse(json);
+    const { manifest } = this.#serving;
+    const files = manifest.objects.filter(({ kind }) => kind === "cards");
+    const shards = manifest.objects.filter(({ kind }) => kind === "shard").map(({ digest }) => parse(this.#held.get(digest)));
+    const shown = (_, at) => ids === null || files.length === 1 || shards[at].some(([id]) => ids.includes(id));
+    return JSON.stringify(files.filter(shown).map(place));
   }
 
   recommend(json) {

@@ -45,7 +45,7 @@ export function fakeProducts() {
 const encode = (value) => new TextEncoder().encode(JSON.stringify(value));
 
 /** Writes the release into `folder` and gives the path of each object by its kind. */
-export function writeFakeRelease(folder, { version = 1, products = fakeProducts(), cards = true } = {}) {
+export function writeFakeRelease(folder, { version = 1, products = fakeProducts(), cards = true, cardsByShard = false } = {}) {
   mkdirSync(join(folder, "objects"), { recursive: true });
   const put = (kind, bytes) => {
     const digest = sha256(bytes);
@@ -54,11 +54,12 @@ export function writeFakeRelease(folder, { version = 1, products = fakeProducts(
   };
   const half = Math.ceil(products.length / 2);
   const words = ({ id, category, title, popularity }) => [id, [...category, ...title.split(" ")], popularity];
+  const cardFiles = !cards ? [] : cardsByShard ? [products.slice(0, half), products.slice(half)] : [products];
   const objects = [
     put("tower", encode({ tower: "words" })),
     put("shard", encode(products.slice(0, half).map(words))),
     put("shard", encode(products.slice(half).map(words))),
-    ...(cards ? [put("cards", encode(cardsFile(products)))] : []),
+    ...cardFiles.map((file) => put("cards", encode(cardsFile(file)))),
   ];
   const manifest = put("manifest", encode({ name: "made-up", version, objects }));
   const { digest, size } = manifest;

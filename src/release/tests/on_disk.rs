@@ -21,7 +21,7 @@ fn good() -> ReleaseContent {
         name: "test".to_owned(),
         query_tower: tower(Digest::of(b"towers")),
         shards: vec![shard(1, 20), shard(2, 5)],
-        cards: Some(cards(ids)),
+        cards: vec![cards(ids)],
         ..ReleaseContent::default()
     }
 }
@@ -50,7 +50,7 @@ fn changed() -> ReleaseContent {
     let delta = Delta::write(Digest::of(&base), 20, &[3], &shard(9, 2));
     let kept = (0..20).filter(|i| *i != 3).map(|i| format!("1-item-{i}"));
     let ids = kept.chain((0..5).map(|i| format!("2-item-{i}"))).chain((0..2).map(|i| format!("9-item-{i}")));
-    ReleaseContent { deltas: vec![vec![delta]], cards: Some(cards(ids)), ..good() }
+    ReleaseContent { deltas: vec![vec![delta]], cards: vec![cards(ids)], ..good() }
 }
 
 #[test]
@@ -154,11 +154,11 @@ fn content_that_is_broken_changes_nothing() {
         (with_shard(foreign.write().unwrap()), "shard/towers"),
         (with_shard(content(3, 5, DIM + 8, 2).write().unwrap()), "shard/field"),
         (ReleaseContent { shards: Vec::new(), ..good() }, "release/cards"),
-        (ReleaseContent { shards: Vec::new(), cards: None, ..good() }, "release/field"),
-        (ReleaseContent { shards: vec![shard(1, 20), shard(1, 20)], cards: None, ..good() }, "release/field"),
+        (ReleaseContent { shards: Vec::new(), cards: Vec::new(), ..good() }, "release/field"),
+        (ReleaseContent { shards: vec![shard(1, 20), shard(1, 20)], cards: Vec::new(), ..good() }, "release/field"),
         (ReleaseContent { query_tower: cut(&tower(Digest::of(b"towers"))), ..good() }, "towers/truncated"),
-        (ReleaseContent { cards: Some(cards((0..20).map(|i| format!("1-item-{i}")))), ..good() }, "release/cards"),
-        (ReleaseContent { cards: Some(b"[]".to_vec()), ..good() }, "release/json"),
+        (ReleaseContent { cards: vec![cards((0..20).map(|i| format!("1-item-{i}")))], ..good() }, "release/cards"),
+        (ReleaseContent { cards: vec![b"[]".to_vec()], ..good() }, "release/json"),
         (ReleaseContent { name: String::new(), ..good() }, "release/field"),
         (ReleaseContent { shards: vec![shard_with_columns(1, 20), shard(2, 5)], ..good() }, "release/field"),
     ] {
@@ -194,7 +194,7 @@ fn a_folder_that_cannot_be_written_or_a_lost_version_keeps_the_head() {
     let head = dir.path().join(HEAD_FILE);
     let kept = fs::read(&head).unwrap();
     // A folder stands where the new shard should.
-    let new = ReleaseContent { shards: vec![shard(3, 4)], cards: None, ..good() };
+    let new = ReleaseContent { shards: vec![shard(3, 4)], cards: Vec::new(), ..good() };
     fs::create_dir_all(dir.path().join(ObjectRef::of(&new.shards[0]).path()).join("x")).unwrap();
     let error = write(dir.path(), &new).unwrap_err();
     assert!(matches!(error, ReleaseError::Io { .. }), "{error}");

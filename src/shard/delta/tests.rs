@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::format::{FORMAT_VERSION, HEADER_LEN, Header};
 use super::*;
 use crate::index::{NodeId, RowSet, Scratch};
+use crate::shard::golden;
 use crate::shard::testing::content;
 
 const DIM: usize = 8;
@@ -120,6 +121,17 @@ proptest! {
         prop_assert_eq!(hits.len(), k.min(live.iter().filter(|row| **row % 2 == 0).count()));
         prop_assert!(hits.iter().all(|hit| live.contains(&hit.node.0) && even.contains(hit.node)));
     }
+}
+
+#[test]
+fn golden_files_are_read_and_written_as_they_are() {
+    let folder = golden::folder(&format!("delta-v{FORMAT_VERSION}"));
+    let bytes =
+        golden::keep(&folder.join("small.nsdl"), || Delta::write(Digest::of(b"base"), 40, &[1, 5, 39], &shard(5, 7)));
+    let delta = read(&bytes).unwrap();
+    assert_eq!((delta.header().before, delta.removed(), delta.added().len()), (40, &[1, 5, 39][..], 7));
+    assert_eq!(delta.added().id(NodeId(6)), "5-item-6");
+    assert_eq!(Delta::write(Digest::of(b"base"), 40, &[1, 5, 39], &shard(5, 7)), bytes);
 }
 
 #[test]
