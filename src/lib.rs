@@ -24,6 +24,7 @@ pub mod evaluate;
 pub mod factors;
 pub mod features;
 pub mod index;
+mod json;
 pub mod kernels;
 pub mod metrics;
 pub mod platform;

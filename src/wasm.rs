@@ -3,14 +3,13 @@
 //!
 //! Every error is a JavaScript `Error` with a stable `code`.
 
-use std::collections::HashSet;
-
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 use wasm_bindgen::prelude::*;
 
 use crate::Digest;
 use crate::features::Context;
+use crate::json::{Json, JsonError};
 use crate::rank;
 use crate::recommend::{RecommendError, Recommender, Request};
 use crate::shard::columns::ColumnFilter;
@@ -21,34 +20,6 @@ use crate::sync::{Assembly, SyncError};
 pub struct Engine {
     assembly: Assembly,
     recommender: Option<Recommender>,
-}
-
-#[derive(Deserialize)]
-struct RequestJson {
-    limit: usize,
-    #[serde(default)]
-    history: Vec<EventJson>,
-    #[serde(default)]
-    exclude: HashSet<String>,
-    #[serde(default, rename = "where")]
-    filter: Map<String, Value>,
-    #[serde(default)]
-    context: ContextJson,
-}
-
-/// The boundary also gets type and time of an event; the query tower of this format reads neither.
-#[derive(Deserialize)]
-struct EventJson {
-    id: String,
-}
-
-#[derive(Default, Deserialize)]
-struct ContextJson {
-    now: Option<f64>,
-    location: Option<String>,
-    /// Texts; the same type as `where`, so that both are read by the same code.
-    #[serde(default)]
-    attributes: Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -143,8 +114,10 @@ impl Engine {
     /// # Errors
     /// If the ids are not texts.
     pub fn cards(&self, ids: &str) -> Result<String, JsValue> {
-        let ids: Option<Vec<String>> =
-            serde_json::from_slice(ids.as_bytes()).map_err(|error| js_error(&error, "request/json"))?;
+        let wrong = |error: &dyn std::fmt::Display| js_error(error, "request/json");
+        let value: Value = serde_json::from_slice(ids.as_bytes()).map_err(|error| wrong(&error))?;
+        let ids =
+            Json::new(&value, "ids").optional().map(|ids| ids.texts()).transpose().map_err(|error| wrong(&error))?;
         Ok(json(&self.assembly.cards_of(ids.as_deref())))
     }
 
@@ -197,23 +170,40 @@ extern "C" {
 }
 
 fn parse(request: &str) -> Result<Request, JsValue> {
-    let RequestJson { limit, history, exclude, filter, context } =
-        serde_json::from_slice(request.as_bytes()).map_err(|error| js_error(&error, "request/json"))?;
-    let history = history.into_iter().map(|event| event.id).collect();
-    let ContextJson { now, location, attributes } = context;
+    let wrong = |error: &dyn std::fmt::Display| js_error(error, "request/json");
+    let value: Value = serde_json::from_slice(request.as_bytes()).map_err(|error| wrong(&error))?;
+    let json = Json::new(&value, "request");
+    let mut request = read(&json).map_err(|error| wrong(&error))?;
+    if let Some(filter) = json.field("where").optional() {
+        let Some(Value::Object(conditions)) = filter.value() else { return Err(wrong(&filter.wrong("an object"))) };
+        request.filter = ColumnFilter::from_json(conditions).map_err(|error| request_error(&error.into()))?;
+    }
+    Ok(request)
+}
+
+/// All but the filter. The boundary also gets type and time of an event; the query tower of this format reads neither.
+fn read(json: &Json<'_>) -> Result<Request, JsonError> {
+    let id_of = |event: &Json<'_>| event.field("id").text().map(str::to_owned);
+    let history = json.field("history").list_or_none()?.iter().map(id_of).collect::<Result<_, _>>()?;
+    let given = json.field("context");
+    let now = given.field("now").optional().map(|now| now.float()).transpose()?;
     // Beyond the range of dates in JavaScript, and for NaN, the time counts as unknown.
     let now_ms = now.filter(|now| now.abs() <= 8.64e15).map(|now| now as i64);
-    let mut texts = Vec::with_capacity(attributes.len());
-    for (name, value) in attributes {
-        let Value::String(text) = value else {
-            let error = name + ": found an attribute that is no text; pass texts";
-            return Err(js_error(&error, "request/json"));
-        };
-        texts.push((name, text));
+    let location = given.field("location").optional().map(|name| name.text().map(str::to_owned)).transpose()?;
+    let mut attributes = Vec::new();
+    if let Some(named) = given.field("attributes").optional() {
+        let Some(Value::Object(fields)) = named.value() else { return Err(named.wrong("an object")) };
+        for name in fields.keys() {
+            attributes.push((name.clone(), named.field(name).text()?.to_owned()));
+        }
     }
-    let context = Context { now_ms, location, attributes: texts };
-    let filter = ColumnFilter::from_json(&filter).map_err(|error| request_error(&error.into()))?;
-    Ok(Request { limit, history, exclude, filter, context })
+    Ok(Request {
+        limit: json.field("limit").u32()? as usize,
+        history,
+        exclude: json.field("exclude").texts()?.into_iter().collect(),
+        filter: ColumnFilter::default(),
+        context: Context { now_ms, location, attributes },
+    })
 }
 
 fn json(value: &impl Serialize) -> String {

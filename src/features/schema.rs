@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FeatureError;
 use super::hashing::bucket;
+use crate::json::{Json, JsonError};
 
 /// Most categorical features that a schema may have.
 pub const MAX_CATEGORIES: usize = 64;
@@ -40,6 +41,23 @@ pub enum Categorical {
 }
 
 impl Categorical {
+    fn from_json(json: &Json<'_>) -> Result<Self, JsonError> {
+        let kind = json.field("kind");
+        let (read, fields): (Self, &[&str]) = match kind.text()? {
+            "location" => (Self::Location { buckets: json.field("buckets").u32()? }, &["kind", "buckets"]),
+            "hour" => (Self::Hour, &["kind"]),
+            "weekday" => (Self::Weekday, &["kind"]),
+            "attribute" => {
+                let values = json.field("values").list()?;
+                let values = values.iter().map(|value| value.text().map(str::to_owned)).collect::<Result<_, _>>()?;
+                (Self::Attribute { name: json.field("name").text()?.to_owned(), values }, &["kind", "name", "values"])
+            }
+            _ => return Err(kind.wrong("location, hour, weekday or attribute")),
+        };
+        json.has_only(fields)?;
+        Ok(read)
+    }
+
     /// Number of indices, "missing" included.
     pub fn cardinality(&self) -> u32 {
         1 + match self {
@@ -118,6 +136,23 @@ pub struct FeatureSchema {
     pub history: HistorySchema,
     /// Categorical features. Their embedding tables lie one behind the other in one table, in this order.
     pub categories: Vec<Categorical>,
+}
+
+impl FeatureSchema {
+    /// Reads the JSON that [`serde`] writes of a schema.
+    pub(crate) fn from_json(json: &Json<'_>) -> Result<Self, JsonError> {
+        json.has_only(&["dim", "history", "categories"])?;
+        let (history, size) = (json.field("history"), u32::MAX.into());
+        history.has_only(&["length", "decay", "count_power"])?;
+        let history = HistorySchema {
+            length: history.field("length").number(size)? as usize,
+            decay: history.field("decay").float()? as f32,
+            count_power: history.field("count_power").float()? as f32,
+        };
+        let categories =
+            json.field("categories").list()?.iter().map(Categorical::from_json).collect::<Result<_, _>>()?;
+        Ok(Self { dim: json.field("dim").number(size)? as usize, history, categories })
+    }
 }
 
 /// What the application knows about the moment and the shopper.
@@ -280,5 +315,28 @@ mod tests {
         assert!(FeatureSchema { dim: 12, ..schema() }.validate().is_err());
         let unsorted = Categorical::Attribute { name: "age".into(), values: vec!["b".into(), "a".into()] };
         assert!(FeatureSchema { categories: vec![unsorted], ..schema() }.validate().is_err());
+    }
+
+    #[test]
+    fn a_schema_is_read_as_serde_writes_it() {
+        let attribute = Categorical::Attribute { name: "age".into(), values: vec!["19-24".into(), "65+".into()] };
+        let categories =
+            vec![Categorical::Location { buckets: 500 }, Categorical::Hour, Categorical::Weekday, attribute];
+        let history = HistorySchema { length: 100, decay: 0.9, count_power: 0.3 };
+        let schema = FeatureSchema { dim: 64, history, categories };
+        let value = serde_json::to_value(&schema).unwrap();
+        let read = |value: &serde_json::Value| FeatureSchema::from_json(&Json::new(value, "schema"));
+        assert_eq!(read(&value).unwrap(), schema);
+        assert_eq!(serde_json::from_value::<FeatureSchema>(value.clone()).unwrap(), schema);
+        for at in ["", "/history", "/categories/0", "/categories/1", "/categories/3"] {
+            let mut more = value.clone();
+            more.pointer_mut(at).unwrap()["colour"] = 1.into();
+            assert!(read(&more).is_err(), "{at}");
+        }
+        for at in ["/dim", "/history/decay", "/categories/0/kind", "/categories/0/buckets", "/categories/3/values"] {
+            let mut wrong = value.clone();
+            *wrong.pointer_mut(at).unwrap() = serde_json::json!({});
+            assert!(read(&wrong).is_err(), "{at}");
+        }
     }
 }

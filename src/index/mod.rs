@@ -141,11 +141,18 @@ impl Key {
     }
 }
 
+/// The `k` best of some hits, the best first, ties by node.
+pub(crate) fn best(hits: &[Hit], k: usize) -> Vec<Hit> {
+    let mut keys: Vec<Key> = hits.iter().map(|hit| Key::new(hit.score.0, hit.node.0)).collect();
+    top::best_first(&mut keys);
+    keys.iter().take(k).map(|key| key.hit(1.0)).collect()
+}
+
 /// The score at place `nth` from the best, from 0 on. There are more scores than that.
 pub(crate) fn nth_best(scores: impl Iterator<Item = f32>, nth: usize) -> f32 {
     // Keys, as everything here that is ordered by score: one sort serves all.
     let mut keys: Vec<Key> = scores.map(|score| Key::new(score, 0)).collect();
-    keys.sort_unstable_by(|a, b| b.cmp(a));
+    top::best_first(&mut keys);
     keys[nth].score()
 }
 

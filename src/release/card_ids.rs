@@ -9,10 +9,16 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 
-use super::manifest::{Probe, check_format};
+use super::manifest::check_format;
 use super::{ObjectKind, ReleaseError};
 
 const WHAT: &str = "cards";
+
+/// What says whether the rest can be read.
+#[derive(Deserialize)]
+struct Probe {
+    format: u64,
+}
 
 #[derive(Deserialize)]
 struct File {

@@ -176,7 +176,7 @@ impl ReleaseError {
         }
     }
 
-    pub(super) fn json(what: &'static str, error: &serde_json::Error) -> Self {
+    pub(super) fn json(what: &'static str, error: &dyn std::fmt::Display) -> Self {
         Self::Json { what, reason: error.to_string() }
     }
 

@@ -1,10 +1,11 @@
 //! The head: the one file of a release that changes.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
-use super::manifest::{check_format, check_requires};
+use super::manifest::{check_requires, open_json};
 use super::{FORMAT_VERSION, ObjectKind, ObjectRef, ReleaseError};
+use crate::json::{Json, JsonError};
 
 /// Most bytes of a head.
 pub const HEAD_LIMIT: usize = 2048;
@@ -24,25 +25,19 @@ pub struct Head {
     pub signatures: Vec<Value>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct File {
     signed: Signed,
     signatures: Vec<Value>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Signed {
     format: u16,
     version: u64,
     manifest: ObjectRef,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     requires: Vec<String>,
-}
-
-/// What says whether the rest can be read.
-#[derive(Deserialize)]
-struct Probe {
-    signed: super::manifest::Probe,
 }
 
 impl Head {
@@ -55,14 +50,19 @@ impl Head {
         if bytes.len() > HEAD_LIMIT {
             return Err(ReleaseError::TooLarge { what: WHAT, found: bytes.len() as u64, limit: HEAD_LIMIT as u64 });
         }
-        let json = |error| ReleaseError::json(WHAT, &error);
-        let probe: Probe = serde_json::from_slice(bytes).map_err(json)?;
-        check_format(WHAT, probe.signed.format)?;
-        let File { signed, signatures } = serde_json::from_slice(bytes).map_err(json)?;
-        check_requires(WHAT, &signed.requires)?;
-        let head = Self { version: signed.version, manifest: signed.manifest, signatures };
+        let value = open_json(WHAT, bytes, "/signed/format")?;
+        let (json, wrong) = (Json::new(&value, WHAT), |error| ReleaseError::json(WHAT, &error));
+        check_requires(WHAT, &json.field("signed").field("requires").texts().map_err(wrong)?)?;
+        let head = Self::from_json(&json).map_err(wrong)?;
         head.check()?;
         Ok(head)
+    }
+
+    fn from_json(json: &Json<'_>) -> Result<Self, JsonError> {
+        let signed = json.field("signed");
+        let version = signed.field("version").number(u64::MAX)?;
+        let signatures = json.field("signatures").list()?.iter().filter_map(Json::value).cloned().collect();
+        Ok(Self { version, manifest: ObjectRef::from_json(&signed.field("manifest"))?, signatures })
     }
 
     /// The bytes of the head: the same head gives the same bytes.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::{FORMAT_VERSION, OLDEST_READABLE, ObjectKind, ObjectRef, ReleaseError, UNDERSTOOD};
 use crate::Digest;
+use crate::json::{Json, JsonError};
 use crate::shard::columns::{ColumnKind, ColumnView, ColumnsView};
 use crate::shard::delta::{Delta, DeltaError};
 use crate::shard::directory::DirectoryBucket;
@@ -32,7 +34,7 @@ pub const REQUIRES_DELTAS: &str = "deltas";
 const WHAT: &str = "manifest";
 
 /// The content of a manifest. Its fields are described in the [format](super).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Manifest {
     /// The format.
     pub format: u16,
@@ -51,40 +53,49 @@ pub struct Manifest {
     /// The shards.
     pub shards: Vec<ManifestShard>,
     /// Which shards a query visits, if they are clusters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub routing: Option<Routing>,
     /// The buckets of the directory, in order; none in a release whose shards a client holds anyway.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub directory: Vec<ObjectRef>,
     /// The buckets of the directory of items that are not, or not where, `directory` says.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recent: Vec<ObjectRef>,
     /// What a page shows of each candidate: nothing, one object for all, or, of clusters, one per shard.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cards: Vec<ObjectRef>,
     /// Candidates.
     pub items: u64,
     /// The columns that every shard has, in their order: kind and name, as in `price price`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
     /// What a reader must understand.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<String>,
 }
 
 /// A shard of a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ManifestShard {
     /// The shard.
     pub object: ObjectRef,
     /// Its rows.
     pub count: u32,
     /// What changed since it was written, oldest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deltas: Vec<ManifestDelta>,
 }
 
 impl ManifestShard {
+    fn from_json(json: &Json<'_>) -> Result<Self, JsonError> {
+        let deltas = json.field("deltas").list_or_none()?;
+        Ok(Self {
+            object: ObjectRef::from_json(&json.field("object"))?,
+            count: json.field("count").u32()?,
+            deltas: deltas.iter().map(ManifestDelta::from_json).collect::<Result<_, _>>()?,
+        })
+    }
+
     /// Rows of the shard and of its first `deltas` deltas, those among them that are not there any more.
     pub fn rows(&self, deltas: usize) -> u64 {
         u64::from(self.count) + self.deltas.iter().take(deltas).map(|delta| u64::from(delta.added)).sum::<u64>()
@@ -98,7 +109,7 @@ impl ManifestShard {
 }
 
 /// A delta of a shard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ManifestDelta {
     /// The delta.
     pub object: ObjectRef,
@@ -109,6 +120,12 @@ pub struct ManifestDelta {
 }
 
 impl ManifestDelta {
+    fn from_json(json: &Json<'_>) -> Result<Self, JsonError> {
+        let count = |name: &str| json.field(name).u32();
+        let object = ObjectRef::from_json(&json.field("object"))?;
+        Ok(Self { object, added: count("added")?, removed: count("removed")? })
+    }
+
     /// The entry of the delta with these bytes.
     ///
     /// # Errors
@@ -121,12 +138,18 @@ impl ManifestDelta {
 }
 
 /// Which shards a query visits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Routing {
     /// A shard with the centroid of each cluster; the id of a candidate is the place of the cluster's shard in the list.
     pub object: ObjectRef,
     /// Clusters that a query visits.
     pub probes: u32,
+}
+
+impl Routing {
+    fn from_json(json: &Json<'_>) -> Result<Self, JsonError> {
+        Ok(Self { object: ObjectRef::from_json(&json.field("object"))?, probes: json.field("probes").u32()? })
+    }
 }
 
 /// The place of an object in a manifest.
@@ -162,10 +185,15 @@ impl Part {
     }
 }
 
-/// What says whether the rest can be read.
-#[derive(Deserialize)]
-pub(super) struct Probe {
-    pub(super) format: u64,
+/// Reads JSON, and before anything else the number at `pointer`, which says whether the rest can be read.
+pub(super) fn open_json(what: &'static str, bytes: &[u8], pointer: &str) -> Result<Value, ReleaseError> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| ReleaseError::json(what, &error))?;
+    let format = value.pointer(pointer).and_then(Value::as_u64);
+    let Some(format) = format else {
+        return Err(ReleaseError::json(what, &"found no format, expected a whole number"));
+    };
+    check_format(what, format)?;
+    Ok(value)
 }
 
 pub(super) fn check_format(what: &'static str, found: u64) -> Result<(), ReleaseError> {
@@ -194,12 +222,39 @@ impl Manifest {
         if bytes.len() as u64 > limit {
             return Err(ReleaseError::TooLarge { what: WHAT, found: bytes.len() as u64, limit });
         }
-        let json = |error| ReleaseError::json(WHAT, &error);
-        let Probe { format } = serde_json::from_slice(bytes).map_err(json)?;
-        check_format(WHAT, format)?;
-        let manifest: Self = serde_json::from_slice(bytes).map_err(json)?;
+        let value = open_json(WHAT, bytes, "/format")?;
+        let (json, wrong) = (Json::new(&value, WHAT), |error| ReleaseError::json(WHAT, &error));
+        // What a reader must understand may be why the rest looks otherwise.
+        check_requires(WHAT, &json.field("requires").texts().map_err(wrong)?)?;
+        let manifest = Self::from_json(&json).map_err(wrong)?;
         manifest.check()?;
         Ok(manifest)
+    }
+
+    fn from_json(json: &Json<'_>) -> Result<Self, JsonError> {
+        let objects = |name: &str| -> Result<Vec<ObjectRef>, JsonError> {
+            json.field(name).list_or_none()?.iter().map(ObjectRef::from_json).collect()
+        };
+        let text = |name: &str| json.field(name).text().map(str::to_owned);
+        let routing = json.field("routing").optional().map(|routing| Routing::from_json(&routing)).transpose()?;
+        let towers = json.field("towers");
+        Ok(Self {
+            format: json.field("format").number(u16::MAX.into())? as u16,
+            name: text("name")?,
+            towers: towers.text()?.parse().map_err(|_| towers.wrong("64 lower-case hexadecimal digits"))?,
+            dim: json.field("dim").u32()? as usize,
+            engine: text("engine")?,
+            query_tower: ObjectRef::from_json(&json.field("query_tower"))?,
+            layout: text("layout")?,
+            shards: json.field("shards").list()?.iter().map(ManifestShard::from_json).collect::<Result<_, _>>()?,
+            routing,
+            directory: objects("directory")?,
+            recent: objects("recent")?,
+            cards: objects("cards")?,
+            items: json.field("items").number(u64::MAX)?,
+            columns: json.field("columns").texts()?,
+            requires: json.field("requires").texts()?,
+        })
     }
 
     /// The bytes of the manifest: the same manifest gives the same bytes.

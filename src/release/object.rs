@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::ReleaseError;
 use crate::Digest;
+use crate::json::{Json, JsonError};
 use crate::shard::directory::format::MAX_BUCKET_BYTES;
 
 /// What an object is.
@@ -61,7 +62,7 @@ impl fmt::Display for ObjectKind {
 }
 
 /// Names one object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ObjectRef {
     /// SHA-256 of its bytes.
     pub digest: Digest,
@@ -73,6 +74,12 @@ impl ObjectRef {
     /// Names these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self { digest: Digest::of(bytes), size: bytes.len() as u64 }
+    }
+
+    pub(super) fn from_json(json: &Json<'_>) -> Result<Self, JsonError> {
+        let digest = json.field("digest");
+        let parsed = digest.text()?.parse().map_err(|_| digest.wrong("64 lower-case hexadecimal digits"))?;
+        Ok(Self { digest: parsed, size: json.field("size").number(u64::MAX)? })
     }
 
     /// Where the object lies, from the folder of the release.

@@ -21,6 +21,7 @@ use super::program::{Input, InputKind, Program, Scratch, program_error};
 use crate::Digest;
 use crate::bytes::Reader;
 use crate::features::{FeatureSchema, FeatureVector};
+use crate::json::Json;
 
 /// The first bytes of the file.
 pub const MAGIC: [u8; 4] = *b"NSQT";
@@ -90,8 +91,10 @@ impl QueryTower {
         if reader.remaining() != 0 {
             return Err(program_error("end", format!("{} bytes more", reader.remaining()), "nothing".to_owned()));
         }
-        let schema = serde_json::from_slice(schema)
-            .map_err(|error| program_error("schema", error.to_string(), "a feature schema".to_owned()))?;
+        let wrong =
+            |error: &dyn std::fmt::Display| program_error("schema", error.to_string(), "a feature schema".to_owned());
+        let schema = serde_json::from_slice(schema).map_err(|error| wrong(&error))?;
+        let schema = FeatureSchema::from_json(&Json::new(&schema, "schema")).map_err(|error| wrong(&error))?;
         Self::new(schema, Program::decode(program)?, towers)
     }
 

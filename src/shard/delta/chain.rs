@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Delta;
-use crate::index::{Filter, Hit, NodeId, QueryCode, RowSet, Scratch, SearchParams};
+use crate::index::{Filter, Hit, NodeId, QueryCode, RowSet, Scratch, SearchParams, best};
 use crate::shard::{Shard, Verified};
 
 /// A shard and its deltas, which answer as one shard would. Rows are numbered through: first those of the shard, then those
@@ -145,7 +145,7 @@ impl Chain {
         for segment in self.segments().skip(1) {
             hits.extend(self.search_segment(segment, query, k, None, scratch, filter));
         }
-        best(hits, k)
+        best(&hits, k)
     }
 
     /// The `k` best candidates for a query embedding by a scan over all codes, the best first, ties by row.
@@ -159,7 +159,7 @@ impl Chain {
             let found = shard.index().exact(&QueryCode::new(query), k, scratch, live.as_ref());
             hits.extend(found.into_iter().map(|hit| numbered(hit, start)));
         }
-        best(hits, k)
+        best(&hits, k)
     }
 
     fn search_segment(
@@ -200,12 +200,6 @@ fn part(rows: Option<&RowSet>, start: u32, shard: &Shard<Verified>) -> Option<Ro
 
 fn numbered(hit: Hit, start: u32) -> Hit {
     Hit { node: NodeId(start + hit.node.0), ..hit }
-}
-
-fn best(mut hits: Vec<Hit>, k: usize) -> Vec<Hit> {
-    hits.sort_unstable_by(|a, b| b.score.cmp(&a.score).then(a.node.cmp(&b.node)));
-    hits.truncate(k);
-    hits
 }
 
 /// Rows that are asked for beyond `k`, and a quarter of `k`, where rows are gone.
