@@ -3,8 +3,6 @@
 //!
 //! Every error is a JavaScript `Error` with a stable `code`.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wasm_bindgen::prelude::*;
@@ -28,7 +26,7 @@ struct RequestJson {
     #[serde(default)]
     history: Vec<EventJson>,
     #[serde(default)]
-    exclude: HashSet<String>,
+    exclude: Vec<String>,
     #[serde(default, rename = "where")]
     filter: Map<String, Value>,
     #[serde(default)]
@@ -81,6 +79,12 @@ impl Engine {
         Self { assembly: Assembly::default(), recommender: None }
     }
 
+    /// Says which shards of a release by column are wanted, before the first head.
+    #[wasm_bindgen(js_name = setSegment)]
+    pub fn set_segment(&mut self, segment: String) {
+        self.assembly.set_segment(Some(segment));
+    }
+
     /// Takes the bytes of `head.json`; what to fetch next, as JSON.
     ///
     /// # Errors
@@ -130,14 +134,9 @@ impl Engine {
         Ok(json(&self.assembly.fetch_of(&absent)))
     }
 
-    /// What to fetch for the cards of some ids, a JSON array, or with `null` for all there are; held or not, as JSON.
-    ///
-    /// # Errors
-    /// If the ids are not texts.
-    pub fn cards(&self, ids: &str) -> Result<String, JsValue> {
-        let ids: Option<Vec<String>> =
-            serde_json::from_slice(ids.as_bytes()).map_err(|error| js_error(&error, "request/json"))?;
-        Ok(json(&self.assembly.cards_of(ids.as_deref())))
+    /// What to fetch for the cards of an item, or without one for all there are; held or not, as JSON.
+    pub fn cards(&self, id: Option<String>) -> String {
+        json(&self.assembly.cards_of(id.as_deref()))
     }
 
     /// The query embedding of a request, as [`Engine::recommend`] computes it.

@@ -51,10 +51,11 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
 
 /// Bytes of head and manifest, as a release of these clusters has them.
 fn names(cut: &Clusters, dim: usize, towers: Digest, probes: u32) -> Outcome<usize> {
-    let shards = cut
-        .shards
-        .iter()
-        .map(|shard| ManifestShard { object: ObjectRef::of(shard.bytes()), count: shard.header().count });
+    let shards = cut.shards.iter().map(|shard| ManifestShard {
+        object: ObjectRef::of(shard.bytes()),
+        count: shard.header().count,
+        value: None,
+    });
     let manifest = Manifest {
         format: FORMAT_VERSION,
         name: "bench".to_owned(),
@@ -63,6 +64,7 @@ fn names(cut: &Clusters, dim: usize, towers: Digest, probes: u32) -> Outcome<usi
         engine: ENGINE.to_owned(),
         query_tower: ObjectRef::of(b"query tower"),
         layout: LAYOUT_CLUSTERS.to_owned(),
+        by: None,
         shards: shards.collect(),
         routing: Some(Routing { object: ObjectRef::of(cut.routing.bytes()), probes }),
         directory: cut.directory.iter().map(|bucket| ObjectRef::of(bucket)).collect(),

@@ -5,13 +5,14 @@
 declare module "nearshelf-engine" {
   export class Engine {
     constructor();
+    setSegment(segment: string): void;
     setHead(bytes: Uint8Array): string;
     accept(digest: string, bytes: Uint8Array): string;
     isReady(): boolean;
     status(): string;
     absent(request: string): string;
     recommend(request: string): string;
-    cards(ids: string): string;
+    cards(id?: string): string;
     free(): void;
   }
   export default function start(source?: { module_or_path: unknown }): Promise<unknown>;

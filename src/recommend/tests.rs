@@ -71,7 +71,7 @@ fn a_filter_leaves_the_best_of_what_passes_and_excluded_ids_join_it() {
         assert_eq!(recommender.recommend(&request).unwrap(), expected, "{json}");
         // Again, from what was kept; and the filter is forgotten by a request without one.
         assert_eq!(recommender.recommend(&request).unwrap(), expected, "{json}");
-        let unfiltered = Request { filter: ColumnFilter::new(), exclude: HashSet::new(), ..request };
+        let unfiltered = Request { filter: ColumnFilter::new(), exclude: Vec::new(), ..request };
         assert_eq!(ids(&recommender.recommend(&unfiltered).unwrap()), ids(&all[..20]), "{json}");
     }
 }
@@ -95,7 +95,7 @@ fn a_question_that_the_columns_cannot_answer_is_a_typed_error() {
         (
             json!({"colour": ["red"]}),
             "request/column",
-            "found no column \"colour\", expected one of [\"price\", \"brand\",",
+            "found no column \"colour\", expected one of [\"price: price\", \"brand: text\",",
         ),
         (
             json!({"brand": {"max": 3}}),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FORMAT_VERSION, OLDEST_READABLE, ObjectKind, ObjectRef, ReleaseError, UNDERSTOOD};
 use crate::Digest;
-use crate::shard::columns::{ColumnKind, ColumnView};
+use crate::shard::columns::{ColumnKind, ColumnsView};
 use crate::shard::directory::format::MAX_BUCKETS;
 use crate::shard::directory::{DirectoryBucket, Place};
 use crate::shard::format::{MAX_COUNT, MAX_DIM};
@@ -19,6 +19,8 @@ pub const ENGINE: &str = "program";
 pub const LAYOUT_SINGLE: &str = "single";
 /// The layout of a release whose shards are clusters: a query visits those that the routing names.
 pub const LAYOUT_CLUSTERS: &str = "clusters";
+/// The layout of a release whose shards are of values of a column: a client states its own, and queries visit the shards of that.
+pub const LAYOUT_BY_COLUMN: &str = "by column";
 /// Most bytes of a release's name.
 pub const MAX_NAME: usize = 200;
 /// Most shards of a release.
@@ -43,6 +45,9 @@ pub struct Manifest {
     pub query_tower: ObjectRef,
     /// How the catalogue is cut.
     pub layout: String,
+    /// The column that tells which shard a candidate is in, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The shards.
     pub shards: Vec<ManifestShard>,
     /// Which shards a query visits, if they are clusters.
@@ -56,7 +61,7 @@ pub struct Manifest {
     pub cards: Vec<ObjectRef>,
     /// Candidates.
     pub items: u64,
-    /// The columns that every shard has, in their order: kind and name, as in `price price`.
+    /// The columns that every shard has, in their order: name and kind, as in `brand: text`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
     /// What a reader must understand.
@@ -71,6 +76,9 @@ pub struct ManifestShard {
     pub object: ObjectRef,
     /// Its candidates.
     pub count: u32,
+    /// The value that all of them have in the column [`Manifest::by`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
 }
 
 /// Which shards a query visits.
@@ -184,6 +192,7 @@ impl Manifest {
 
     fn check_layout(&self) -> Result<(), ReleaseError> {
         match &self.routing {
+            None if self.by.is_some() => check_text("layout", &self.layout, LAYOUT_BY_COLUMN)?,
             None => check_text("layout", &self.layout, LAYOUT_SINGLE)?,
             Some(routing) => {
                 check_text("layout", &self.layout, LAYOUT_CLUSTERS)?;
@@ -192,7 +201,10 @@ impl Manifest {
                 check_range("directory buckets of clusters", self.directory.len() as u64, 1, MAX_BUCKETS.into())?;
             }
         }
-        let cards = if self.routing.is_some() { self.shards.len() } else { 1 };
+        if self.shards.iter().any(|shard| shard.value.is_some() != self.by.is_some()) {
+            return Err(field("value of a shard", "one too many or none".to_owned(), "one of each shard by a column"));
+        }
+        let cards = if self.has_cards_by_shard() { self.shards.len() } else { 1 };
         if !self.cards.is_empty() {
             check_range("number of cards objects", self.cards.len() as u64, cards as u64, cards as u64)?;
         }
@@ -215,11 +227,36 @@ impl Manifest {
             .chain(self.cards.iter().enumerate().map(|(at, object)| (Part::Cards(at), *object)))
     }
 
-    /// Whether a client fetches this part before any query asks for it, and the release waits for it.
-    pub fn is_needed_at_once(&self, part: Part) -> bool {
+    /// Whether each shard has cards of its own.
+    pub fn has_cards_by_shard(&self) -> bool {
+        self.routing.is_some() || self.by.is_some()
+    }
+
+    /// Whether the shard at this place is for a client of this segment: of a release by column one value's, else every one.
+    pub fn is_of(&self, at: usize, segment: Option<&str>) -> bool {
+        self.by.is_none() || self.shards[at].value.as_deref() == segment
+    }
+
+    /// Checks that there is something for a client of this segment.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Segment`] with the values there are.
+    pub fn check_segment(&self, segment: Option<&str>) -> Result<(), ReleaseError> {
+        let Some(by) = self.by.clone() else { return Ok(()) };
+        if (0..self.shards.len()).any(|at| self.is_of(at, segment)) {
+            return Ok(());
+        }
+        let mut known: Vec<String> = self.shards.iter().filter_map(|shard| shard.value.clone()).collect();
+        // Shards of one value are neighbours.
+        known.dedup();
+        Err(ReleaseError::Segment { by, found: segment.unwrap_or("nothing").to_owned(), known })
+    }
+
+    /// Whether a client of this segment fetches this part before any query asks for it, and the release waits for it.
+    pub fn is_needed_at_once(&self, part: Part, segment: Option<&str>) -> bool {
         match part {
             Part::Tower | Part::Routing => true,
-            Part::Shard(_) => self.routing.is_none(),
+            Part::Shard(at) => self.routing.is_none() && self.is_of(at, segment),
             Part::Directory(_) | Part::Cards(_) => false,
         }
     }
@@ -338,25 +375,28 @@ impl Manifest {
 
     /// Checks that a shard has the columns of the release.
     pub(crate) fn check_columns(&self, shard: &Shard<Verified>) -> Result<(), ReleaseError> {
-        let found = columns_of(shard);
-        if found == self.columns {
-            return Ok(());
+        let mut count = 0;
+        for column in shard.columns().iter().flat_map(ColumnsView::iter) {
+            if self.column(column.name()) != Some(column.kind()) {
+                let found = column.name().to_owned() + ": " + column.kind().name();
+                return Err(field("column of a shard", found, "one that the manifest names, of that kind"));
+            }
+            count += 1;
         }
-        Err(field("columns of a shard", found.join(", "), &self.columns.join(", ")))
+        let expected = self.columns.len() as u64;
+        check_range("number of columns of a shard", count, expected, expected)
     }
 
-    /// The names and kinds of the columns that every shard has.
-    pub fn columns(&self) -> impl Iterator<Item = (&str, ColumnKind)> {
-        self.columns.iter().filter_map(|column| {
-            let (kind, name) = column.split_once(' ')?;
-            Some((name, ColumnKind::from_name(kind)?))
-        })
+    /// What the column of this name holds.
+    pub fn column(&self, name: &str) -> Option<ColumnKind> {
+        self.columns.iter().find_map(|column| ColumnKind::from_name(column.strip_prefix(name)?.strip_prefix(": ")?))
     }
 }
 
 /// The columns of a shard, as [`Manifest::columns`](struct@Manifest) has them.
+#[cfg(any(feature = "origin", test))]
 pub(super) fn columns_of(shard: &Shard<Verified>) -> Vec<String> {
-    let text = |column: ColumnView<'_>| [column.kind().name(), " ", column.name()].concat();
+    let text = |column: crate::shard::columns::ColumnView<'_>| [column.name(), ": ", column.kind().name()].concat();
     shard.columns().iter().flat_map(|columns| columns.iter()).map(text).collect()
 }
 

@@ -38,19 +38,21 @@
 //! | `dim`         | dimensions of the embeddings                                                                 |
 //! | `engine`      | [`ENGINE`]: the query tower is a compact program                                             |
 //! | `query_tower` | an object: `{"digest", "size"}`                                                              |
-//! | `layout`      | [`LAYOUT_SINGLE`] or [`LAYOUT_CLUSTERS`]                                                     |
-//! | `shards`      | 1 to [`MAX_SHARDS`] of `{"object", "count"}`                                                 |
+//! | `layout`      | [`LAYOUT_SINGLE`], [`LAYOUT_CLUSTERS`] or [`LAYOUT_BY_COLUMN`]                               |
+//! | `by`          | the name of the column, with the layout by column only                                       |
+//! | `shards`      | 1 to [`MAX_SHARDS`] of `{"object", "count"}`, by column also `"value"`; those of one value together |
 //! | `routing`     | `{"object", "probes"}`, with clusters only                                                   |
 //! | `directory`   | objects, absent or a power of two of them: the buckets in order                              |
-//! | `cards`       | objects, absent or one, or with clusters one per shard; what a page shows of each candidate  |
+//! | `cards`       | objects, absent or one, or with clusters and by column one per shard; what a page shows of each candidate  |
 //! | `items`       | sum of the shards' counts                                                                    |
-//! | `columns`     | `"KIND NAME"` for each [column](crate::shard::columns) of every shard, in order; absent if there are none |
+//! | `columns`     | `"NAME: KIND"` for each [column](crate::shard::columns) of every shard, in order; absent if there are none |
 //! | `requires`    | names of what a reader must understand; absent if there are none                             |
 //!
 //! With the layout [`LAYOUT_SINGLE`] every query visits every shard, and a client fetches them all. With [`LAYOUT_CLUSTERS`]
 //! each shard holds candidates that lie near each other, and the routing is a shard of their centroids: a query visits the
 //! `probes` nearest, and a client fetches a shard when a query first visits it. The [directory](crate::shard::directory) says
-//! in which shard and slot an item is. No object is named twice.
+//! in which shard and slot an item is. With [`LAYOUT_BY_COLUMN`] a client states its segment, a value of the column: it fetches the
+//! shards of that value, and a query visits them all. No object is named twice.
 //!
 //! Fields that a reader does not know are skipped, so that a later build can add what an earlier one may ignore. What it
 //! may not ignore is also named in `requires`, and a name there that a reader does not know is an error. A change that
@@ -87,7 +89,8 @@ pub use head::{HEAD_LIMIT, Head, MAX_VERSION};
 pub use inspect::inspect;
 pub use loaded::{Absent, Found, Release};
 pub use manifest::{
-    ENGINE, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_NAME, MAX_SHARDS, Manifest, ManifestShard, Part, Routing,
+    ENGINE, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_NAME, MAX_SHARDS, Manifest, ManifestShard, Part,
+    Routing,
 };
 pub use object::{ObjectKind, ObjectRef};
 #[cfg(feature = "origin")]

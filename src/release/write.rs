@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::manifest::columns_of;
 use super::verify::{check_all_cards, check_directory, read_limited};
 use super::{
-    ENGINE, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_CLUSTERS, LAYOUT_SINGLE, Manifest, ManifestShard,
-    ObjectRef, ReleaseError, Routing,
+    ENGINE, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS, LAYOUT_SINGLE, Manifest,
+    ManifestShard, ObjectRef, ReleaseError, Routing,
 };
 use crate::Digest;
 use crate::platform::files::write_atomically;
@@ -25,6 +25,8 @@ pub struct ReleaseContent {
     pub shards: Vec<Vec<u8>>,
     /// The routing and the clusters that a query visits, if the shards are clusters.
     pub routing: Option<(Vec<u8>, u32)>,
+    /// The column and each shard's value of it, if the shards are by column.
+    pub by: Option<(String, Vec<String>)>,
     /// The buckets of the directory, or none.
     pub directory: Vec<Vec<u8>>,
     /// One card per candidate, or none: in one object, or, of clusters, in one per shard.
@@ -122,17 +124,24 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
     let entry = |(shard, bytes): (&Shard<Verified>, &Vec<u8>)| ManifestShard {
         object: ObjectRef::of(bytes),
         count: shard.header().count,
+        value: None,
     };
     let routing =
         content.routing.as_ref().map(|(bytes, probes)| Routing { object: ObjectRef::of(bytes), probes: *probes });
-    let manifest = Manifest {
+    let layout = match (&routing, &content.by) {
+        (Some(_), _) => LAYOUT_CLUSTERS,
+        (None, Some(_)) => LAYOUT_BY_COLUMN,
+        (None, None) => LAYOUT_SINGLE,
+    };
+    let mut manifest = Manifest {
         format: FORMAT_VERSION,
         name: content.name.clone(),
         towers: query_tower.towers(),
         dim: query_tower.schema().dim,
         engine: ENGINE.to_owned(),
         query_tower: ObjectRef::of(&content.query_tower),
-        layout: if routing.is_some() { LAYOUT_CLUSTERS } else { LAYOUT_SINGLE }.to_owned(),
+        layout: layout.to_owned(),
+        by: content.by.as_ref().map(|(by, _)| by.clone()),
         routing,
         directory: content.directory.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
         shards: shards.iter().zip(&content.shards).map(entry).collect(),
@@ -141,6 +150,8 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         columns: shards.first().map(columns_of).unwrap_or_default(),
         requires: Vec::new(),
     };
+    let values = content.by.iter().flat_map(|(_, values)| values);
+    manifest.shards.iter_mut().zip(values).for_each(|(shard, value)| shard.value = Some(value.clone()));
     for (at, shard) in shards.iter().enumerate() {
         manifest.check_shard(at, shard)?;
         manifest.check_columns(shard)?;
