@@ -70,7 +70,7 @@ pub struct Request {
     /// Ids of the items of the shopper's events, oldest first, one entry per event. Unknown ids are passed over.
     pub history: Vec<String>,
     /// Ids of items that must not be recommended.
-    pub exclude: HashSet<String>,
+    pub exclude: Vec<String>,
     /// What the columns of an item must hold for it to be recommended.
     pub filter: ColumnFilter,
     /// The moment and the shopper.
@@ -187,7 +187,7 @@ impl Recommender {
     /// Checks the filter of a request, and makes ready for it.
     fn start(&mut self, request: &Request) -> Result<(), RecommendError> {
         let manifest = self.release.manifest();
-        request.filter.check(&manifest.columns().collect::<Vec<_>>())?;
+        request.filter.check(&|name| manifest.column(name), &manifest.columns)?;
         self.selection.start(&request.filter, manifest.shards.len());
         Ok(())
     }

@@ -53,6 +53,12 @@ impl Engine {
         Self { assembly: Assembly::default(), recommender: None }
     }
 
+    /// Says which shards of a release by column are wanted, before the first head.
+    #[wasm_bindgen(js_name = setSegment)]
+    pub fn set_segment(&mut self, segment: String) {
+        self.assembly.set_segment(Some(segment));
+    }
+
     /// Takes the bytes of `head.json`; what to fetch next, as JSON.
     ///
     /// # Errors
@@ -109,16 +115,9 @@ impl Engine {
         Ok(json(&self.assembly.fetch_of(&absent)))
     }
 
-    /// What to fetch for the cards of some ids, a JSON array, or with `null` for all there are; held or not, as JSON.
-    ///
-    /// # Errors
-    /// If the ids are not texts.
-    pub fn cards(&self, ids: &str) -> Result<String, JsValue> {
-        let wrong = |error: &dyn std::fmt::Display| js_error(error, "request/json");
-        let value: Value = serde_json::from_slice(ids.as_bytes()).map_err(|error| wrong(&error))?;
-        let ids =
-            Json::new(&value, "ids").optional().map(|ids| ids.texts()).transpose().map_err(|error| wrong(&error))?;
-        Ok(json(&self.assembly.cards_of(ids.as_deref())))
+    /// What to fetch for the cards of an item, or without one for all there are; held or not, as JSON.
+    pub fn cards(&self, id: Option<String>) -> String {
+        json(&self.assembly.cards_of(id.as_deref()))
     }
 
     /// The query embedding of a request, as [`Engine::recommend`] computes it.
@@ -200,7 +199,7 @@ fn read(json: &Json<'_>) -> Result<Request, JsonError> {
     Ok(Request {
         limit: json.field("limit").u32()? as usize,
         history,
-        exclude: json.field("exclude").texts()?.into_iter().collect(),
+        exclude: json.field("exclude").texts()?,
         filter: ColumnFilter::default(),
         context: Context { now_ms, location, attributes },
     })

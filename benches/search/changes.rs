@@ -139,7 +139,12 @@ impl Shop {
         let ids = built.order.iter().map(|&row| self.ids[row as usize].clone()).collect();
         let shard = ShardContent { towers: towers(), params, ids, index: built.index, columns: Vec::new() }.write()?;
         let tower = tower(self.dim)?;
-        let entry = ManifestShard { object: ObjectRef::of(&shard), count: self.ids.len() as u32, deltas: Vec::new() };
+        let entry = ManifestShard {
+            object: ObjectRef::of(&shard),
+            count: self.ids.len() as u32,
+            deltas: Vec::new(),
+            value: None,
+        };
         let cut = Clusters::cut(&[], &[], self.dim, &[], towers(), &ClusterParams { items: 1, fine_bits, seed: 1 })?;
         let empty = manifest(&cut, self.dim, towers(), 1, ObjectRef::of(&tower));
         let manifest = Manifest {

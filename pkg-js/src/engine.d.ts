@@ -5,6 +5,7 @@
 declare module "nearshelf-engine" {
   export class Engine {
     constructor();
+    setSegment(segment: string): void;
     setHead(bytes: Uint8Array): string;
     /** `computed` is the SHA-256 of exactly these bytes; without it the engine computes it. */
     accept(digest: string, bytes: Uint8Array, computed?: Uint8Array): string;
@@ -12,7 +13,7 @@ declare module "nearshelf-engine" {
     status(): string;
     absent(request: string): string;
     recommend(request: string): string;
-    cards(ids: string): string;
+    cards(id?: string): string;
     free(): void;
   }
   export default function start(source?: { module_or_path: unknown }): Promise<unknown>;

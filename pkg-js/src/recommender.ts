@@ -20,6 +20,8 @@ export interface Context {
 export interface RecommenderOptions {
   /** The folder that holds `head.json`. */
   release: string | URL;
+  /** Which part of a release by column, a market say, this shopper sees: one of the column's values. Other releases ignore it. */
+  segment?: string;
   /** Where the history is kept; by default in memory, until the page is left. */
   storage?: HistoryStorage;
   context?: Context;
@@ -101,6 +103,7 @@ export async function createRecommender(options: RecommenderOptions): Promise<Re
   const base = releaseAddress(options.release);
   await init(options.wasm);
   const engine = new Engine();
+  if (options.segment !== undefined) engine.setSegment(options.segment);
   const fetchFrom: typeof fetch = options.fetch ?? ((input, request) => fetch(input, request));
   const sync = new ReleaseSync(engine, base, fetchFrom, options.cards ?? false);
   try {

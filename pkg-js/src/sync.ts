@@ -75,7 +75,7 @@ export class ReleaseSync {
   /** Downloads all cards of the release once; a failed download is tried again by the next call. */
   cards(): Promise<Cards> {
     this.#cardsAsked = true;
-    const files = this.#read(() => this.#engine.cards("null"));
+    const files = this.#read(() => this.#engine.cards());
     if (files.length === 0) return Promise.reject(new NearshelfError("cards/absent", "this release has no product cards; use the shop's own"));
     const of = files.map(({ digest }) => digest).join();
     if (this.#all?.of === of) return this.#all.cards;
@@ -94,7 +94,7 @@ export class ReleaseSync {
   /** Where cards were asked for and the shelf they stand on has its own file, downloads those of these products. */
   async cardsOf(ids: readonly string[]): Promise<void> {
     if (!this.#cardsAsked || this.#all !== undefined) return;
-    const parts = await this.#cardsIn(this.#read(() => this.#engine.cards(JSON.stringify(ids))));
+    const parts = await this.#cardsIn(ids.flatMap((id) => this.#read(() => this.#engine.cards(id))));
     this.#shown = new Map([...(this.#shown ?? []), ...parts.flatMap((part) => [...part])]);
   }
 

@@ -127,6 +127,14 @@ test("where every part of the catalogue has its own cards, a row brings those of
   assert.ok(items.every(({ card }) => card === undefined), "a shop that asks for no cards gets none");
 });
 
+test("the engine is told the segment before the head, and refuses one that there is not", async (t) => {
+  const { create, asked } = await shop(t);
+  await create({ segment: "de" });
+  const before = asked.length;
+  await assert.rejects(create({ segment: "nowhere" }), { name: "NearshelfError", code: "request/segment" });
+  assert.equal(asked.length, before + 1, "it is no damaged download, which would be tried again");
+});
+
 test("clusters are fetched round by round before the row, once for rows at the same time, and not again", async (t) => {
   const made = await shop(t);
   const { objects } = inClusters(made, [["bucket"], ["cluster 1", "cluster 2", "cluster 3"]]);

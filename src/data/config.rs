@@ -372,6 +372,9 @@ pub struct IndexConfig {
     pub bits: Option<usize>,
     /// How the catalogue is cut; left out: into one shard up to 50,000 items, into clusters beyond.
     pub layout: Option<Layout>,
+    /// With `layout = "by column"`, the column: `brand`, `category` (its outermost level) or a text of `[catalogue.columns] attributes`,
+    /// of which every item has a value.
+    pub by: Option<String>,
     /// Cells that a single shard is cut into; left out: about twice the square root of the items.
     pub cells: Option<usize>,
     /// Items of a cluster, on average. Up: fewer files, and more bytes for a first query.
@@ -403,11 +406,14 @@ pub enum Layout {
     Single,
     /// Clusters, of which a client fetches those that its queries visit.
     Clusters,
+    /// An index for each value of a column, say a market, of which a client fetches the one of its own.
+    #[serde(rename = "by column")]
+    ByColumn,
 }
 
 impl Default for IndexConfig {
     fn default() -> Self {
-        Self { bits: None, layout: None, cells: None, cluster_items: 500, probes: None }
+        Self { bits: None, layout: None, by: None, cells: None, cluster_items: 500, probes: None }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The ranges of what `[model]`, `[train]`, `[index]` and `[columns]` say, so that nothing later has to doubt them.
 
 use super::DataError;
-use super::config::{ColumnsConfig, Config, IndexConfig, ModelConfig, RateConfig, TrainConfig};
+use super::config::{ColumnsConfig, Config, IndexConfig, Layout, ModelConfig, RateConfig, TrainConfig};
 use crate::shard::columns::format::MAX_NAME_BYTES;
 
 type Check = Result<(), DataError>;
@@ -29,7 +29,24 @@ pub(super) fn check(config: &Config) -> Check {
     model(&config.model)?;
     train(&config.train)?;
     index(&config.index)?;
+    by(config)?;
     columns(config)
+}
+
+fn by(config: &Config) -> Check {
+    let is_by_column = config.index.layout == Some(Layout::ByColumn);
+    let is_column = |name: &String| {
+        ["brand", "category"].contains(&name.as_str()) || config.catalogue.columns.attributes.contains_key(name)
+    };
+    match &config.index.by {
+        None if !is_by_column => Ok(()),
+        Some(name) if is_by_column && is_column(name) => Ok(()),
+        found => Err(DataError::ConfigValue {
+            key: "index.by",
+            found: found.clone().unwrap_or("nothing".to_owned()),
+            expected: "brand, category or a name of catalogue.columns.attributes with layout = \"by column\", else nothing",
+        }),
+    }
 }
 
 fn model(model: &ModelConfig) -> Check {
@@ -122,6 +139,7 @@ mod tests {
         let read = |more: &str| check(&toml::from_str(&format!("{base}{more}")).unwrap());
         assert!(read("").is_ok());
         let columns = "[catalogue.columns.attributes]\nweight-g = \"w\"\n[columns]\nnames = [\"weight-g\", \"price\"]";
+        assert!(read("[index]\nlayout = \"by column\"\nby = \"brand\"").is_ok());
         assert!(read(columns).is_ok() && read("[columns]\nnames = []").is_ok());
         let broken = [
             ("[model]\ndim = 12", "model.dim"),
@@ -134,6 +152,9 @@ mod tests {
             ("[train]\ntemperature = 0", "train.temperature"),
             ("[index]\nbits = 5", "index.bits"),
             ("[index]\nprobes = 0", "index.probes"),
+            ("[index]\nlayout = \"by column\"", "index.by"),
+            ("[index]\nlayout = \"by column\"\nby = \"price\"", "index.by"),
+            ("[index]\nby = \"brand\"", "index.by"),
             ("[columns]\nnames = [\"colour\"]", "columns.names"),
             ("[columns]\nnames = [\"price\", \"price\"]", "columns.names"),
             ("[catalogue.columns.attributes]\nbrand = \"b\"", "catalogue.columns.attributes"),

@@ -1,7 +1,6 @@
 //! Which rows of each shard a request may show.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use crate::index::{NodeId, RowSet};
 use crate::shard::columns::{ColumnFilter, ColumnsError};
@@ -50,7 +49,7 @@ impl Selection {
         &mut self,
         at: usize,
         shard: &Chain,
-        exclude: &HashSet<String>,
+        exclude: &[String],
     ) -> Result<Option<Cow<'_, RowSet>>, ColumnsError> {
         let excluded: Vec<_> = exclude.iter().filter_map(|id| shard.node_of(id)).collect();
         if self.filter.is_empty() && excluded.is_empty() {

@@ -1,10 +1,11 @@
 //! From trained towers and a catalogue to a release.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use super::cards::Cards;
-use super::columns::Chosen;
+use super::columns::{self, Chosen};
 use super::plan::{Plan, Planner, SHARE_OF_CLUSTERS};
 use super::{ReleaseContent, ReleaseError, ReleaseWriter, Written};
 use crate::Digest;
@@ -33,6 +34,16 @@ pub enum BuildError {
     /// The release could not be written.
     #[error(transparent)]
     Release(#[from] ReleaseError),
+    /// An item without the value that says which index it is in.
+    #[error(
+        "index.by: item {item:?} has no {by}, expected one text of each item; leave it out with catalogue.where, or give it one"
+    )]
+    Value {
+        /// Its id.
+        item: String,
+        /// The column.
+        by: String,
+    },
     /// The plan could not be drawn.
     #[error("plot of recall against bytes: {reason}, expected a drawing; report this as a defect")]
     Plot {
@@ -121,6 +132,7 @@ pub fn build(
     let (content, search) = match layout {
         Layout::Single => catalogue.single(config)?,
         Layout::Clusters => catalogue.clusters(config)?,
+        Layout::ByColumn => catalogue.by_column(config)?,
     };
     let query_tower = towers.query.write();
     let (tower_bytes, cards_bytes) = (query_tower.len(), content.cards.iter().map(Vec::len).sum());
@@ -150,24 +162,63 @@ struct Catalogue<'a> {
 
 impl Catalogue<'_> {
     fn single(&self, config: &Config) -> Result<(ReleaseContent, Option<SearchReport>), BuildError> {
-        let built = index::build(
-            self.embeddings,
-            self.queries,
-            self.dim,
-            &build_params(config, self.items.len(), self.fine_bits),
-        )?;
+        let rows: Vec<u32> = (0..self.items.len() as u32).collect();
+        let (shard, search) = self.part(&rows, self.embeddings, self.truth.as_ref(), config)?;
+        let cards = vec![self.cards(&rows)];
+        Ok((
+            ReleaseContent { shards: vec![shard], cards, ..ReleaseContent::default() },
+            search.map(SearchReport::Single),
+        ))
+    }
+
+    /// One shard of some items, by their places in the catalogue, with their embeddings.
+    fn part(
+        &self,
+        rows: &[u32],
+        embeddings: &[f32],
+        truth: Option<&Truth>,
+        config: &Config,
+    ) -> Result<(Vec<u8>, Option<IndexReport>), BuildError> {
+        let params = build_params(config, rows.len(), self.fine_bits);
+        let built = index::build(embeddings, self.queries, self.dim, &params)?;
         let mut params = SearchParams { probes: 1, ef_search: 64 };
         let mut search = None;
-        if let Some(truth) = &self.truth {
+        if let Some(truth) = truth {
             let (chosen, report) = choose_search(&built, truth)?;
             params = SearchParams { probes: config.index.probes.unwrap_or(chosen.probes), ..chosen };
-            search = Some(SearchReport::Single(report));
+            search = Some(report);
         }
-        let ids = built.order.iter().map(|row| self.items[*row as usize].id.clone()).collect();
-        let columns = Chosen::of(self.items, config).write(&built.order).map_err(ShardError::from)?;
-        let shard = ShardContent { towers: self.towers, params, ids, index: built.index, columns }.write()?;
-        let cards = vec![Cards::of(self.items).write()];
-        Ok((ReleaseContent { shards: vec![shard], cards, ..ReleaseContent::default() }, search))
+        let rows: Vec<u32> = built.order.iter().map(|&row| rows[row as usize]).collect();
+        let ids = rows.iter().map(|&row| self.items[row as usize].id.clone()).collect();
+        let columns = Chosen::of(self.items, config).write(&rows).map_err(ShardError::from)?;
+        Ok((ShardContent { towers: self.towers, params, ids, index: built.index, columns }.write()?, search))
+    }
+
+    /// An index for each value of a column; of values with many items, several.
+    fn by_column(&self, config: &Config) -> Result<(ReleaseContent, Option<SearchReport>), BuildError> {
+        let by = config.index.by.as_deref().unwrap_or_default();
+        let value_of = columns::text_of(config, by);
+        let mut parts: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+        for (row, item) in (0..).zip(self.items) {
+            let Some(value) = value_of(item) else {
+                return Err(BuildError::Value { item: item.id.clone(), by: by.to_owned() });
+            };
+            parts.entry(value).or_default().push(row);
+        }
+        let (mut content, mut values, mut reports) = (ReleaseContent::default(), Vec::new(), Vec::new());
+        for (value, rows) in parts.iter().flat_map(|(value, rows)| rows.chunks(SINGLE).map(move |rows| (*value, rows)))
+        {
+            let of_row = |&row: &u32| &self.embeddings[row as usize * self.dim..][..self.dim];
+            let embeddings: Vec<f32> = rows.iter().flat_map(of_row).copied().collect();
+            let queries = if self.queries.is_empty() { &embeddings } else { self.queries };
+            let truth = Truth::of(&embeddings, &sample(queries, self.dim), self.dim)?;
+            let (shard, report) = self.part(rows, &embeddings, Some(&truth), config)?;
+            reports.extend(report.map(|report| (value.to_owned(), rows.len(), report)));
+            content.shards.push(shard);
+            content.cards.push(self.cards(rows));
+            values.push(value.to_owned());
+        }
+        Ok((ReleaseContent { by: Some((by.to_owned(), values)), ..content }, Some(SearchReport::ByColumn(reports))))
     }
 
     /// The cards of some items, by their places in the catalogue.
@@ -203,6 +254,8 @@ pub enum SearchReport {
     Single(IndexReport),
     /// Of clusters.
     Clusters(ClusterReport),
+    /// Of each shard by a column: its value, its candidates.
+    ByColumn(Vec<(String, usize, IndexReport)>),
 }
 
 impl fmt::Display for SearchReport {
@@ -210,6 +263,10 @@ impl fmt::Display for SearchReport {
         match self {
             Self::Single(report) => report.fmt(f),
             Self::Clusters(report) => report.fmt(f),
+            Self::ByColumn(reports) => reports.iter().try_for_each(|(value, candidates, report)| {
+                let recall = report.points.last().map_or(report.codes, |point| point.recall);
+                writeln!(f, "{value:<24} {candidates:>8} candidates, recall@100 {:.4}", recall.at_100)
+            }),
         }
     }
 }

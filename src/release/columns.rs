@@ -107,6 +107,20 @@ fn value(column: &ColumnView<'_>, node: NodeId) -> (Option<u64>, Option<u32>, Op
     (number, column.f32_at(node).map(f32::to_bits), text.or_else(path))
 }
 
+/// What gives an item's text in the column `by` of `[index]`: its brand, outermost category or an attribute.
+pub(super) fn text_of(config: &Config, by: &str) -> impl Fn(&Item) -> Option<&str> + use<> {
+    let attribute = config.catalogue.columns.attributes.keys().position(|name| name == by);
+    let is_brand = by == "brand";
+    move |item| match attribute {
+        Some(at) => match item.attributes.get(at) {
+            Some(Some(Attribute::Text(text))) => Some(text),
+            _ => None,
+        },
+        None if is_brand => item.brand.as_deref(),
+        None => item.category.first().map(String::as_str),
+    }
+}
+
 /// Of an attribute that nobody has, text.
 fn attribute(items: &[Item], at: usize) -> Source {
     let mut source = Source::Text(at);

@@ -118,6 +118,16 @@ pub enum ReleaseError {
         /// One of these ids.
         example: String,
     },
+    /// A release that is cut by a column has nothing for this client.
+    #[error("segment: found {found:?}, expected a value of {by}, one of {known:?}; pass one of these as segment")]
+    Segment {
+        /// The column.
+        by: String,
+        /// The client's segment.
+        found: String,
+        /// The values there are.
+        known: Vec<String>,
+    },
     /// A file that is no part of a release.
     #[error(
         "the file begins with {found:02x?}, expected a head, manifest, shard, query tower or cards; check which file was \
@@ -168,6 +178,7 @@ impl ReleaseError {
             Self::Directory(error) => error.code(),
             Self::Tower(error) => tower_code(error),
             Self::Cards { .. } => "release/cards",
+            Self::Segment { .. } => "request/segment",
             Self::Unknown { .. } => "release/unknown",
             #[cfg(feature = "origin")]
             Self::Io { .. } => "release/io",

@@ -133,21 +133,21 @@ fn manifest(out: &mut Fields, manifest: &Manifest) {
     out.put("items", manifest.items);
     out.object("query tower", &manifest.query_tower);
     out.put("layout", &manifest.layout);
+    manifest.by.iter().for_each(|by| out.put("by", by));
     if let Some(routing) = &manifest.routing {
         out.object("routing", &routing.object);
         out.put("probes", format_args!("{} of {} clusters", routing.probes, manifest.shards.len()));
     }
     for shard in &manifest.shards {
         out.object("shard", &shard.object);
-        out.put("", format_args!("{} rows", shard.count));
+        let value = shard.value.as_ref().map_or(String::new(), |value| format!(" of {value:?}"));
+        out.put("", format_args!("{} rows{value}", shard.count));
         for delta in &shard.deltas {
             out.object("  delta", &delta.object);
             out.put("", format_args!("adds {} rows, removes {}", delta.added, delta.removed));
         }
     }
-    for (name, kind) in manifest.columns() {
-        out.put("column", format_args!("{name:<17}{}", kind.name()));
-    }
+    manifest.columns.iter().for_each(|column| out.put("column", column));
     out.put(
         "directory",
         format_args!("{} buckets, {} of recent changes", manifest.directory.len(), manifest.recent.len()),

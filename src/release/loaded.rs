@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Manifest, Part};
+use super::{Manifest, Part, ReleaseError};
 use crate::Digest;
 use crate::index::{NodeId, Scratch};
 use crate::shard::delta::Chain;
@@ -19,6 +19,8 @@ pub struct Release {
     digest: Digest,
     manifest: Arc<Manifest>,
     query_tower: Arc<QueryTower>,
+    /// Whose shards queries visit, of a release by column.
+    segment: Option<String>,
     routing: Option<Arc<Shard<Verified>>>,
     shards: Vec<Option<Arc<Chain>>>,
     directory: Vec<Option<Arc<DirectoryBucket>>>,
@@ -44,15 +46,17 @@ impl Release {
         (version, digest): (u64, Digest),
         manifest: Arc<Manifest>,
         query_tower: Arc<QueryTower>,
+        segment: Option<String>,
         routing: Option<Arc<Shard<Verified>>>,
         shards: Vec<Option<Arc<Chain>>>,
     ) -> Option<Self> {
+        let is_there = |at: usize| shards[at].is_some() || !manifest.is_of(at, segment.as_deref());
         let whole = match &manifest.routing {
-            None => shards.iter().all(Option::is_some),
+            None => (0..shards.len()).all(is_there),
             Some(_) => routing.is_some(),
         };
         let (directory, recent) = (vec![None; manifest.directory.len()], vec![None; manifest.recent.len()]);
-        whole.then_some(Self { version, digest, manifest, query_tower, routing, shards, directory, recent })
+        whole.then_some(Self { version, digest, manifest, query_tower, segment, routing, shards, directory, recent })
     }
 
     /// Adds a shard with its deltas at its place in the manifest, whose checks have accepted them.
@@ -72,6 +76,20 @@ impl Release {
     /// This release under another version: a new head may name the same manifest.
     pub(crate) fn with_version(self, version: u64) -> Self {
         Self { version, ..self }
+    }
+
+    /// This release for another segment, whose shards have to be there: of a release that was opened whole, any.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Segment`] with the values there are.
+    pub fn for_segment(&self, segment: &str) -> Result<Self, ReleaseError> {
+        self.manifest.check_segment(Some(segment))?;
+        Ok(Self { segment: Some(segment.to_owned()), ..self.clone() })
+    }
+
+    /// The segment whose shards queries visit, if it was stated.
+    pub fn segment(&self) -> Option<&str> {
+        self.segment.as_deref()
     }
 
     /// The version, as the head states it.
@@ -112,7 +130,7 @@ impl Release {
     /// the manifest says.
     pub fn visited(&self, query: &[f32], times: usize, scratch: &mut Scratch) -> Vec<usize> {
         let (Some(routing), Some(named)) = (&self.routing, &self.manifest.routing) else {
-            return (0..self.shards.len()).collect();
+            return (0..self.shards.len()).filter(|&at| self.manifest.is_of(at, self.segment())).collect();
         };
         let hits = routing.search(query, (named.probes as usize).saturating_mul(times), None, scratch, None);
         // The routing has been checked: its ids are places.
@@ -149,6 +167,8 @@ impl Release {
 
     fn find_held(&self, id: &str) -> Option<Found> {
         let node_of = |shard: &Option<Arc<Chain>>| shard.as_ref()?.node_of(id);
-        self.shards.iter().enumerate().find_map(|(shard, held)| Some(Found { shard, node: node_of(held)? }))
+        // What a client of this segment does not hold is not found by who holds everything either.
+        let mut shards = self.shards.iter().enumerate().filter(|(at, _)| self.manifest.is_of(*at, self.segment()));
+        shards.find_map(|(shard, held)| Some(Found { shard, node: node_of(held)? }))
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{FORMAT_VERSION, OLDEST_READABLE, ObjectKind, ObjectRef, ReleaseError, UNDERSTOOD};
 use crate::Digest;
 use crate::json::{Json, JsonError};
-use crate::shard::columns::{ColumnKind, ColumnView, ColumnsView};
+use crate::shard::columns::{ColumnKind, ColumnsView};
 use crate::shard::delta::{Delta, DeltaError};
 use crate::shard::directory::DirectoryBucket;
 use crate::shard::directory::format::MAX_BUCKETS;
@@ -22,6 +22,8 @@ pub const ENGINE: &str = "program";
 pub const LAYOUT_SINGLE: &str = "single";
 /// The layout of a release whose shards are clusters: a query visits those that the routing names.
 pub const LAYOUT_CLUSTERS: &str = "clusters";
+/// The layout of a release whose shards are of values of a column: a client states its own, and queries visit the shards of that.
+pub const LAYOUT_BY_COLUMN: &str = "by column";
 /// Most bytes of a release's name.
 pub const MAX_NAME: usize = 200;
 /// Most shards of a release.
@@ -50,6 +52,9 @@ pub struct Manifest {
     pub query_tower: ObjectRef,
     /// How the catalogue is cut.
     pub layout: String,
+    /// The column that tells which shard a candidate is in, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The shards.
     pub shards: Vec<ManifestShard>,
     /// Which shards a query visits, if they are clusters.
@@ -66,7 +71,7 @@ pub struct Manifest {
     pub cards: Vec<ObjectRef>,
     /// Candidates.
     pub items: u64,
-    /// The columns that every shard has, in their order: kind and name, as in `price price`.
+    /// The columns that every shard has, in their order: name and kind, as in `brand: text`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
     /// What a reader must understand.
@@ -84,6 +89,9 @@ pub struct ManifestShard {
     /// What changed since it was written, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deltas: Vec<ManifestDelta>,
+    /// The value that all of them have in the column [`Manifest::by`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
 }
 
 impl ManifestShard {
@@ -92,6 +100,7 @@ impl ManifestShard {
         Ok(Self {
             object: ObjectRef::from_json(&json.field("object"))?,
             count: json.field("count").u32()?,
+            value: json.field("value").optional().map(|value| value.text().map(str::to_owned)).transpose()?,
             deltas: deltas.iter().map(ManifestDelta::from_json).collect::<Result<_, _>>()?,
         })
     }
@@ -246,6 +255,7 @@ impl Manifest {
             engine: text("engine")?,
             query_tower: ObjectRef::from_json(&json.field("query_tower"))?,
             layout: text("layout")?,
+            by: json.field("by").optional().map(|by| by.text().map(str::to_owned)).transpose()?,
             shards: json.field("shards").list()?.iter().map(ManifestShard::from_json).collect::<Result<_, _>>()?,
             routing,
             directory: objects("directory")?,
@@ -295,6 +305,7 @@ impl Manifest {
 
     fn check_layout(&self) -> Result<(), ReleaseError> {
         match &self.routing {
+            None if self.by.is_some() => check_text("layout", &self.layout, LAYOUT_BY_COLUMN)?,
             None => check_text("layout", &self.layout, LAYOUT_SINGLE)?,
             Some(routing) => {
                 check_text("layout", &self.layout, LAYOUT_CLUSTERS)?;
@@ -303,7 +314,10 @@ impl Manifest {
                 check_range("directory buckets of clusters", self.directory.len() as u64, 1, MAX_BUCKETS.into())?;
             }
         }
-        let cards = if self.routing.is_some() { self.shards.len() } else { 1 };
+        if self.shards.iter().any(|shard| shard.value.is_some() != self.by.is_some()) {
+            return Err(field("value of a shard", "one too many or none".to_owned(), "one of each shard by a column"));
+        }
+        let cards = if self.has_cards_by_shard() { self.shards.len() } else { 1 };
         if !self.cards.is_empty() {
             check_range("number of cards objects", self.cards.len() as u64, cards as u64, cards as u64)?;
         }
@@ -350,11 +364,36 @@ impl Manifest {
         self.parts().filter(move |(_, object)| !held.contains(&object.digest))
     }
 
-    /// Whether a client fetches this part before any query asks for it, and the release waits for it.
-    pub fn is_needed_at_once(&self, part: Part) -> bool {
+    /// Whether each shard has cards of its own.
+    pub fn has_cards_by_shard(&self) -> bool {
+        self.routing.is_some() || self.by.is_some()
+    }
+
+    /// Whether the shard at this place is for a client of this segment: of a release by column one value's, else every one.
+    pub fn is_of(&self, at: usize, segment: Option<&str>) -> bool {
+        self.by.is_none() || self.shards[at].value.as_deref() == segment
+    }
+
+    /// Checks that there is something for a client of this segment.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Segment`] with the values there are.
+    pub fn check_segment(&self, segment: Option<&str>) -> Result<(), ReleaseError> {
+        let Some(by) = self.by.clone() else { return Ok(()) };
+        if (0..self.shards.len()).any(|at| self.is_of(at, segment)) {
+            return Ok(());
+        }
+        let mut known: Vec<String> = self.shards.iter().filter_map(|shard| shard.value.clone()).collect();
+        // Shards of one value are neighbours.
+        known.dedup();
+        Err(ReleaseError::Segment { by, found: segment.unwrap_or("nothing").to_owned(), known })
+    }
+
+    /// Whether a client of this segment fetches this part before any query asks for it, and the release waits for it.
+    pub fn is_needed_at_once(&self, part: Part, segment: Option<&str>) -> bool {
         match part {
             Part::Tower | Part::Routing => true,
-            Part::Shard(_) | Part::Delta(..) => self.routing.is_none(),
+            Part::Shard(at) | Part::Delta(at, _) => self.routing.is_none() && self.is_of(at, segment),
             Part::Directory(_) | Part::Recent(_) | Part::Cards(_) => false,
         }
     }
@@ -516,30 +555,34 @@ impl Manifest {
 
     /// Checks that a shard has the columns of the release.
     pub(crate) fn check_columns(&self, shard: &Shard<Verified>) -> Result<(), ReleaseError> {
-        let found = columns_of(shard);
-        if found == self.columns {
-            return Ok(());
+        let mut count = 0;
+        for column in shard.columns().iter().flat_map(ColumnsView::iter) {
+            if self.column(column.name()) != Some(column.kind()) {
+                let found = column.name().to_owned() + ": " + column.kind().name();
+                return Err(field("column of a shard", found, "one that the manifest names, of that kind"));
+            }
+            count += 1;
         }
-        Err(field("columns of a shard", found.join(", "), &self.columns.join(", ")))
+        let expected = self.columns.len() as u64;
+        check_range("number of columns of a shard", count, expected, expected)
     }
 
-    /// The names and kinds of the columns that every shard has.
-    pub fn columns(&self) -> impl Iterator<Item = (&str, ColumnKind)> {
-        self.columns.iter().filter_map(|column| {
-            let (kind, name) = column.split_once(' ')?;
-            Some((name, ColumnKind::from_name(kind)?))
-        })
+    /// What the column of this name holds.
+    pub fn column(&self, name: &str) -> Option<ColumnKind> {
+        self.columns.iter().find_map(|column| ColumnKind::from_name(column.strip_prefix(name)?.strip_prefix(": ")?))
     }
 }
 
 /// The columns of a shard, as [`Manifest::columns`](struct@Manifest) has them.
+#[cfg(any(feature = "origin", test))]
 pub(super) fn columns_of(shard: &Shard<Verified>) -> Vec<String> {
     shard.columns().iter().flat_map(ColumnsView::iter).map(describe).collect()
 }
 
-/// Kind and name of a column.
-pub(super) fn describe(column: ColumnView<'_>) -> String {
-    [column.kind().name(), " ", column.name()].concat()
+/// Name and kind of a column.
+#[cfg(any(feature = "origin", test))]
+pub(super) fn describe(column: crate::shard::columns::ColumnView<'_>) -> String {
+    [column.name(), ": ", column.kind().name()].concat()
 }
 
 fn check_deltas(shard: &ManifestShard) -> Result<(), ReleaseError> {

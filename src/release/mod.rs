@@ -38,20 +38,22 @@
 //! | `dim`         | dimensions of the embeddings                                                                 |
 //! | `engine`      | [`ENGINE`]: the query tower is a compact program                                             |
 //! | `query_tower` | an object: `{"digest", "size"}`                                                              |
-//! | `layout`      | [`LAYOUT_SINGLE`] or [`LAYOUT_CLUSTERS`]                                                     |
-//! | `shards`      | 1 to [`MAX_SHARDS`] of `{"object", "count", "deltas"}`                                       |
+//! | `layout`      | [`LAYOUT_SINGLE`], [`LAYOUT_CLUSTERS`] or [`LAYOUT_BY_COLUMN`]                               |
+//! | `by`          | the name of the column, with the layout by column only                                       |
+//! | `shards`      | 1 to [`MAX_SHARDS`] of `{"object", "count", "deltas"}`, by column also `"value"`; those of one value together |
 //! | `routing`     | `{"object", "probes"}`, with clusters only                                                   |
 //! | `directory`   | objects, absent or a power of two of them: the buckets in order                              |
 //! | `recent`      | as `directory`: of what is not there, or not where that says; only beside a directory        |
-//! | `cards`       | objects, absent or one, or with clusters one per shard; what a page shows of each candidate  |
+//! | `cards`       | objects, absent or one, or with clusters and by column one per shard; what a page shows of each candidate  |
 //! | `items`       | sum of the shards' counts, and what their deltas add, less what they remove                  |
-//! | `columns`     | `"KIND NAME"` for each [column](crate::shard::columns) of every shard, in order; absent if there are none |
+//! | `columns`     | `"NAME: KIND"` for each [column](crate::shard::columns) of every shard, in order; absent if there are none |
 //! | `requires`    | names of what a reader must understand; absent if there are none                             |
 //!
 //! With the layout [`LAYOUT_SINGLE`] every query visits every shard, and a client fetches them all. With [`LAYOUT_CLUSTERS`]
 //! each shard holds candidates that lie near each other, and the routing is a shard of their centroids: a query visits the
 //! `probes` nearest, and a client fetches a shard when a query first visits it. The [directory](crate::shard::directory) says
-//! in which shard and slot an item is. No object is named twice.
+//! in which shard and slot an item is. With [`LAYOUT_BY_COLUMN`] a client states its segment, a value of the column: it fetches the
+//! shards of that value, and a query visits them all. No object is named twice.
 //!
 //! A shard may have up to [`MAX_DELTAS`] `deltas`, oldest first, each `{"object", "added", "removed"}`: what changed since it was
 //! written, in rows ([`delta`](crate::shard::delta)). A client takes a shard with all its deltas or not at all, so `requires`
@@ -101,8 +103,8 @@ pub use head::{HEAD_LIMIT, Head, MAX_VERSION};
 pub use inspect::inspect;
 pub use loaded::{Absent, Found, Release};
 pub use manifest::{
-    ENGINE, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_DELTAS, MAX_NAME, MAX_SHARDS, Manifest, ManifestDelta, ManifestShard,
-    Part, REQUIRES_DELTAS, Routing,
+    ENGINE, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_DELTAS, MAX_NAME, MAX_SHARDS, Manifest,
+    ManifestDelta, ManifestShard, Part, REQUIRES_DELTAS, Routing,
 };
 pub use object::{ObjectKind, ObjectRef};
 #[cfg(feature = "origin")]

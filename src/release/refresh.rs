@@ -145,9 +145,12 @@ fn differs(release: &Release, config: &Config, columns: &[String]) -> Option<Ane
     let wanted = config.index.layout.map(|layout| match layout {
         Layout::Single => super::LAYOUT_SINGLE,
         Layout::Clusters => super::LAYOUT_CLUSTERS,
+        Layout::ByColumn => super::LAYOUT_BY_COLUMN,
     });
-    if let Some(expected) = wanted.filter(|wanted| wanted != found) {
-        return Some(Anew::Layout { found: found.clone(), expected: expected.to_owned() });
+    // An item that has another value now would belong into another index.
+    if release.manifest().by.is_some() || wanted.is_some_and(|wanted| wanted != found) {
+        let expected = wanted.unwrap_or("deltas, which are of one shard or of clusters").to_owned();
+        return Some(Anew::Layout { found: format!("the layout {found:?}"), expected });
     }
     let bits = |fine_bits: FineBits| format!("{} bits", 4 + fine_bits.bits());
     let found = fine_bits(release)?;

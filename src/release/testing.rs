@@ -62,7 +62,12 @@ impl Files {
         let towers = opened[0].towers();
         let cards = with_cards.then(|| cards(opened.iter().flat_map(Shard::ids)));
         let tower = tower(towers);
-        let entry = |bytes: &Vec<u8>, count| ManifestShard { object: ObjectRef::of(bytes), count, deltas: Vec::new() };
+        let entry = |bytes: &Vec<u8>, count| ManifestShard {
+            object: ObjectRef::of(bytes),
+            count,
+            deltas: Vec::new(),
+            value: None,
+        };
         let manifest = Manifest {
             format: FORMAT_VERSION,
             name: "test".to_owned(),
@@ -71,6 +76,7 @@ impl Files {
             engine: ENGINE.to_owned(),
             query_tower: ObjectRef::of(&tower),
             layout: LAYOUT_SINGLE.to_owned(),
+            by: None,
             routing: None,
             directory: Vec::new(),
             recent: Vec::new(),
@@ -139,6 +145,7 @@ impl Files {
             (self.version, digest),
             Arc::new(manifest.clone()),
             Arc::new(tower),
+            None,
             routing.map(Arc::new),
             shards,
         )
@@ -152,6 +159,21 @@ impl Files {
             }
         }
         (release, buckets)
+    }
+
+    /// A release by the column `market`: two shards of `de`, one of `fr`, each with cards of its own.
+    pub(crate) fn by_market(version: u64) -> Self {
+        let shards = [shard(1, 20), shard(2, 9), shard(3, 5)];
+        let mut files = Self::new(version, &shards, false);
+        for (bytes, (entry, value)) in shards.iter().zip(files.manifest.shards.iter_mut().zip(["de", "de", "fr"])) {
+            entry.value = Some(value.to_owned());
+            let cards = cards(Shard::open(bytes.clone()).unwrap().verify().unwrap().ids());
+            files.manifest.cards.push(ObjectRef::of(&cards));
+            files.objects.insert(Digest::of(&cards), cards);
+        }
+        files.manifest.by = Some("market".to_owned());
+        files.manifest.layout = super::LAYOUT_BY_COLUMN.to_owned();
+        files
     }
 
     /// The manifest's bytes.

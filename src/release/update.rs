@@ -109,7 +109,12 @@ impl Update {
                 }
                 Change::Folded(bytes) => {
                     let count = Shard::open(bytes.clone())?.header().count;
-                    *entry = ManifestShard { object: ObjectRef::of(bytes), count, deltas: Vec::new() };
+                    *entry = ManifestShard {
+                        object: ObjectRef::of(bytes),
+                        count,
+                        deltas: Vec::new(),
+                        value: entry.value.take(),
+                    };
                 }
             }
         }

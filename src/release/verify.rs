@@ -85,7 +85,8 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
     })
 }
 
-/// Opens the release in `dir` with all its shards and their deltas, and every check but those of directories and cards.
+/// Opens the release in `dir` with all its shards and their deltas, and every check but those of directories and cards. Of a release
+/// by column, [`Release::for_segment`] is what answers queries.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -114,7 +115,7 @@ pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
         chains.push(Some(Arc::new(Chain::new(base, deltas.collect::<Result<_, _>>()?))));
     }
     let version = (head.version, head.manifest.digest);
-    let release = Release::new(version, Arc::new(manifest), Arc::new(query_tower), routing.map(Arc::new), chains);
+    let release = Release::new(version, Arc::new(manifest), Arc::new(query_tower), None, routing.map(Arc::new), chains);
     Ok(release.expect("every part has been read"))
 }
 
@@ -198,7 +199,7 @@ pub(super) fn check_all_cards<C: Borrow<Chain>>(
     cards: impl IntoIterator<Item = Vec<u8>>,
 ) -> Result<(), ReleaseError> {
     for (at, bytes) in cards.into_iter().enumerate() {
-        let of = if manifest.routing.is_some() { &shards[at..=at] } else { shards };
+        let of = if manifest.has_cards_by_shard() { &shards[at..=at] } else { shards };
         check_cards(of.iter().flat_map(|shard| shard.borrow().ids()), card_ids(&bytes)?)?;
     }
     Ok(())

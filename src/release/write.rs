@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::manifest::columns_of;
 use super::verify::{check_all_cards, check_chains, check_directories, read_limited};
 use super::{
-    ENGINE, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_CLUSTERS, LAYOUT_SINGLE, Manifest, ManifestDelta,
-    ManifestShard, ObjectRef, Part, REQUIRES_DELTAS, ReleaseError, Routing,
+    ENGINE, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS, LAYOUT_SINGLE, Manifest,
+    ManifestDelta, ManifestShard, ObjectRef, Part, REQUIRES_DELTAS, ReleaseError, Routing,
 };
 use crate::Digest;
 use crate::platform::files::write_atomically;
@@ -29,6 +29,8 @@ pub struct ReleaseContent {
     pub deltas: Vec<Vec<Vec<u8>>>,
     /// The routing and the clusters that a query visits, if the shards are clusters.
     pub routing: Option<(Vec<u8>, u32)>,
+    /// The column and each shard's value of it, if the shards are by column.
+    pub by: Option<(String, Vec<String>)>,
     /// The buckets of the directory, or none.
     pub directory: Vec<Vec<u8>>,
     /// The buckets of the directory of recent changes, or none.
@@ -126,6 +128,11 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
     let query_tower = QueryTower::open(&content.query_tower)?;
     let routing =
         content.routing.as_ref().map(|(bytes, probes)| Routing { object: ObjectRef::of(bytes), probes: *probes });
+    let layout = match (&routing, &content.by) {
+        (Some(_), _) => LAYOUT_CLUSTERS,
+        (None, Some(_)) => LAYOUT_BY_COLUMN,
+        (None, None) => LAYOUT_SINGLE,
+    };
     let mut manifest = Manifest {
         format: FORMAT_VERSION,
         name: content.name.clone(),
@@ -133,7 +140,8 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         dim: query_tower.schema().dim,
         engine: ENGINE.to_owned(),
         query_tower: ObjectRef::of(&content.query_tower),
-        layout: if routing.is_some() { LAYOUT_CLUSTERS } else { LAYOUT_SINGLE }.to_owned(),
+        layout: layout.to_owned(),
+        by: content.by.as_ref().map(|(by, _)| by.clone()),
         routing,
         directory: content.directory.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
         recent: content.recent.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
@@ -143,6 +151,7 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         columns: Vec::new(),
         requires: Vec::new(),
     };
+    let mut values = content.by.iter().flat_map(|(_, values)| values);
     let mut chains = Vec::with_capacity(content.shards.len());
     for (at, bytes) in content.shards.iter().enumerate() {
         let base = Shard::open(bytes.clone())?.verify()?;
@@ -152,6 +161,7 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
             object: ObjectRef::of(bytes),
             count: base.header().count,
             deltas: entries,
+            value: values.next().cloned(),
         });
         if at == 0 {
             manifest.columns = columns_of(&base);

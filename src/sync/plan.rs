@@ -25,16 +25,21 @@ impl Fetch {
 }
 
 /// What is missing of a release before any query is asked, what is needed first at the front: the manifest, while it is not
-/// held; then the query tower, the routing or the shards in the manifest's order, and the cards of a release that is held
-/// whole.
-pub fn plan(head: &ObjectRef, manifest: Option<&Manifest>, held: impl Fn(&Digest) -> bool) -> Vec<Fetch> {
+/// held; then the query tower, the routing or the shards in the manifest's order, of a release by column those of the client's
+/// segment, and the cards of a release that is held whole.
+pub fn plan(
+    head: &ObjectRef,
+    manifest: Option<&Manifest>,
+    segment: Option<&str>,
+    held: impl Fn(&Digest) -> bool,
+) -> Vec<Fetch> {
     match manifest {
         None => vec![Fetch::new(*head, ObjectKind::Manifest)],
         Some(manifest) => manifest
             .parts()
             .filter(|(part, _)| {
                 let is_cards = matches!(part, Part::Cards(_));
-                manifest.is_needed_at_once(*part) || is_cards && manifest.routing.is_none()
+                manifest.is_needed_at_once(*part, segment) || is_cards && !manifest.has_cards_by_shard()
             })
             .filter(|(_, object)| !held(&object.digest))
             .map(|(part, object)| Fetch::new(object, part.kind()))

@@ -18,6 +18,7 @@ use crate::towers::QueryTower;
 pub struct Assembly {
     /// The highest head that was accepted.
     trusted: Option<(u64, ObjectRef)>,
+    segment: Option<String>,
     serving: Option<Release>,
     next: Option<Arriving>,
     /// The objects of `serving` and `next` that are held, checked.
@@ -102,6 +103,11 @@ pub struct Next {
 }
 
 impl Assembly {
+    /// Says which shards of a release by column are wanted: those of this value. Before the first head.
+    pub fn set_segment(&mut self, segment: Option<String>) {
+        self.segment = segment;
+    }
+
     /// Takes a head, and says what to fetch for it: nothing if its release is served already.
     ///
     /// # Errors
@@ -166,6 +172,7 @@ impl Assembly {
             } else if let Some(next) = self.next.as_mut().filter(|next| next.object.digest == digest) {
                 next.object.check_digested(ObjectKind::Manifest, &bytes, computed)?;
                 let manifest = Arc::new(Manifest::parse(&bytes)?);
+                manifest.check_segment(self.segment.as_deref())?;
                 check_held(&manifest, &self.held)?;
                 next.manifest = Some(manifest);
                 self.forget_others();
@@ -186,8 +193,10 @@ impl Assembly {
     pub fn missing(&self) -> Vec<Fetch> {
         let held = |digest: &Digest| self.held.contains_key(digest);
         match (&self.next, &self.serving, &self.trusted) {
-            (Some(next), _, _) => plan(&next.object, next.manifest.as_deref(), held),
-            (None, Some(serving), Some((_, object))) => plan(object, Some(serving.manifest()), held),
+            (Some(next), _, _) => plan(&next.object, next.manifest.as_deref(), self.segment.as_deref(), held),
+            (None, Some(serving), Some((_, object))) => {
+                plan(object, Some(serving.manifest()), self.segment.as_deref(), held)
+            }
             _ => Vec::new(),
         }
     }
@@ -234,21 +243,19 @@ impl Assembly {
         parts.filter_map(fetch).filter(|fetch| !self.held.contains_key(&fetch.digest)).collect()
     }
 
-    /// What holds the cards of some items of the served release, or of all: held or not, since the page keeps cards.
-    pub fn cards_of(&self, ids: Option<&[String]>) -> Vec<Fetch> {
+    /// What holds the card of an item of the served release, or without one the cards of all: held or not, since the page keeps
+    /// cards.
+    pub fn cards_of(&self, id: Option<&str>) -> Vec<Fetch> {
         let Some(serving) = &self.serving else { return Vec::new() };
-        let cards = &serving.manifest().cards;
-        let fetch = |object: &ObjectRef| Fetch::new(*object, ObjectKind::Cards);
-        match ids {
-            Some(ids) if cards.len() > 1 => {
-                let mut shards = vec![false; cards.len()];
-                for found in ids.iter().filter_map(|id| serving.find(id).ok().flatten()) {
-                    shards[found.shard] = true;
-                }
-                cards.iter().zip(shards).filter(|(_, shown)| *shown).map(|(object, _)| fetch(object)).collect()
-            }
-            _ => cards.iter().map(fetch).collect(),
-        }
+        let manifest = serving.manifest();
+        let place = |id| serving.find(id).ok().flatten().map(|found| found.shard);
+        let place = id.filter(|_| manifest.has_cards_by_shard()).map(place);
+        let is_shown = |at: usize| match place {
+            Some(place) => place == Some(at),
+            None => manifest.is_of(at, serving.segment()),
+        };
+        let shown = manifest.cards.iter().enumerate().filter(|(at, _)| is_shown(*at));
+        shown.map(|(_, object)| Fetch::new(*object, ObjectKind::Cards)).collect()
     }
 
     /// Gives the served release a part that a query asked for.
@@ -329,8 +336,10 @@ impl Assembly {
             _ => None,
         });
         let shards = (0..manifest.shards.len()).map(|at| self.chain(manifest, at)).collect();
-        let (version, manifest) = ((*version, object.digest), Arc::clone(manifest));
-        let Some(mut release) = Release::new(version, Arc::clone(&manifest), Arc::clone(tower), routing, shards) else {
+        let (version, segment, manifest) = ((*version, object.digest), self.segment.clone(), Arc::clone(manifest));
+        let Some(mut release) =
+            Release::new(version, Arc::clone(&manifest), Arc::clone(tower), segment, routing, shards)
+        else {
             return;
         };
         for (part, _) in manifest.parts() {

@@ -58,13 +58,13 @@ fn the_plan_begins_with_what_is_needed_first() {
     let files = Files::new(1, &[shard(1, 9), shard(2, 5)], true);
     let object = ObjectRef::of(&files.manifest_bytes());
     let kinds = |fetches: Vec<Fetch>| fetches.into_iter().map(|fetch| fetch.kind).collect::<Vec<_>>();
-    assert_eq!(kinds(plan(&object, None, |_| false)), [ObjectKind::Manifest]);
+    assert_eq!(kinds(plan(&object, None, None, |_| false)), [ObjectKind::Manifest]);
     let all = [ObjectKind::Tower, ObjectKind::Shard, ObjectKind::Shard, ObjectKind::Cards];
-    assert_eq!(kinds(plan(&object, Some(&files.manifest), |_| false)), all);
+    assert_eq!(kinds(plan(&object, Some(&files.manifest), None, |_| false)), all);
     let tower = files.manifest.query_tower.digest;
-    assert_eq!(kinds(plan(&object, Some(&files.manifest), |held| *held == tower)), all[1..]);
+    assert_eq!(kinds(plan(&object, Some(&files.manifest), None, |held| *held == tower)), all[1..]);
 
-    let fetch = &plan(&object, None, |_| false)[0];
+    let fetch = &plan(&object, None, None, |_| false)[0];
     let json = serde_json::json!({
         "path": format!("objects/{}", object.digest), "digest": object.digest, "size": object.size, "kind": "manifest",
     });
@@ -368,6 +368,54 @@ fn a_request_is_answered_from_the_clusters_that_it_visits_as_from_all() {
     }
 }
 
+#[test]
+fn a_client_of_a_release_by_column_holds_and_searches_the_shards_of_its_segment() {
+    use crate::recommend::{Recommender, Request};
+
+    let files = Files::by_market(1);
+    let of_segment = |segment: &str| {
+        let mut sync = Assembly::default();
+        sync.set_segment(Some(segment.to_owned()));
+        let missing = sync.set_head(&files.head()).unwrap();
+        let fetched = apply(&mut sync, &files, missing, |_| 0);
+        (sync, fetched.into_iter().filter(|fetch| fetch.kind == ObjectKind::Shard).count())
+    };
+    let found = |release: &crate::release::Release| -> Vec<String> {
+        // Of two markets: the item of the other one is unknown here.
+        let history = vec!["1-item-4".to_owned(), "3-item-2".to_owned()];
+        let request = Request { limit: 100, history, ..Request::default() };
+        let mut recommender = Recommender::of(release);
+        assert_eq!(recommender.absent(&request).unwrap(), []);
+        recommender.recommend(&request).unwrap().into_iter().map(|candidate| candidate.id).collect()
+    };
+    for (segment, shards, items, cards) in [("de", 2, 29, 2), ("fr", 1, 5, 1)] {
+        let (sync, fetched) = of_segment(segment);
+        assert_eq!(fetched, shards, "{segment}");
+        let release = sync.ready().unwrap();
+        let ids = found(release);
+        assert_eq!((ids.len(), ids.iter().all(|id| id.starts_with('3') == (segment == "fr"))), (items, true));
+        assert_eq!(sync.cards_of(None).len(), cards, "the cards of other segments are not this page's");
+        assert_eq!(sync.cards_of(Some(&ids[0])).len(), 1);
+    }
+
+    for segment in [None, Some("at")] {
+        let mut sync = Assembly::default();
+        sync.set_segment(segment.map(str::to_owned));
+        let missing = sync.set_head(&files.head()).unwrap();
+        let error = sync.accept(missing[0].digest, files.get(missing[0].digest)).unwrap_err();
+        assert_eq!(error.code(), "request/segment");
+        assert!(error.to_string().contains("expected a value of market, one of [\"de\", \"fr\"]"), "{error}");
+        assert!(sync.ready().is_none());
+    }
+    // A release that is not cut by a column serves every segment.
+    let single = Files::new(1, &[shard(1, 9)], false);
+    let mut sync = Assembly::default();
+    sync.set_segment(Some("de".to_owned()));
+    let missing = sync.set_head(&single.head()).unwrap();
+    apply(&mut sync, &single, missing, |_| 0);
+    assert!(sync.ready().is_some());
+}
+
 #[cfg(feature = "build")]
 #[test]
 fn cards_of_clusters_are_those_of_the_items_that_are_shown() {
@@ -379,8 +427,8 @@ fn cards_of_clusters_are_those_of_the_items_that_are_shown() {
         let shard = files.get(manifest.shards[at].object.digest);
         crate::shard::Shard::open(shard).unwrap().verify().unwrap().ids().collect()
     };
-    let wanted = |sync: &Assembly, ids: Option<&[String]>| -> Vec<Digest> {
-        sync.cards_of(ids).into_iter().map(|fetch| fetch.digest).collect()
+    let wanted = |sync: &Assembly, id: Option<&str>| -> Vec<Digest> {
+        sync.cards_of(id).into_iter().map(|fetch| fetch.digest).collect()
     };
     let all: Vec<Digest> = manifest.cards.iter().map(|object| object.digest).collect();
     assert_eq!(wanted(&sync, None), all);
@@ -388,8 +436,9 @@ fn cards_of_clusters_are_those_of_the_items_that_are_shown() {
         let object = manifest.shards[at].object.digest;
         sync.accept(object, files.get(object)).unwrap();
     }
-    let shown = [of(4)[0].clone(), "nobody".to_owned(), of(1)[1].clone(), of(4)[2].clone()];
-    assert_eq!(wanted(&sync, Some(&shown)), [all[1], all[4]]);
+    assert_eq!(wanted(&sync, Some(&of(4)[0])), [all[4]]);
+    assert_eq!(wanted(&sync, Some(&of(1)[1])), [all[1]]);
+    assert_eq!(wanted(&sync, Some("nobody")), []);
     let bytes = sync.status().serving.unwrap().bytes;
     assert_eq!(sync.accept(all[4], files.get(all[4])).unwrap(), []);
     assert_eq!(sync.status().serving.unwrap().bytes, bytes, "cards are the page's");
@@ -412,7 +461,7 @@ fn what_a_cluster_release_names_must_be_what_it_is() {
         bytes[middle] ^= 4;
         let held = sync.accept(object.digest, bytes.clone());
         // What is held already is not looked at again.
-        assert!(held.is_ok() == files.manifest.is_needed_at_once(part), "{part:?}");
+        assert!(held.is_ok() == files.manifest.is_needed_at_once(part, None), "{part:?}");
         if let Err(error) = held {
             assert_eq!(error.code(), "release/digest", "{part:?}: {error}");
         }

@@ -131,6 +131,32 @@ fn clusters_answer_with_what_their_nearest_shards_hold() {
     std::fs::write(folder.join("clusters.json"), serde_json::to_vec(&found).unwrap()).unwrap();
 }
 
+#[test]
+fn by_column_each_value_has_an_index_of_its_own_items() {
+    let trained = trained();
+    let towers = Towers::read(&trained.run()).unwrap();
+    let index = |by: &str| {
+        let index = IndexConfig { layout: Some(Layout::ByColumn), by: Some(by.to_owned()), ..IndexConfig::default() };
+        Config { index, ..shop::config() }
+    };
+    let folder = TempDir::new().unwrap();
+    let items = &trained.dataset.items;
+    println!("{}", release::build(items, &towers, &[], &index("category"), folder.path()).unwrap());
+    println!("{}", release::verify(folder.path()).unwrap());
+    let whole = release::open(folder.path()).unwrap();
+    let mut recommender = Recommender::of(&whole.for_segment("shelf 2").unwrap());
+    let request = Request { limit: 1000, history: vec!["item-0002".to_owned()], ..Request::default() };
+    let mut found: Vec<String> =
+        recommender.recommend(&request).unwrap().into_iter().map(|candidate| candidate.id).collect();
+    found.sort();
+    let expected: Vec<&str> =
+        items.iter().filter(|item| item.category == ["shelf 2"]).map(|item| item.id.as_str()).collect();
+    assert_eq!(found, expected);
+    // Not every item of this shop has a brand.
+    let error = release::build(items, &towers, &[], &index("brand"), folder.path()).unwrap_err().to_string();
+    assert!(error.contains("has no brand, expected one text of each item"), "{error}");
+}
+
 fn open(folder: &Path) -> Recommender {
     Recommender::of(&release::open(folder).unwrap())
 }

@@ -25,7 +25,7 @@ const WASM_FEATURES: &[&str] = &[
 
 /// What wasm-opt does. rustc has inlined what pays; where wasm-opt goes on with every function of one caller, the compressed file is
 /// a hundredth larger.
-const WASM_OPT: &[&str] = &["-O3", "--one-caller-inline-max-function-size=0"];
+const WASM_OPT: &[&str] = &["-O3", "--converge", "--one-caller-inline-max-function-size=0"];
 
 /// A crate's WebAssembly build.
 #[derive(Debug)]

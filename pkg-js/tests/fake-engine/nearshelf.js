@@ -25,12 +25,19 @@ export class Engine {
   #held = new Map();
   #next;
   #serving;
+  #segment;
 
   constructor() {
     if (!started) throw new Error("the module was not loaded");
   }
 
+  /** The fake release is in one shard; only `nowhere` has none. */
+  setSegment(segment) {
+    this.#segment = segment;
+  }
+
   setHead(bytes) {
+    if (this.#segment === "nowhere") throw fail("request/segment", 'segment: found "nowhere", expected one of ["de"]');
     let head;
     try {
       head = parse(bytes).signed;
@@ -87,12 +94,11 @@ export class Engine {
   }
 
   /** One file of cards for all products, or one for each half. */
-  cards(json) {
-    const ids = JSON.parse(json);
+  cards(wanted) {
     const { manifest } = this.#serving;
     const files = manifest.objects.filter(({ kind }) => kind === "cards");
     const shards = manifest.objects.filter(({ kind }) => kind === "shard").map(({ digest }) => parse(this.#held.get(digest)));
-    const shown = (_, at) => ids === null || files.length === 1 || shards[at].some(([id]) => ids.includes(id));
+    const shown = (_, at) => wanted === undefined || files.length === 1 || shards[at].some(([id]) => id === wanted);
     return JSON.stringify(files.filter(shown).map(place));
   }
 

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::Digest;
-use crate::index::ResidualCodes;
+use crate::index::{ResidualCodes, Scratch};
 use crate::release::testing::{DIM, cards, shard, shard_with_columns, tower};
 use crate::release::{
-    HEAD_FILE, Head, Manifest, ObjectRef, ReleaseContent, ReleaseError, ReleaseWriter, Written, compare, inspect,
+    HEAD_FILE, Head, Manifest, ObjectRef, ReleaseContent, ReleaseError, ReleaseWriter, Written, compare, inspect, open,
     verify,
 };
+use crate::shard::columns::ColumnKind;
 use crate::shard::delta::Delta;
 use crate::shard::testing::content;
 use crate::shard::{Shard, ShardContent};
@@ -175,11 +176,32 @@ fn a_release_names_the_columns_of_its_shards_and_is_held_to_them() {
     write(dir.path(), &ReleaseContent { shards: shards.clone(), ..good() }).unwrap();
     verify(dir.path()).unwrap();
     let manifest = Manifest::parse(&fs::read(manifest_of(dir.path())).unwrap()).unwrap();
-    let names: Vec<&str> = manifest.columns().map(|(name, _)| name).collect();
-    assert_eq!(names, ["price", "brand", "category", "popularity", "weight"]);
+    let names = ["price: price", "brand: text", "category: path", "popularity: popularity", "weight: float"];
+    assert_eq!(manifest.columns, names);
+    assert_eq!((manifest.column("weight").map(ColumnKind::name), manifest.column("weigh")), (Some("float"), None));
     let text = inspect(&shards[1]).unwrap();
     assert!(text.contains("column       price            price, bytes of a value 2, missing 1\n"), "{text}");
     assert!(text.contains("column       category         path, bytes of a value 1, 5 entries, missing 0\n"), "{text}");
+}
+
+#[test]
+fn a_release_by_column_opens_whole_and_answers_for_one_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    let ids = |seed: u64, count: usize| (0..count).map(move |i| format!("{seed}-item-{i}"));
+    let content = ReleaseContent {
+        by: Some(("market".to_owned(), vec!["de".to_owned(), "fr".to_owned()])),
+        cards: vec![cards(ids(1, 20)), cards(ids(2, 5))],
+        ..good()
+    };
+    write(dir.path(), &content).unwrap();
+    assert_eq!(verify(dir.path()).unwrap().items, 25);
+    let release = open(dir.path()).unwrap();
+    let visited =
+        |segment: &str| release.for_segment(segment).unwrap().visited(&[1.0; DIM], 1, &mut Scratch::default());
+    assert_eq!((visited("de"), visited("fr")), (vec![0], vec![1]));
+    assert_eq!(release.for_segment("at").unwrap_err().code(), "request/segment");
+    let swapped = ReleaseContent { cards: vec![cards(ids(2, 5)), cards(ids(1, 20))], ..content };
+    assert_eq!(write(dir.path(), &swapped).unwrap_err().code(), "release/cards");
 }
 
 fn manifest_of(dir: &Path) -> PathBuf {

@@ -83,17 +83,17 @@ impl ColumnFilter {
         Ok(Self { conditions: Arc::new(read) })
     }
 
-    /// Checks that there are such columns, of kinds that can be asked so.
+    /// Checks that there are such columns, of kinds that can be asked so: `kind` gives what the column of a name holds, `known`
+    /// says which there are.
     ///
     /// # Errors
     /// [`ColumnsError::Unknown`] or [`ColumnsError::Predicate`].
-    pub fn check(&self, columns: &[(&str, ColumnKind)]) -> Result<(), ColumnsError> {
+    pub fn check(&self, kind: &dyn Fn(&str) -> Option<ColumnKind>, known: &[String]) -> Result<(), ColumnsError> {
         for (name, condition) in self.conditions.iter() {
-            let Some((_, kind)) = columns.iter().find(|(known, _)| known == name) else {
-                let known = columns.iter().map(|(known, _)| (*known).to_owned()).collect();
-                return Err(ColumnsError::Unknown { name: name.clone(), known });
+            let Some(kind) = kind(name) else {
+                return Err(ColumnsError::Unknown { name: name.clone(), known: known.to_vec() });
             };
-            if !condition.fits(*kind) {
+            if !condition.fits(kind) {
                 return Err(ColumnsError::Predicate { name: name.clone(), kind: kind.name(), test: condition.name() });
             }
         }
