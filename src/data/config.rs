@@ -370,7 +370,7 @@ pub struct IndexConfig {
     /// Bits per component of a vector: 4, 6 or 8. Up: recall and bytes. Left out: the fewest that are measured to be able to find 99 % of
     /// what exact search finds, in recall@100.
     pub bits: Option<usize>,
-    /// How the catalogue is cut; left out: into one shard up to 50,000 items, into clusters beyond.
+    /// How the catalogue is cut; left out: into one shard of up to 3.5 MB, into clusters beyond.
     pub layout: Option<Layout>,
     /// With `layout = "by column"`, the column: `brand`, `category` (its outermost level) or a text of `[catalogue.columns] attributes`,
     /// of which every item has a value.

@@ -116,7 +116,6 @@ pub fn build(
         let queries = if queries.is_empty() { &embeddings } else { queries };
         Some(Truth::of(&embeddings, &sample(queries, dim), dim)?)
     };
-    let layout = config.index.layout.unwrap_or(if items.len() <= SINGLE { Layout::Single } else { Layout::Clusters });
     let set = config.index.bits.and_then(|bits| FineBits::from_bits(bits.saturating_sub(4)));
     let plan = if items.is_empty() {
         None
@@ -124,9 +123,11 @@ pub fn build(
         let ids: Vec<&str> = items.iter().map(|item| item.id.as_str()).collect();
         let (cluster_items, seed) = (config.index.cluster_items, config.train.seed);
         let planner = Planner { embeddings: &embeddings, queries, dim, ids: &ids, cluster_items, seed };
-        Some(planner.plan(layout, set)?)
+        Some(planner.plan(config.index.layout, set)?)
     };
-    let fine_bits = set.or(plan.as_ref().map(|plan| plan.options[plan.chosen].fine_bits)).unwrap_or(FineBits::Four);
+    let chosen = plan.as_ref().map(|plan| &plan.options[plan.chosen]);
+    let fine_bits = set.or(chosen.map(|option| option.fine_bits)).unwrap_or(FineBits::Four);
+    let layout = config.index.layout.or(chosen.map(|option| option.layout)).unwrap_or(Layout::Single);
     let (embeddings, towers_digest) = (&embeddings, towers.query.towers());
     let catalogue = Catalogue { items, embeddings, queries, dim, towers: towers_digest, truth, fine_bits };
     let (content, search) = match layout {
@@ -145,8 +146,8 @@ pub fn build(
     Ok(BuildReport { written, items: items.len(), tower_bytes, shard_bytes, columns_bytes, cards_bytes, plan, search })
 }
 
-/// Up to so many items a release is one shard unless the configuration says otherwise: some 3.5 MB.
-const SINGLE: usize = 50_000;
+/// Items of a shard of a release by column: some 3.5 MB.
+const PART: usize = 50_000;
 
 /// An embedded catalogue.
 struct Catalogue<'a> {
@@ -206,8 +207,7 @@ impl Catalogue<'_> {
             parts.entry(value).or_default().push(row);
         }
         let (mut content, mut values, mut reports) = (ReleaseContent::default(), Vec::new(), Vec::new());
-        for (value, rows) in parts.iter().flat_map(|(value, rows)| rows.chunks(SINGLE).map(move |rows| (*value, rows)))
-        {
+        for (value, rows) in parts.iter().flat_map(|(value, rows)| rows.chunks(PART).map(move |rows| (*value, rows))) {
             let of_row = |&row: &u32| &self.embeddings[row as usize * self.dim..][..self.dim];
             let embeddings: Vec<f32> = rows.iter().flat_map(of_row).copied().collect();
             let queries = if self.queries.is_empty() { &embeddings } else { self.queries };

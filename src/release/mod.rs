@@ -108,7 +108,7 @@ pub use manifest::{
 };
 pub use object::{ObjectKind, ObjectRef};
 #[cfg(feature = "origin")]
-pub use plan::{GOAL, Plan, PlanOption, SHARE_OF_CLUSTERS};
+pub use plan::{GOAL, MAX_SINGLE, Plan, PlanOption, SHARE_OF_CLUSTERS};
 #[cfg(feature = "origin")]
 pub use refresh::{Refreshed, UpdateReport, refresh};
 #[cfg(feature = "build")]

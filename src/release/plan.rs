@@ -17,6 +17,10 @@ pub const GOAL: f64 = 0.99;
 /// What a visit of clusters must find of what a visit of all would, in recall@100: each further one is fetched.
 pub const SHARE_OF_CLUSTERS: f64 = 0.95;
 
+/// The most bytes of a catalogue that stays one shard unless the configuration says otherwise. A browser loads it once, behind what
+/// a page shows first, and then never waits; beyond, shoppers on phones would pay for items that they never come near.
+pub const MAX_SINGLE: f64 = 3.5e6;
+
 /// Items that options are measured with, at most.
 const SAMPLE: usize = 50_000;
 
@@ -65,8 +69,8 @@ pub(super) struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// Measures all codes in both layouts, and chooses among the codes of `layout`; `fine_bits` if they are set.
-    pub(super) fn plan(&self, layout: Layout, fine_bits: Option<FineBits>) -> Result<Plan, BuildError> {
+    /// Measures all codes in both layouts, and chooses; `layout` and `fine_bits` if they are set.
+    pub(super) fn plan(&self, layout: Option<Layout>, fine_bits: Option<FineBits>) -> Result<Plan, BuildError> {
         let dim = self.dim;
         let step = self.ids.len().div_ceil(SAMPLE).max(1);
         let ids: Vec<String> = self.ids.iter().step_by(step).map(|id| (*id).to_owned()).collect();
@@ -80,7 +84,7 @@ impl Planner<'_> {
                 options.push(self.clusters(&vectors, &ids, &truth, bits)?);
             }
         }
-        let chosen = choose(&options, layout, fine_bits);
+        let chosen = choose(&options, self.ids.len(), layout, fine_bits);
         Ok(Plan { options, chosen, sample: ids.len() })
     }
 
@@ -140,8 +144,9 @@ impl Planner<'_> {
     }
 }
 
-/// The place of the option to publish: of the codes of `layout`, or of one shard where a catalogue is too small to be cut.
-fn choose(options: &[PlanOption], layout: Layout, fine_bits: Option<FineBits>) -> usize {
+/// The place of the option to publish so many items as: one shard, while that is light enough, or clusters where the catalogue can
+/// be cut; `layout` and `fine_bits` if they are set.
+fn choose(options: &[PlanOption], items: usize, layout: Option<Layout>, fine_bits: Option<FineBits>) -> usize {
     let reaches = |option: &PlanOption| option.codes.at_100 >= GOAL;
     let better = |a: &PlanOption, b: &PlanOption| match (reaches(a), reaches(b)) {
         (true, true) => b.first_bytes.cmp(&a.first_bytes),
@@ -153,7 +158,10 @@ fn choose(options: &[PlanOption], layout: Layout, fine_bits: Option<FineBits>) -
         let fitting = options.iter().enumerate().filter(|(_, option)| fits(option));
         fitting.max_by(|(_, a), (_, b)| better(a, b)).map(|(at, _)| at)
     };
-    best(layout).or_else(|| best(Layout::Single)).unwrap_or(0)
+    let single = best(Layout::Single);
+    let is_light = single.is_none_or(|at| options[at].bytes_per_item * items as f64 <= MAX_SINGLE);
+    let wanted = layout.unwrap_or(if is_light { Layout::Single } else { Layout::Clusters });
+    best(wanted).or(single).unwrap_or(0)
 }
 
 impl PlanOption {
@@ -167,8 +175,10 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "options, measured with {} items; > is the choice: codes for recall@100 of {GOAL} in the fewest bytes",
-            self.sample
+            "options, measured with {} items; > is the choice: codes for recall@100 of {GOAL} in the fewest bytes, in one \
+             shard up to {} MB",
+            self.sample,
+            MAX_SINGLE / 1e6
         )?;
         let titles = ["bytes/item", "first files", "first bytes", "recall@10", "recall@100", "us, k=100"];
         write!(f, "  {:<18}", "")?;
@@ -280,13 +290,18 @@ mod tests {
             option(Single, Four, 0.999, 1300),
             option(Clusters, Four, 0.985, 48),
         ];
-        assert_eq!(choose(&options, Single, None), 2);
-        assert_eq!(choose(&options, Single, Some(NoFine)), 0);
-        assert_eq!(choose(&options, Clusters, None), 5, "none reaches the goal");
+        // Of 50 bytes each.
+        let (few, many) = (70_000, 70_001);
+        assert_eq!(choose(&options, few, None, None), 2);
+        assert_eq!(choose(&options, many, None, None), 5, "of clusters none reaches the goal");
+        assert_eq!(choose(&options, many, Some(Single), None), 2);
+        assert_eq!(choose(&options, few, Some(Clusters), None), 5);
+        assert_eq!(choose(&options, few, None, Some(NoFine)), 0);
+        assert_eq!(choose(&options, few, Some(Layout::ByColumn), None), 2);
         // A catalogue of fewer items than two clusters.
         let small: Vec<PlanOption> = options.iter().filter(|option| option.layout == Single).cloned().collect();
-        assert_eq!(choose(&small, Clusters, None), 1);
-        assert_eq!(choose(&small, Clusters, Some(Four)), 2);
+        assert_eq!(choose(&small, many, None, None), 1);
+        assert_eq!(choose(&small, few, Some(Clusters), Some(Four)), 2);
     }
 
     #[test]
