@@ -8,7 +8,7 @@ use crate::Digest;
 use crate::index::Scratch;
 use crate::release::testing::{DIM, cards, shard, shard_with_columns, tower};
 use crate::release::{
-    HEAD_FILE, Head, Manifest, ObjectRef, ReleaseContent, ReleaseError, ReleaseWriter, Written, inspect, verify,
+    HEAD_FILE, Head, Manifest, ObjectRef, ReleaseContent, ReleaseError, ReleaseWriter, Written, inspect, open, verify,
 };
 use crate::shard::ShardContent;
 use crate::shard::columns::ColumnKind;
