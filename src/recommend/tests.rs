@@ -31,8 +31,11 @@ fn ids(found: &[Candidate]) -> Vec<&str> {
     found.iter().map(|candidate| candidate.id.as_str()).collect()
 }
 
+/// What a filter says of price, brand and category.
+type Test = dyn Fn(Option<u64>, Option<&str>, &[&str]) -> bool;
+
 /// Whether a row of [`columns`](crate::shard::testing::columns) passes: the test's own reading of the same columns.
-fn passes(release: &Release, id: &str, test: &dyn Fn(Option<u64>, Option<&str>, &[&str]) -> bool) -> bool {
+fn passes(release: &Release, id: &str, test: &Test) -> bool {
     let Found { shard, node } = release.find(id).unwrap().unwrap();
     let columns = release.shards()[shard].as_ref().unwrap().columns().unwrap();
     let path: Vec<&str> = columns.column("category").unwrap().path_at(node).into_iter().flatten().collect();
@@ -46,8 +49,7 @@ fn a_filter_leaves_the_best_of_what_passes_and_excluded_ids_join_it() {
     let mut recommender = Recommender::of(&release);
     let all = recommender.recommend(&request(ColumnFilter::new(), 1000)).unwrap();
     assert_eq!(all.len(), 130);
-    type Test = &'static dyn Fn(Option<u64>, Option<&str>, &[&str]) -> bool;
-    let cases: [(Value, Test); 9] = [
+    let cases: [(Value, &'static Test); 9] = [
         (json!({"price": {"max": 900}}), &|price, _, _| price.is_some_and(|price| price <= 900)),
         (json!({"price": {"min": 899.5, "max": 1e30}}), &|price, _, _| price.is_some_and(|price| price >= 900)),
         (json!({"price": [140, 180.5, 260]}), &|price, _, _| matches!(price, Some(140 | 260))),

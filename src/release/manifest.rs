@@ -397,7 +397,7 @@ impl Manifest {
 #[cfg(any(feature = "origin", test))]
 pub(super) fn columns_of(shard: &Shard<Verified>) -> Vec<String> {
     let text = |column: crate::shard::columns::ColumnView<'_>| [column.name(), ": ", column.kind().name()].concat();
-    shard.columns().iter().flat_map(|columns| columns.iter()).map(text).collect()
+    shard.columns().iter().flat_map(ColumnsView::iter).map(text).collect()
 }
 
 fn field(field: &'static str, found: String, expected: &str) -> ReleaseError {

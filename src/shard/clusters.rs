@@ -46,6 +46,9 @@ pub enum CutError {
     Directory(#[from] DirectoryError),
 }
 
+/// Writes the columns of some rows of the embeddings.
+pub type RowColumns<'a> = dyn Fn(&[u32]) -> Result<Vec<u8>, ColumnsError> + Sync + 'a;
+
 /// A catalogue in clusters.
 #[derive(Debug)]
 pub struct Clusters {
@@ -109,10 +112,7 @@ impl Clusters {
     ///
     /// # Errors
     /// A [`CutError`]: columns that cannot be written, or are not of these rows.
-    pub fn with_columns(
-        mut self,
-        columns: &(dyn Fn(&[u32]) -> Result<Vec<u8>, ColumnsError> + Sync),
-    ) -> Result<Self, CutError> {
+    pub fn with_columns(mut self, columns: &RowColumns<'_>) -> Result<Self, CutError> {
         let written = |(shard, rows): (&Shard<Verified>, &Vec<u32>)| {
             let columns = columns(rows).map_err(ShardError::from)?;
             if columns.is_empty() {

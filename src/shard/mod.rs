@@ -17,7 +17,7 @@ mod read;
 mod write;
 
 #[cfg(feature = "build")]
-pub use clusters::{ClusterParams, ClusterPoint, ClusterReport, Clusters, CutError};
+pub use clusters::{ClusterParams, ClusterPoint, ClusterReport, Clusters, CutError, RowColumns};
 pub use error::ShardError;
 pub use format::Header;
 pub use read::{Shard, Unverified, Verified};
