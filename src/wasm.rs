@@ -116,6 +116,7 @@ impl Engine {
     }
 
     /// What to fetch for the cards of an item, or without one for all there are; held or not, as JSON.
+    #[expect(clippy::needless_pass_by_value, reason = "an optional text comes by value from JavaScript")]
     pub fn cards(&self, id: Option<String>) -> String {
         json(&self.assembly.cards_of(id.as_deref()))
     }

@@ -34,10 +34,10 @@ fn ids(found: &[Candidate]) -> Vec<&str> {
     found.iter().map(|candidate| candidate.id.as_str()).collect()
 }
 
-/// Whether a row of [`columns`](crate::shard::testing::columns) passes: the test's own reading of the same columns.
-/// Of price, brand and category.
+/// What a filter says of price, brand and category.
 type Test = dyn Fn(Option<u64>, Option<&str>, &[&str]) -> bool;
 
+/// Whether a row of [`columns`](crate::shard::testing::columns) passes: the test's own reading of the same columns.
 fn passes(release: &Release, id: &str, test: &Test) -> bool {
     let Found { shard, node } = release.find(id).unwrap().unwrap();
     let columns = release.shards()[shard].as_ref().unwrap().base().columns().unwrap();

@@ -9,6 +9,7 @@ mod fixtures;
 mod onnx;
 mod shop;
 mod training;
+mod update;
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;

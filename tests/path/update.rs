@@ -1,0 +1,97 @@
+//! A shop whose catalogue changes between two trainings: deltas, and what recommendations see of them.
+
+use std::path::Path;
+
+use nearshelf::data::{Config, IndexConfig, Item, Layout};
+use nearshelf::recommend::{Recommender, Request};
+use nearshelf::release::{self, Anew, Refreshed, UpdateReport};
+use nearshelf::shard::columns::ColumnFilter;
+use nearshelf::towers::candidate::Towers;
+use tempfile::TempDir;
+
+use crate::{shop, trained};
+
+/// The day after: two items are gone, one is new, one is cheap now.
+fn next_day(items: &[Item]) -> Vec<Item> {
+    let mut items: Vec<Item> =
+        items.iter().filter(|item| !["item-0007", "item-0100"].contains(&item.id.as_str())).cloned().collect();
+    items.iter_mut().find(|item| item.id == "item-0011").unwrap().price = Some(0.01);
+    items.push(Item { id: "item-new".to_owned(), ..items[2].clone() });
+    items
+}
+
+fn refresh(items: &[Item], config: &Config, folder: &Path) -> Refreshed {
+    let towers = Towers::read(&trained().run()).unwrap();
+    release::refresh(items, &towers, &[], config, folder).unwrap()
+}
+
+fn updated(refreshed: Refreshed) -> UpdateReport {
+    match refreshed {
+        Refreshed::Updated(report) => report,
+        Refreshed::Anew { why, .. } => panic!("built anew: {why}"),
+    }
+}
+
+fn ids(folder: &Path, request: &Request) -> Vec<String> {
+    let mut recommender = Recommender::of(&release::open(folder).unwrap());
+    recommender.recommend(request).unwrap().into_iter().map(|candidate| candidate.id).collect()
+}
+
+#[test]
+fn an_update_is_what_a_build_anew_would_be() {
+    let (items, towers) = (&trained().dataset.items, Towers::read(&trained().run()).unwrap());
+    for layout in [Layout::Single, Layout::Clusters] {
+        let index = IndexConfig { layout: Some(layout), cluster_items: 60, ..IndexConfig::default() };
+        let config = Config { index, ..shop::config() };
+        let (folder, anew) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let first = refresh(items, &config, folder.path());
+        assert!(matches!(first, Refreshed::Anew { why: Anew::NoRelease, .. }), "{first:?}");
+        let same = updated(refresh(items, &config, folder.path()));
+        assert_eq!((same.written.version, same.written.changed), (1, false), "{same}");
+
+        let items = next_day(items);
+        let report = updated(refresh(&items, &config, folder.path()));
+        println!("{report}");
+        assert_eq!((report.written.version, report.items), (2, items.len()));
+        assert_eq!((report.added, report.removed, report.changed), (1, 2, 1), "{report}");
+        assert!(report.index_bytes * 2 < report.whole_bytes, "{report}");
+        release::build(&items, &towers, &[], &config, anew.path()).unwrap();
+        println!("{}", release::compare(folder.path(), anew.path()).unwrap());
+
+        let history = vec!["item-new".to_owned()];
+        let all = Request { limit: 1000, history: history.clone(), ..Request::default() };
+        let found = ids(folder.path(), &all);
+        assert!(found.contains(&"item-new".to_owned()) && !found.contains(&"item-0007".to_owned()));
+        let cheap = serde_json::json!({"price": {"max": 1}});
+        let cheap = ColumnFilter::from_json(cheap.as_object().unwrap()).unwrap();
+        assert_eq!(ids(folder.path(), &Request { filter: cheap, ..all }), ["item-0011"]);
+        let mut recommender = Recommender::of(&release::open(folder.path()).unwrap());
+        assert_eq!(recommender.embed(&history, &Default::default()).unwrap().history, history);
+    }
+}
+
+#[test]
+fn what_deltas_cannot_be_of_is_built_anew() {
+    let items = &trained().dataset.items;
+    let folder = TempDir::new().unwrap();
+    let config = |index: &str| -> Config {
+        let index: IndexConfig = toml::from_str(index).unwrap();
+        Config { index, ..shop::config() }
+    };
+    refresh(items, &config("bits = 6"), folder.path());
+    for (index, part) in [("bits = 8", "8 bits"), ("layout = \"clusters\"\ncluster_items = 60", "clusters")] {
+        match refresh(items, &config(index), folder.path()) {
+            Refreshed::Anew { why, .. } => assert!(why.to_string().contains(part), "{why}"),
+            Refreshed::Updated(report) => panic!("{index}: {report}"),
+        }
+    }
+    let error = release::refresh(
+        &[Item { id: "of another shop".to_owned(), ..items[0].clone() }],
+        &Towers::read(&trained().run()).unwrap(),
+        &[],
+        &config(""),
+        folder.path(),
+    );
+    assert!(error.unwrap_err().to_string().contains("0 of 1 items were trained on"));
+    release::verify(folder.path()).unwrap();
+}
