@@ -77,8 +77,9 @@ impl Library {
         self.ids(&hits)
     }
 
-    /// Bytes that the shard takes.
+    /// Bytes that the shard takes, with the table that the first look-up by id makes.
     pub fn memory(&self) -> usize {
+        let _ = self.shard.node_of("");
         self.shard.memory()
     }
 
