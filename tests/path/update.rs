@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use nearshelf::data::{Config, IndexConfig, Item, Layout};
+use nearshelf::features::Context;
 use nearshelf::recommend::{Recommender, Request};
 use nearshelf::release::{self, Anew, Refreshed, UpdateReport};
 use nearshelf::shard::columns::ColumnFilter;
@@ -66,7 +67,7 @@ fn an_update_is_what_a_build_anew_would_be() {
         let cheap = ColumnFilter::from_json(cheap.as_object().unwrap()).unwrap();
         assert_eq!(ids(folder.path(), &Request { filter: cheap, ..all }), ["item-0011"]);
         let mut recommender = Recommender::of(&release::open(folder.path()).unwrap());
-        assert_eq!(recommender.embed(&history, &Default::default()).unwrap().history, history);
+        assert_eq!(recommender.embed(&history, &Context::default()).unwrap().history, history);
     }
 }
 
