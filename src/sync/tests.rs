@@ -503,6 +503,46 @@ fn a_shard_that_the_next_release_describes_otherwise_does_not_join_the_one_that_
 
 #[cfg(feature = "build")]
 #[test]
+fn a_delta_joins_only_the_release_that_describes_it_so_and_a_shard_waits_for_all_of_its_deltas() {
+    use crate::release::{Absent, ManifestDelta, Part, REQUIRES_DELTAS};
+    use crate::shard::delta::Delta;
+
+    let (mut right, _) = clusters(7);
+    let (base, count) = (right.manifest.shards[0].object.digest, right.manifest.shards[0].count);
+    let delta = Delta::write(base, count, &[0, 2], &shard(9, 3));
+    right.manifest.shards[0].deltas.push(ManifestDelta::of(&delta).unwrap());
+    right.manifest.items += 1;
+    right.manifest.requires.push(REQUIRES_DELTAS.to_owned());
+    let digest = Digest::of(&delta);
+    right.objects.insert(digest, delta);
+
+    let mut sync = serving(&right);
+    let wanted = sync.fetch_of(&[Absent(Part::Shard(0))]);
+    assert_eq!(wanted.iter().map(|fetch| fetch.digest).collect::<Vec<_>>(), [base, digest]);
+    sync.accept(base, right.get(base)).unwrap();
+    assert!(sync.ready().unwrap().shards()[0].is_none(), "it would show what is gone");
+    assert_eq!(sync.fetch_of(&[Absent(Part::Shard(0))]).len(), 1);
+    sync.accept(digest, right.get(digest)).unwrap();
+    assert_eq!(sync.ready().unwrap().shards()[0].as_ref().unwrap().len(), count as usize + 1);
+
+    // The release that serves says that the delta removes one row only; the next one is right, and waits for its tower.
+    let mut wrong = right.clone();
+    wrong.manifest.shards[0].deltas[0].removed -= 1;
+    wrong.manifest.items += 1;
+    let mut sync = serving(&wrong);
+    let mut next = right.clone();
+    (next.version, next.manifest.query_tower) = (2, ObjectRef::of(b"a tower that cannot be fetched"));
+    let missing = sync.set_head(&next.head()).unwrap();
+    sync.accept(missing[0].digest, next.get(missing[0].digest)).unwrap();
+    for object in [base, digest] {
+        sync.accept(object, right.get(object)).unwrap();
+    }
+    assert_eq!(sync.ready().unwrap().version(), 1);
+    assert!(sync.ready().unwrap().shards()[0].is_none(), "the delta is not what the serving release says");
+}
+
+#[cfg(feature = "build")]
+#[test]
 fn clusters_need_a_directory_and_a_routing_that_names_each_shard_once() {
     use crate::release::Routing;
     use crate::shard::testing::content;
