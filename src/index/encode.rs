@@ -240,4 +240,24 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn a_row_is_told_from_every_other_and_from_one_that_moved_a_little() {
+        use super::super::{BuildParams, build};
+        for (seed, fine_bits) in [(4, FineBits::None), (5, FineBits::Two), (6, FineBits::Four)] {
+            let (vectors, _) = mixture(seed, 300, 1, 24);
+            let params = BuildParams { fine_bits, cells: 7, graph: None, seed };
+            let built = build(&vectors, &[], 24, &params).unwrap();
+            let row = |row: u32| &vectors[row as usize * 24..][..24];
+            for (node, &at) in (0..).map(NodeId).zip(&built.order) {
+                assert!(is_coded_as(&built.index.view(), node, row(at)), "seed {seed}, {node:?}");
+                assert!(!is_coded_as(&built.index.view(), node, row((at + 1) % 300)), "seed {seed}, {node:?}");
+                // Less than a coarse step, and more than a fine one.
+                let mut moved = row(at).to_vec();
+                moved[at as usize % 24] += 0.05;
+                let told = !is_coded_as(&built.index.view(), node, &moved);
+                assert!(told || fine_bits == FineBits::None, "seed {seed}, {node:?}");
+            }
+        }
+    }
 }

@@ -169,6 +169,32 @@ fn what_did_not_change_is_not_written_again() {
 }
 
 #[test]
+fn an_item_that_differs_in_more_than_its_vector_is_written_again() {
+    let shop = Shop::new(8, 500);
+    for files in [shop.clusters(100), shop.single()] {
+        let (release, buckets) = files.load();
+        let differs = |row: usize, chain: &Chain, node: NodeId| {
+            assert_eq!(chain.id(node), shop.ids[row]);
+            row == 17
+        };
+        let catalogue = Catalogue { differs: &differs, ..shop.catalogue() };
+        let params = UpdateParams::new(FineBits::Four, 1);
+        let update = update(&release, &buckets, &catalogue, &params).unwrap().unwrap();
+        assert_eq!((update.added, update.removed, update.changed), (0, 0, 1));
+        let after = files.updated(&update);
+        let counts: Vec<_> = after
+            .manifest
+            .shards
+            .iter()
+            .flat_map(|shard| &shard.deltas)
+            .map(|delta| (delta.added, delta.removed))
+            .collect();
+        assert_eq!(counts, [(1, 1)]);
+        shop.check(&after, "an item that differs").unwrap();
+    }
+}
+
+#[test]
 fn deltas_follow_each_other_merge_and_fold() {
     for seed in [11, 12] {
         let mut shop = Shop::new(seed, 2000);
