@@ -1,6 +1,6 @@
 // Stands in for what wasm-bindgen makes, for tests that run without a Rust build: the same calls, the same order of
 // questions, the same refusals; its tower counts shared words. `release.mjs` writes what it reads.
-import { sha256 } from "./sha256.js";
+import { hexadecimal, sha256 } from "./sha256.js";
 
 let started;
 
@@ -53,7 +53,7 @@ export class Engine {
   }
 
   accept(digest, bytes, computed) {
-    const found = computed ? Buffer.from(computed).toString("hex") : sha256(bytes);
+    const found = computed ? hexadecimal(computed) : sha256(bytes);
     if (found !== digest) throw fail("sync/digest-mismatch", `objects/${digest}: digest ${found}; download it again`);
     this.#held.set(digest, bytes);
     return this.#missing();

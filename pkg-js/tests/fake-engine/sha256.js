@@ -19,6 +19,9 @@ export function sha256(bytes) {
   return [...state].map((word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
 }
 
+/** @param {Uint8Array} digest @returns {string} lower-case hexadecimal; the fake runs in browsers, too, which have no Buffer */
+export const hexadecimal = (digest) => [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
 function block(view, at, words, state) {
   for (let i = 0; i < 16; i++) words[i] = view.getInt32(at + 4 * i);
   for (let i = 16; i < 64; i++) {
