@@ -1,7 +1,7 @@
 /** What went wrong where: `stage/what`, stable across versions, so that a shop can tell a damaged release from a lost connection. */
 export type ErrorCode = `${string}/${string}`;
 
-const ENGINE_CODE = /^(?:sync|shard|release|towers|directory|columns|request)\/[a-z-]+$/;
+const ENGINE_CODE = /^(?:sync|shard|delta|release|towers|directory|columns|request)\/[a-z-]+$/;
 
 /** The one error this package throws. `code` is for programs, `message` for people. */
 export class NearshelfError extends Error {

@@ -7,14 +7,14 @@ import { engineError, NearshelfError } from "./errors.js";
 const HEAD_LIMIT = 2048;
 
 /** The codes of a copy that may be damaged on the way, unlike those of a lost connection. */
-const DAMAGED = /^(?:sync\/(?!unexpected$)|(?:shard|release|towers|directory|columns)\/)|^download\/too-large$/;
+const DAMAGED = /^(?:sync\/(?!unexpected$)|(?:shard|delta|release|towers|directory|columns)\/)|^download\/too-large$/;
 
 /** One object that the engine asks for. */
 interface Fetch {
   path: string;
   digest: string;
   size: number;
-  kind: "manifest" | "tower" | "routing" | "shard" | "directory" | "cards";
+  kind: "manifest" | "tower" | "routing" | "shard" | "delta" | "directory" | "cards";
 }
 
 /** Downloads at a time: as many connections as a browser keeps to one host. */
@@ -93,7 +93,12 @@ export class ReleaseSync {
 
   /** Where cards were asked for and the shelf they stand on has its own file, downloads those of these products. */
   async cardsOf(ids: readonly string[]): Promise<void> {
-    if (!this.#cardsAsked || this.#all !== undefined) return;
+    if (!this.#cardsAsked) return;
+    if (this.#all !== undefined) {
+      const of = this.#read(() => this.#engine.cards()).map(({ digest }) => digest).join();
+      if (this.#all.of === of) return;
+      this.#all = undefined;
+    }
     const parts = await this.#cardsIn(ids.flatMap((id) => this.#read(() => this.#engine.cards(id))));
     this.#shown = new Map([...(this.#shown ?? []), ...parts.flatMap((part) => [...part])]);
   }

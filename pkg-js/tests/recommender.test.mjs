@@ -122,6 +122,14 @@ test("where every part of the catalogue has its own cards, a row brings those of
   assert.equal(made.asked.length, before + 2);
   assert.equal(await recommender.cards(), all);
 
+  const dearer = products.map((product) => ({ ...product, price: 1 }));
+  dearer[0] = { ...dearer[0], id: "new" };
+  writeFakeRelease(made.folder, { version: 3, cardsByShard: true, products: dearer });
+  await recommender.sync();
+  const { items: renewed } = await recommender.recommendedForYou({ limit: products.length });
+  assert.ok(renewed.some(({ id }) => id === "new"));
+  assert.ok(renewed.every(({ card }) => card?.price === 1), "a card is of the release before");
+
   const plain = await made.create();
   const { items } = await plain.recommendedForYou();
   assert.ok(items.every(({ card }) => card === undefined), "a shop that asks for no cards gets none");

@@ -26,11 +26,12 @@ impl Fetch {
 
 /// What is missing of a release before any query is asked, what is needed first at the front: the manifest, while it is not
 /// held; then the query tower, the routing or the shards in the manifest's order, of a release by column those of the client's
-/// segment, and the cards of a release that is held whole.
+/// segment, of clusters those that `is_shown` (by place) with their deltas, and the cards of a release that is held whole.
 pub fn plan(
     head: &ObjectRef,
     manifest: Option<&Manifest>,
     segment: Option<&str>,
+    is_shown: impl Fn(usize) -> bool,
     held: impl Fn(&Digest) -> bool,
 ) -> Vec<Fetch> {
     match manifest {
@@ -38,8 +39,12 @@ pub fn plan(
         Some(manifest) => manifest
             .parts()
             .filter(|(part, _)| {
-                let is_cards = matches!(part, Part::Cards(_));
-                manifest.is_needed_at_once(*part, segment) || is_cards && !manifest.has_cards_by_shard()
+                let is_wanted = match *part {
+                    Part::Cards(_) => !manifest.has_cards_by_shard(),
+                    Part::Shard(at) | Part::Delta(at, _) => is_shown(at),
+                    _ => false,
+                };
+                is_wanted || manifest.is_needed_at_once(*part, segment)
             })
             .filter(|(_, object)| !held(&object.digest))
             .map(|(part, object)| Fetch::new(object, part.kind()))

@@ -141,7 +141,7 @@ impl Assembly {
     /// Takes an object that was fetched, and says what is still missing. The release is served as soon as nothing but its
     /// cards is.
     ///
-    /// An object that is held already is skipped, so that two fetches of it do no harm.
+    /// An object that is held already is skipped, so that two fetches of it do no harm; of cards the bytes are checked all the same.
     ///
     /// # Errors
     /// [`SyncError::Unexpected`] for an object that is not missing, else what is wrong with the bytes: first their size and
@@ -163,7 +163,9 @@ impl Assembly {
         bytes: Vec<u8>,
         computed: Digest,
     ) -> Result<Vec<Fetch>, SyncError> {
-        if !self.holds(digest) {
+        if self.holds(digest) {
+            self.check_again(digest, &bytes, computed)?;
+        } else {
             if let Some((manifest, part)) = self.place_of(digest) {
                 let size = bytes.len() as u64;
                 let object = open(&manifest, part, bytes, computed)?;
@@ -184,6 +186,17 @@ impl Assembly {
         Ok(self.missing())
     }
 
+    /// Cards are not kept here: who fetches them again relies on their being checked again.
+    fn check_again(&self, digest: Digest, bytes: &[u8], computed: Digest) -> Result<(), SyncError> {
+        match self.place_of(digest) {
+            Some((manifest, part @ Part::Cards(_))) => {
+                let object = manifest.object_of(part).ok_or(SyncError::Unexpected { found: digest })?;
+                Ok(object.check_digested(ObjectKind::Cards, bytes, computed)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The release to answer queries with.
     pub fn ready(&self) -> Option<&Release> {
         self.serving.as_ref()
@@ -193,9 +206,13 @@ impl Assembly {
     pub fn missing(&self) -> Vec<Fetch> {
         let held = |digest: &Digest| self.held.contains_key(digest);
         match (&self.next, &self.serving, &self.trusted) {
-            (Some(next), _, _) => plan(&next.object, next.manifest.as_deref(), self.segment.as_deref(), held),
+            (Some(next), _, _) => {
+                let manifest = next.manifest.as_deref();
+                let is_shown = |at| manifest.is_some_and(|manifest| self.shows(manifest, at));
+                plan(&next.object, manifest, self.segment.as_deref(), is_shown, held)
+            }
             (None, Some(serving), Some((_, object))) => {
-                plan(object, Some(serving.manifest()), self.segment.as_deref(), held)
+                plan(object, Some(serving.manifest()), self.segment.as_deref(), |_| false, held)
             }
             _ => Vec::new(),
         }
@@ -301,6 +318,16 @@ impl Assembly {
         Some(Arc::clone(bucket))
     }
 
+    /// Whether the served release has the cluster at place `at` of another release with the same clusters: that release is not served
+    /// before it has what this cluster has become, or a page would lose what it shows.
+    fn shows(&self, other: &Manifest, at: usize) -> bool {
+        let Some(serving) = &self.serving else { return false };
+        let cluster = |manifest: &Manifest| manifest.routing.as_ref().map(|routing| routing.object.digest);
+        cluster(other).is_some()
+            && cluster(other) == cluster(serving.manifest())
+            && serving.shards().get(at).is_some_and(Option::is_some)
+    }
+
     fn holds(&self, digest: Digest) -> bool {
         let manifest_held =
             self.next.as_ref().is_some_and(|next| next.object.digest == digest && next.manifest.is_some());
@@ -326,8 +353,11 @@ impl Assembly {
         self.held.retain(|digest, _| named.contains(digest));
     }
 
-    /// Serves the next release if its tower and all its shards are held.
+    /// Serves the next release if all that it needs at once is held.
     fn swap_if_whole(&mut self) {
+        if self.missing().iter().any(|fetch| fetch.kind != ObjectKind::Cards) {
+            return;
+        }
         let Some(Arriving { version, object, manifest: Some(manifest) }) = &self.next else { return };
         let held = |object: &ObjectRef| self.held.get(&object.digest).map(|held| &held.object);
         let Some(Object::Tower(tower)) = held(&manifest.query_tower) else { return };

@@ -49,8 +49,20 @@ fn served(sync: &Assembly) -> Option<(u64, Digest, Vec<usize>)> {
 
 fn code_is_stable(error: &SyncError) {
     let (stage, what) = error.code().split_once('/').unwrap();
-    assert!(["sync", "shard", "release", "towers", "directory"].contains(&stage), "{error}");
+    assert!(["sync", "shard", "release", "towers", "directory", "delta", "columns"].contains(&stage), "{error}");
     assert!(what.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{error}");
+}
+
+#[test]
+fn cards_that_come_again_are_checked_again() {
+    let files = Files::new(1, &[shard(1, 4)], true);
+    let mut sync = serving(&files);
+    let cards = files.manifest.cards[0].digest;
+    sync.accept(cards, files.get(cards)).unwrap();
+    for damaged in [b"garbage".to_vec(), files.get(cards).iter().map(|byte| byte ^ 1).collect()] {
+        let error = sync.accept(cards, damaged).unwrap_err();
+        assert!(["release/size", "release/digest"].contains(&error.code()), "{error}");
+    }
 }
 
 #[test]
@@ -58,13 +70,13 @@ fn the_plan_begins_with_what_is_needed_first() {
     let files = Files::new(1, &[shard(1, 9), shard(2, 5)], true);
     let object = ObjectRef::of(&files.manifest_bytes());
     let kinds = |fetches: Vec<Fetch>| fetches.into_iter().map(|fetch| fetch.kind).collect::<Vec<_>>();
-    assert_eq!(kinds(plan(&object, None, None, |_| false)), [ObjectKind::Manifest]);
+    assert_eq!(kinds(plan(&object, None, None, |_| false, |_| false)), [ObjectKind::Manifest]);
     let all = [ObjectKind::Tower, ObjectKind::Shard, ObjectKind::Shard, ObjectKind::Cards];
-    assert_eq!(kinds(plan(&object, Some(&files.manifest), None, |_| false)), all);
+    assert_eq!(kinds(plan(&object, Some(&files.manifest), None, |_| false, |_| false)), all);
     let tower = files.manifest.query_tower.digest;
-    assert_eq!(kinds(plan(&object, Some(&files.manifest), None, |held| *held == tower)), all[1..]);
+    assert_eq!(kinds(plan(&object, Some(&files.manifest), None, |_| false, |held| *held == tower)), all[1..]);
 
-    let fetch = &plan(&object, None, None, |_| false)[0];
+    let fetch = &plan(&object, None, None, |_| false, |_| false)[0];
     let json = serde_json::json!({
         "path": format!("objects/{}", object.digest), "digest": object.digest, "size": object.size, "kind": "manifest",
     });
