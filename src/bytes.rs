@@ -67,13 +67,13 @@ pub(crate) fn put_varint_u64(mut number: u64, bytes: &mut Vec<u8>) {
     bytes.push(number as u8);
 }
 
-/// Reads a number from the front of `bytes`; nothing if it is cut or longer than 32 bits.
+/// Reads a number from the front of `bytes`; nothing if it is cut, longer than 32 bits, or in more bytes than it takes.
 pub(crate) fn read_varint(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let (number, rest) = read_varint_u64(bytes)?;
     Some((u32::try_from(number).ok()?, rest))
 }
 
-/// Reads a number from the front of `bytes`; nothing if it is cut or longer than 64 bits.
+/// Reads a number from the front of `bytes`; nothing if it is cut, longer than 64 bits, or in more bytes than it takes.
 pub(crate) fn read_varint_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0u64;
     for (at, &byte) in bytes.iter().enumerate().take(10) {
@@ -84,7 +84,8 @@ pub(crate) fn read_varint_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
         }
         number |= bits << (7 * at);
         if byte < 0x80 {
-            return Some((number, &bytes[at + 1..]));
+            // A last byte of zero would say the same in more bytes.
+            return (byte > 0 || at == 0).then(|| (number, &bytes[at + 1..]));
         }
     }
     None
@@ -113,10 +114,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_too_long_is_no_number() {
-        for bytes in
-            [&[][..], &[0x80], &[0xff; 9], &[0xff; 12], &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2]]
-        {
+    fn what_is_cut_or_longer_than_need_be_is_no_number() {
+        for bytes in [
+            &[][..],
+            &[0x80],
+            &[0x80, 0],
+            &[0x81, 0x80, 0],
+            &[0xff; 9],
+            &[0xff; 12],
+            &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 2],
+        ] {
             assert_eq!(read_varint_u64(bytes), None, "{bytes:02x?}");
         }
     }

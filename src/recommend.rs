@@ -125,7 +125,7 @@ impl Recommender {
     /// Nothing for a release that is held whole.
     ///
     /// # Errors
-    /// [`RecommendError::Tower`], [`RecommendError::Filter`].
+    /// [`RecommendError::Limit`], [`RecommendError::Tower`], [`RecommendError::Filter`].
     pub fn absent(&mut self, request: &Request) -> Result<Vec<Absent>, RecommendError> {
         self.start(request)?;
         let length = self.tower().schema().history.length;
@@ -184,8 +184,11 @@ impl Recommender {
         Ok(Query { embedding, history: ids })
     }
 
-    /// Checks the filter of a request, and makes ready for it.
+    /// Checks limit and filter of a request, and makes ready for it.
     fn start(&mut self, request: &Request) -> Result<(), RecommendError> {
+        if !(1..=MAX_LIMIT).contains(&request.limit) {
+            return Err(RecommendError::Limit { found: request.limit });
+        }
         let manifest = self.release.manifest();
         request.filter.check(&|name| manifest.column(name), &manifest.columns)?;
         self.selection.start(&request.filter, manifest.shards.len());
@@ -221,13 +224,9 @@ impl Recommender {
     /// # Errors
     /// [`RecommendError::Limit`], [`RecommendError::Filter`].
     pub fn retrieve(&mut self, query: &Query, request: &Request) -> Result<Vec<Candidate>, RecommendError> {
-        let limit = request.limit;
-        if !(1..=MAX_LIMIT).contains(&limit) {
-            return Err(RecommendError::Limit { found: limit });
-        }
         self.start(request)?;
         let mut found: Vec<(Score, usize, NodeId)> = Vec::new();
-        let wanted = limit.max(RETRIEVED);
+        let wanted = request.limit.max(RETRIEVED);
         for at in self.visited(query, request)? {
             let Some(shard) = &self.release.shards()[at] else { continue };
             let rows = self.selection.rows(at, shard, &request.exclude)?;

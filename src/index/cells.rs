@@ -133,6 +133,14 @@ impl<'a> IndexView<'a> {
         self.codes.add_residual(node, out);
     }
 
+    /// The length of what the vector of a row is beyond the centroid of its cell.
+    #[cfg(feature = "origin")]
+    pub(crate) fn residual_norm(&self, node: NodeId) -> f32 {
+        let mut residual = vec![0.0; self.dim()];
+        self.codes.add_residual(node, &mut residual);
+        residual.iter().map(|component| component * component).sum::<f32>().sqrt()
+    }
+
     /// The cell of a row.
     pub(super) fn cell_of(&self, node: NodeId) -> u32 {
         self.cell_ends.partition_point(|&end| end <= node.0) as u32
@@ -143,7 +151,8 @@ impl<'a> IndexView<'a> {
         start..self.cell_ends[cell as usize]
     }
 
-    /// The `k` best rows for `query` that pass `filter`, the best first, ties by node.
+    /// The `k` best rows for `query` that pass `filter`, the best first, ties by node; fewer only where fewer pass, or the walk of a
+    /// graph over the rows reaches fewer.
     ///
     /// A filter costs no recall: cells are scanned until as many rows have passed as would have been scanned without it, or
     /// all cells have been.
@@ -171,9 +180,12 @@ impl<'a> IndexView<'a> {
             }
         } else {
             let probes = params.probes.clamp(1, self.cells());
-            let enough = probes * self.len().div_ceil(self.cells());
+            let enough = (probes * self.len().div_ceil(self.cells())).max(k);
             scratch.top.start(shortlist(k, enough));
-            self.probe(query, (probes, enough), scratch, filter);
+            match filter {
+                None => self.probe(query, probes, k, scratch),
+                Some(filter) => self.probe_filtered(query, enough, scratch, filter),
+            }
         }
         self.rescore(query, k, scratch)
     }
@@ -193,25 +205,37 @@ impl<'a> IndexView<'a> {
         self.rescore(query, k, scratch)
     }
 
-    /// Offers the rows of the best cells to `scratch.top`: of so many cells, or with a filter of so many that enough rows pass.
-    fn probe(&self, query: &QueryCode, (probes, enough): (usize, usize), scratch: &mut Scratch, filter: Filter<'_>) {
-        let wanted = if filter.is_some() { self.cells() } else { probes };
-        self.order_cells(query, wanted, scratch);
+    /// Offers the rows of the `probes` best cells to `scratch.top`, and of more where these hold fewer than `k`.
+    fn probe(&self, query: &QueryCode, probes: usize, k: usize, scratch: &mut Scratch) {
+        self.order_cells(query, probes, scratch);
+        if scratch.cells.iter().map(|cell| self.rows_of(cell.node()).len()).sum::<usize>() < k {
+            self.order_cells(query, self.cells(), scratch);
+        }
+        let cells = std::mem::take(&mut scratch.cells);
+        let mut scanned = 0;
+        for (nth, &cell) in cells.iter().enumerate() {
+            if nth >= probes && scanned >= k {
+                break;
+            }
+            let rows = self.rows_of(cell.node());
+            scanned += rows.len();
+            self.scan(query, rows, cell.score(), scratch);
+        }
+        scratch.cells = cells;
+    }
+
+    /// Offers what passes of the best cells to `scratch.top`, of so many that `enough` rows pass.
+    fn probe_filtered(&self, query: &QueryCode, enough: usize, scratch: &mut Scratch, filter: &RowSet) {
+        self.order_cells(query, self.cells(), scratch);
         let cells = std::mem::take(&mut scratch.cells);
         let mut passed = 0;
         for &cell in &cells {
-            let (rows, base) = (self.rows_of(cell.node()), cell.score());
-            match filter {
-                None => self.scan(query, rows, base, scratch),
-                Some(filter) => {
-                    scratch.rows.clear();
-                    scratch.rows.extend(filter.within(rows));
-                    passed += scratch.rows.len();
-                    self.gather(query, base, scratch);
-                    if passed >= enough {
-                        break;
-                    }
-                }
+            scratch.rows.clear();
+            scratch.rows.extend(filter.within(self.rows_of(cell.node())));
+            passed += scratch.rows.len();
+            self.gather(query, cell.score(), scratch);
+            if passed >= enough {
+                break;
             }
         }
         scratch.cells = cells;

@@ -220,6 +220,21 @@ mod tests {
     }
 
     #[test]
+    fn as_many_are_found_as_are_asked_for_however_few_cells_hold_them() {
+        let (rows, queries) = mixture(4, 2000, 10, 16);
+        let params_of = BuildParams { cells: 50, fine_bits: FineBits::Four, graph: None, seed: 1 };
+        let built = build(&rows, &[], 16, &params_of).unwrap();
+        let (view, mut scratch) = (built.index.view(), Scratch::default());
+        let odd = RowSet::of(2000, |node| node.0 % 2 == 1);
+        for query in queries.chunks_exact(16).map(QueryCode::new) {
+            for (k, filter) in [(1, None), (300, None), (2000, None), (300, Some(&odd)), (1000, Some(&odd))] {
+                assert_eq!(view.search(&query, k, params(1), &mut scratch, filter).len(), k, "{filter:?}");
+            }
+            assert_eq!(view.search(&query, 1001, params(1), &mut scratch, Some(&odd)).len(), 1000);
+        }
+    }
+
+    #[test]
     fn finer_codes_find_more_and_all_cells_find_what_the_scan_finds() {
         for seed in [1, 2, 3] {
             let (embeddings, queries) = mixture(seed, 3000, 40, 32);

@@ -194,7 +194,7 @@ impl IdTable {
         size_of::<u32>() * self.blocks.capacity() + slots
     }
 
-    /// Enters all nodes, in order: of two with one id, the first is found first.
+    /// Enters all nodes, in order: of two with one id, the first.
     fn enter(&self, section: &[u8]) -> Slots {
         // At most four fifths full.
         let len = self.count as usize + self.count as usize / 4 + 1;
@@ -208,11 +208,17 @@ impl IdTable {
             let _ = ids.advance();
             ids.finish();
             let (mut slot, tag) = self.start(&ids.text, len);
-            while slots.nodes[slot] != EMPTY {
+            // An id that is there already is not entered again: equal ids in a row of slots would take quadratic time.
+            let is_there = |slots: &Slots, slot: usize| {
+                slots.tags[slot] == tag && self.text(section, slots.nodes[slot]) == ids.text
+            };
+            while slots.nodes[slot] != EMPTY && !is_there(&slots, slot) {
                 slot = after(slot, len);
             }
-            slots.nodes[slot] = node;
-            slots.tags[slot] = tag;
+            if slots.nodes[slot] == EMPTY {
+                slots.nodes[slot] = node;
+                slots.tags[slot] = tag;
+            }
         }
         slots
     }

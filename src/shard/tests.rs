@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::columns::{Columns, ColumnsError, ColumnsView, Predicate};
 use super::format::{FORMAT_VERSION, HEADER_LEN, IdKind, NO_ENTRY_POINT, OLDEST_READABLE, Section};
 use super::golden;
+use super::ids::{self, IdTable};
 use super::testing::{columns, content, content_in_cells};
 use super::{Header, Shard, ShardContent, ShardError, Verified};
 use crate::Digest;
@@ -159,6 +160,19 @@ fn shards_of_every_size_come_back_and_take_little_memory() {
             assert!(beside <= 0.3 * 34.0, "{count} rows: {beside} bytes each beside the file");
         }
     }
+}
+
+/// As only a hostile file has them. A look-up that goes past every equal id would take minutes.
+#[test]
+fn equal_ids_lead_to_the_first_one_and_hold_nothing_up() {
+    let count = 300_000;
+    let content = content_in_cells(3, count, 1, 0, 1);
+    let numbers: Vec<String> = (0..count).map(|_| "7".to_owned()).collect();
+    let (kind, section) = ids::write(&numbers).unwrap();
+    let table = IdTable::open(kind, &section, count as u32, 1).unwrap();
+    assert_eq!((table.find(&section, "7"), table.find(&section, "8")), (Some(0), None));
+    let error = ShardContent { ids: numbers, ..content }.write().unwrap_err();
+    assert!(matches!(error, ShardError::DuplicateId { .. }), "{error}");
 }
 
 #[test]
