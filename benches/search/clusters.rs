@@ -6,7 +6,10 @@ use std::time::Instant;
 use nearshelf::Digest;
 use nearshelf::index::generate::Mixture;
 use nearshelf::index::{FineBits, Truth};
-use nearshelf::release::{ENGINE, FORMAT_VERSION, Head, LAYOUT_CLUSTERS, Manifest, ManifestShard, ObjectRef, Routing};
+use nearshelf::release::{
+    ENGINE, FORMAT_VERSION, Head, LAYOUT_CLUSTERS, Manifest, ManifestDelta, ManifestShard, ObjectRef, REQUIRES_DELTAS,
+    Routing,
+};
 use nearshelf::shard::{ClusterParams, ClusterPoint, Clusters};
 use serde_json::json;
 
@@ -39,12 +42,15 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let recall = |point: &&ClusterPoint| if k == 10 { point.recall.at_10 } else { point.recall.at_100 };
     let reached = report.points.iter().find(|point| recall(point) >= wanted);
     let Some(point) = reached.or(report.points.last()) else { return Err("no search was measured".into()) };
-    let manifest = manifest(&cut, mixture.dim, towers, point.probes as u32, ObjectRef::of(b"query tower"));
+    let mut manifest = manifest(&cut, mixture.dim, towers, point.probes as u32, ObjectRef::of(b"query tower"));
+    // As `nearshelf build` writes it: with a file of cards for each cluster.
+    manifest.cards = (0..cut.shards.len()).map(|at| named("cards", at)).collect();
     let names = names(&manifest)?;
+    let updated_names = names_after_update(&manifest)?;
     let result = json!({
         "rows": rows, "shards": report.shards, "smallest": report.smallest, "largest": report.largest, "k": k,
         "recall": recall(&point), "probes": point.probes, "bytes": names + report.routing_bytes + point.bytes,
-        "names_bytes": names, "routing_bytes": report.routing_bytes, "shard_bytes": point.bytes,
+        "names_bytes": names, "updated_names_bytes": updated_names, "routing_bytes": report.routing_bytes, "shard_bytes": point.bytes,
         "directory_bytes": report.directory_bytes, "build_s": build_s,
     });
     Ok(fs::write(arguments.path("--json")?, format!("{result:#}\n"))?)
@@ -76,6 +82,23 @@ pub(crate) fn manifest(cut: &Clusters, dim: usize, towers: Digest, probes: u32, 
         columns: Vec::new(),
         requires: Vec::new(),
     }
+}
+
+/// Stands in for an object of which only the name counts.
+fn named(kind: &str, at: usize) -> ObjectRef {
+    ObjectRef { digest: Digest::of(format!("{kind} {at}").as_bytes()), size: 10_000 }
+}
+
+/// Bytes of head and manifest after an update that touched every cluster.
+fn names_after_update(manifest: &Manifest) -> Outcome<usize> {
+    let mut manifest = manifest.clone();
+    for (at, shard) in manifest.shards.iter_mut().enumerate() {
+        shard.deltas.push(ManifestDelta { object: named("delta", at), added: 10, removed: 10 });
+    }
+    manifest.requires.push(REQUIRES_DELTAS.to_owned());
+    let buckets = manifest.directory.len().div_ceil(64).next_power_of_two();
+    manifest.recent = (0..buckets).map(|at| named("recent", at)).collect();
+    names(&manifest)
 }
 
 /// Bytes of head and manifest.

@@ -18,7 +18,10 @@ pub(super) struct Chosen<'a> {
 /// Where the values of a column are from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
+    /// Cents.
     Price,
+    /// Prices of which some have more cents than a column of prices holds, as single-precision numbers.
+    LargePrice,
     Category,
     Brand,
     Popularity,
@@ -43,6 +46,7 @@ impl<'a> Chosen<'a> {
         let source = |name: String| {
             let attribute = || Some(attribute(items, attributes.keys().position(|key| *key == name)?));
             let source = match name.as_str() {
+                "price" if items.iter().filter_map(cents).any(|cents| cents > MAX_CENTS) => Source::LargePrice,
                 "price" => Source::Price,
                 "category" => Source::Category,
                 "brand" => Source::Brand,
@@ -63,7 +67,7 @@ impl<'a> Chosen<'a> {
         let items: Vec<&Item> = rows.iter().map(|&row| &self.items[row as usize]).collect();
         let mut builder = Columns::builder(items.len());
         for (name, source) in &self.columns {
-            builder = add(builder, name, *source, &items)?;
+            builder = add(builder, name, *source, &items);
         }
         builder.write()
     }
@@ -99,7 +103,7 @@ impl<'a> Chosen<'a> {
 }
 
 /// A value of any column, so that two of the same column can be compared.
-fn value(column: &ColumnView<'_>, node: NodeId) -> (Option<u64>, Option<u32>, Option<String>) {
+pub(super) fn value(column: &ColumnView<'_>, node: NodeId) -> (Option<u64>, Option<u32>, Option<String>) {
     let text = column.text_at(node).map(str::to_owned);
     let path = || Some(column.path_at(node)?.flat_map(|part| [part, "\0"]).collect());
     // The codes of texts are places in dictionaries, which differ.
@@ -121,6 +125,10 @@ pub(super) fn text_of(config: &Config, by: &str) -> impl Fn(&Item) -> Option<&st
     }
 }
 
+fn cents(item: &Item) -> Option<f64> {
+    item.price.map(|price| (price * 100.0).round())
+}
+
 /// Of an attribute that nobody has, text.
 fn attribute(items: &[Item], at: usize) -> Source {
     let mut source = Source::Text(at);
@@ -139,7 +147,7 @@ fn attribute(items: &[Item], at: usize) -> Source {
 
 fn is_there(item: &Item, source: Source) -> bool {
     match source {
-        Source::Price => item.price.is_some(),
+        Source::Price | Source::LargePrice => item.price.is_some(),
         Source::Category => !item.category.is_empty(),
         Source::Brand => item.brand.is_some(),
         Source::Popularity => true,
@@ -149,7 +157,7 @@ fn is_there(item: &Item, source: Source) -> bool {
     }
 }
 
-fn add(builder: ColumnsBuilder, name: &str, source: Source, items: &[&Item]) -> Result<ColumnsBuilder, ColumnsError> {
+fn add(builder: ColumnsBuilder, name: &str, source: Source, items: &[&Item]) -> ColumnsBuilder {
     fn each<'i, T>(items: &[&'i Item], value: impl Fn(&'i Item) -> Option<T>) -> Vec<Option<T>> {
         items.iter().map(|item| value(item)).collect()
     }
@@ -157,15 +165,9 @@ fn add(builder: ColumnsBuilder, name: &str, source: Source, items: &[&Item]) -> 
         Some(Some(Attribute::Number(number))) => Some(*number),
         _ => None,
     };
-    Ok(match source {
-        Source::Price => {
-            let cents = each(items, |item| item.price.map(|price| (price * 100.0).round()));
-            if let Some(row) = cents.iter().position(|cents| cents.is_some_and(|cents| cents > MAX_CENTS)) {
-                let expected = "a price below 42,949,673";
-                return Err(ColumnsError::Input { column: name.to_owned(), row, expected });
-            }
-            builder.price(name, &cents.iter().map(|cents| cents.map(|cents| cents as u32)).collect::<Vec<_>>())
-        }
+    match source {
+        Source::Price => builder.price(name, &each(items, |item| cents(item).map(|cents| cents as u32))),
+        Source::LargePrice => builder.float(name, &each(items, |item| item.price.map(|price| price as f32))),
         Source::Category => {
             builder.path(name, &each(items, |item| (!item.category.is_empty()).then_some(&item.category)))
         }
@@ -180,7 +182,7 @@ fn add(builder: ColumnsBuilder, name: &str, source: Source, items: &[&Item]) -> 
         ),
         Source::Whole(at) => builder.unsigned(name, &each(items, |item| number(item, at).map(|number| number as u64))),
         Source::Number(at) => builder.float(name, &each(items, |item| number(item, at).map(|number| number as f32))),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -246,10 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn a_price_that_no_column_can_hold_is_named() {
+    fn prices_of_too_many_cents_are_numbers_for_all_items() {
         let (mut items, config) = (items(), config(""));
         items[1].price = Some(5e7);
-        let error = Chosen::of(&items, &config).write(&[0, 1]).unwrap_err();
-        assert!(matches!(&error, ColumnsError::Input { column, row: 1, .. } if column == "price"), "{error}");
+        let file = Columns::open(Chosen::of(&items, &config).write(&[0, 1]).unwrap()).unwrap();
+        let column = file.view().column("price").unwrap();
+        assert_eq!((column.kind(), column.f32_at(NodeId(0))), (ColumnKind::Float, Some(1.299)));
+        assert_eq!(column.f32_at(NodeId(1)), Some(5e7));
     }
 }

@@ -7,12 +7,13 @@ use super::cards::Cards;
 use super::columns::Chosen;
 use super::verify::{open, read_buckets};
 use super::{
-    Anew, BuildError, BuildReport, Catalogue, Change, HEAD_FILE, Manifest, ObjectRef, Part, Release, ReleaseContent,
-    ReleaseWriter, Update, UpdateParams, Written, build, update,
+    Anew, BuildError, BuildReport, Catalogue, Change, HEAD_FILE, Manifest, ObjectKind, ObjectRef, Part, Release,
+    ReleaseContent, ReleaseWriter, Update, UpdateParams, Written, build, update,
 };
 use crate::data::{Config, Item, Layout};
 use crate::index::FineBits;
 use crate::shard::ShardError;
+use crate::shard::directory::DirectoryBucket;
 use crate::towers::candidate::Towers;
 
 /// What a refresh did.
@@ -104,7 +105,7 @@ pub fn refresh(
     };
     let directory = read_buckets(folder, release.manifest(), |part| matches!(part, Part::Directory(_)))?;
     let params = UpdateParams::new(fine_bits(&release).unwrap_or(FineBits::Four), config.train.seed);
-    let update = match update(&release, &directory, &catalogue, &params)? {
+    let update = match fitting_update(&release, &directory, &catalogue, &params)? {
         Ok(update) => update,
         Err(why) => return anew(why),
     };
@@ -135,6 +136,29 @@ pub fn refresh(
     }))
 }
 
+/// An update whose manifest a client takes: where the deltas of all updates would be too many for it, those of a shard are merged.
+fn fitting_update(
+    release: &Release,
+    directory: &[DirectoryBucket],
+    catalogue: &Catalogue<'_>,
+    params: &UpdateParams,
+) -> Result<Result<Update, Anew>, BuildError> {
+    let limit = ObjectKind::Manifest.limit();
+    let mut found = 0;
+    // A client fetches the manifest before its first query, so it stays well below the limit as long as it can.
+    for (params, most) in [(*params, limit / 2), (UpdateParams { deltas: 1, ..*params }, limit)] {
+        let update = match update(release, directory, catalogue, &params)? {
+            Ok(update) => update,
+            Err(why) => return Ok(Err(why)),
+        };
+        found = update.manifest(release.manifest())?.to_bytes()?.len() as u64;
+        if found <= most {
+            return Ok(Ok(update));
+        }
+    }
+    Ok(Err(Anew::Manifest { found, limit }))
+}
+
 /// What the configuration wants otherwise than the release is.
 fn differs(release: &Release, config: &Config, columns: &[String]) -> Option<Anew> {
     if release.manifest().columns != columns {
@@ -152,10 +176,18 @@ fn differs(release: &Release, config: &Config, columns: &[String]) -> Option<Ane
         let expected = wanted.unwrap_or("deltas, which are of one shard or of clusters").to_owned();
         return Some(Anew::Layout { found: format!("the layout {found:?}"), expected });
     }
-    let bits = |fine_bits: FineBits| format!("{} bits", 4 + fine_bits.bits());
-    let found = fine_bits(release)?;
+    let first = release.shards().iter().flatten().next()?.base();
     let wanted = config.index.bits.and_then(|bits| FineBits::from_bits(bits.saturating_sub(4)));
-    wanted.filter(|wanted| *wanted != found).map(|wanted| Anew::Layout { found: bits(found), expected: bits(wanted) })
+    let bits = |fine_bits: FineBits| 4 + fine_bits.bits();
+    let mut settings = vec![("bits", bits(first.header().fine_bits), wanted.map(bits))];
+    if release.routing().is_none() {
+        settings.push(("cells", first.header().cells as usize, config.index.cells));
+        settings.push(("probes", first.header().probes as usize, config.index.probes));
+    }
+    let (name, found, expected) = settings
+        .into_iter()
+        .find_map(|(name, found, wanted)| Some((name, found, wanted.filter(|&to| to != found)?)))?;
+    Some(Anew::Layout { found: format!("{name} = {found}"), expected: format!("{name} = {expected}") })
 }
 
 fn fine_bits(release: &Release) -> Option<FineBits> {

@@ -168,6 +168,13 @@ pub enum Anew {
         /// Its rows.
         of: usize,
     },
+    /// So many deltas would be named that a client would not take the manifest.
+    Manifest {
+        /// Bytes of the manifest.
+        found: u64,
+        /// The most that it may have.
+        limit: u64,
+    },
     /// A cluster would be too large or too small.
     Balance {
         /// Items of the cluster.
@@ -187,6 +194,9 @@ impl fmt::Display for Anew {
             }
             Self::Share { changed, of } => {
                 write!(f, "{changed} of {of} rows would have changed since the shard was written")
+            }
+            Self::Manifest { found, limit } => {
+                write!(f, "a manifest of all deltas would have {found} bytes, and {limit} are allowed")
             }
             Self::Balance { found, mean } => {
                 write!(f, "a cluster would have {found} items, and {mean} are the mean")
@@ -237,9 +247,7 @@ pub fn update(
             changes.push(Change::Deltas(deltas(release, at, chain, &difference, catalogue, params)?));
         } else if clusters {
             let rows = difference.live_rows(at, catalogue);
-            let folded =
-                shard(catalogue.vectors, dim(release), catalogue.ids, towers(release), &rows, &params.cluster)?;
-            changes.push(Change::Folded(folded.bytes().to_vec()));
+            changes.push(Change::Folded(catalogue.shard(release, &rows, &params.cluster)?));
         } else {
             return Ok(Err(Anew::Share { changed, of: base }));
         }

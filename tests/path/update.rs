@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nearshelf::data::{Config, IndexConfig, Item, Layout};
+use nearshelf::data::{ColumnsConfig, Config, IndexConfig, Item, Layout};
 use nearshelf::features::Context;
 use nearshelf::recommend::{Recommender, Request};
 use nearshelf::release::{self, Anew, Refreshed, UpdateReport};
@@ -58,6 +58,7 @@ fn an_update_is_what_a_build_anew_would_be() {
         assert!(report.index_bytes * 2 < report.whole_bytes, "{report}");
         release::build(&items, &towers, &[], &config, anew.path()).unwrap();
         println!("{}", release::compare(folder.path(), anew.path()).unwrap());
+        what_differs_is_told(&items, &towers, &config);
 
         let history = vec!["item-new".to_owned()];
         let all = Request { limit: 1000, history: history.clone(), ..Request::default() };
@@ -71,6 +72,22 @@ fn an_update_is_what_a_build_anew_would_be() {
     }
 }
 
+/// Releases that differ in one price, or in the vector of an item, are not taken for the same.
+fn what_differs_is_told(items: &[Item], towers: &Towers, config: &Config) {
+    let (mut dearer, mut other_taste) = (items.to_vec(), items.to_vec());
+    dearer[5].price = Some(1.0);
+    other_taste[5] = Item { id: items[5].id.clone(), ..items[203].clone() };
+    for (others, names, part) in [(dearer, None, "price"), (other_taste, Some(Vec::new()), "vectors")] {
+        let config = Config { columns: ColumnsConfig { names }, ..config.clone() };
+        let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        release::build(items, towers, &[], &config, one.path()).unwrap();
+        release::build(&others, towers, &[], &config, other.path()).unwrap();
+        println!("{}", release::compare(one.path(), one.path()).unwrap());
+        let error = release::compare(one.path(), other.path()).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
 #[test]
 fn what_deltas_cannot_be_of_is_built_anew() {
     let items = &trained().dataset.items;
@@ -80,7 +97,13 @@ fn what_deltas_cannot_be_of_is_built_anew() {
         Config { index, ..shop::config() }
     };
     refresh(items, &config("bits = 6"), folder.path());
-    for (index, part) in [("bits = 8", "8 bits"), ("layout = \"clusters\"\ncluster_items = 60", "clusters")] {
+    let settings = [
+        ("bits = 8", "bits = 8"),
+        ("bits = 8\ncells = 3", "cells = 3"),
+        ("bits = 8\ncells = 3\nprobes = 2", "probes = 2"),
+        ("layout = \"clusters\"\ncluster_items = 60", "clusters"),
+    ];
+    for (index, part) in settings {
         match refresh(items, &config(index), folder.path()) {
             Refreshed::Anew { why, .. } => assert!(why.to_string().contains(part), "{why}"),
             Refreshed::Updated(report) => panic!("{index}: {report}"),

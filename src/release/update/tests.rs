@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::index::testing::{Random, mixture};
 use crate::index::{BuildParams, Scratch, SearchParams, build};
+use crate::recommend::{Recommender, Request};
 use crate::release::testing::Files;
 use crate::release::{Found, ReleaseError};
+use crate::shard::columns::{Columns, ColumnsError};
 use crate::shard::{Clusters, ShardContent};
+use crate::sync::Assembly;
 
 const DIM: usize = crate::release::testing::DIM;
 
@@ -67,11 +70,23 @@ impl Shop {
         }
     }
 
+    /// The file of a column with the number that the id of each of these rows has.
+    fn numbers(&self, rows: &[u32]) -> Result<Vec<u8>, ColumnsError> {
+        let numbers: Vec<Option<u64>> = rows.iter().map(|&row| number(&self.ids[row as usize])).collect();
+        Columns::builder(rows.len()).unsigned("number", &numbers).write()
+    }
+
     fn clusters(&self, items: usize) -> Files {
+        self.clusters_with(items, None, &|_| Ok(Vec::new()))
+    }
+
+    fn clusters_with(&self, items: usize, probes: Option<u32>, columns: &ColumnsOf<'_>) -> Files {
         let params = ClusterParams { items, fine_bits: FineBits::Four, seed: 1 };
         let towers = Digest::of(b"towers");
         let cut = Clusters::cut(&self.vectors, &self.queries, DIM, &self.ids, towers, &params).unwrap();
-        Files::of_clusters(1, &cut, cut.shards.len() as u32)
+        let cut = cut.with_columns(columns).unwrap();
+        let all = cut.shards.len() as u32;
+        Files::of_clusters(1, &cut, probes.unwrap_or(all))
     }
 
     fn single(&self) -> Files {
@@ -104,6 +119,10 @@ impl Shop {
         }
         Ok(())
     }
+}
+
+fn number(id: &str) -> Option<u64> {
+    id.strip_prefix("item-")?.parse().ok()
 }
 
 /// The best ids by a scan of everything that a release holds.
@@ -198,12 +217,14 @@ fn an_item_that_differs_in_more_than_its_vector_is_written_again() {
 fn deltas_follow_each_other_merge_and_fold() {
     for seed in [11, 12] {
         let mut shop = Shop::new(seed, 2000);
-        let mut files = shop.clusters(250);
+        let mut files = shop.clusters_with(250, None, &|rows| shop.numbers(rows));
         let params = UpdateParams { deltas: 3, fold: 0.15, ..UpdateParams::new(FineBits::Four, 1) };
         let (mut appended, mut merged, mut folded, mut cut) = (0, 0, 0, 0);
         for round in 0..25 {
             shop.change(12);
-            if let Ok((after, update)) = updated(&files, &shop, &params) {
+            let (release, buckets) = files.load();
+            let catalogue = Catalogue { columns: &|rows| shop.numbers(rows), ..shop.catalogue() };
+            if let Ok(update) = update(&release, &buckets, &catalogue, &params).unwrap() {
                 for (change, before) in update.changes.iter().zip(&files.manifest.shards) {
                     match change {
                         Change::Kept => {}
@@ -212,12 +233,20 @@ fn deltas_follow_each_other_merge_and_fold() {
                         Change::Folded(_) => folded += 1,
                     }
                 }
-                files = after;
+                files = files.updated(&update);
             } else {
                 cut += 1;
-                files = shop.clusters(250);
+                files = shop.clusters_with(250, None, &|rows| shop.numbers(rows));
             }
             shop.check(&files, &format!("seed {seed}, round {round}")).unwrap();
+            let (release, _) = files.load();
+            for chain in release.shards().iter().flatten() {
+                for node in chain.nodes() {
+                    let (shard, row) = chain.of(node);
+                    let found = shard.columns().unwrap().column("number").unwrap().u64_at(row);
+                    assert_eq!(found, number(&chain.id(node)), "seed {seed}, round {round}: {}", chain.id(node));
+                }
+            }
         }
         assert!(appended > 0 && merged > 0 && folded > 0, "seed {seed}: {appended}, {merged}, {folded}, {cut}");
     }
@@ -244,4 +273,50 @@ fn too_much_change_asks_for_a_build() {
     let (release, buckets) = files.load();
     let others = Catalogue { towers: Digest::of(b"others"), ..shop.catalogue() };
     assert!(matches!(update(&release, &buckets, &others, &params).unwrap(), Err(Anew::Towers { .. })));
+}
+
+#[test]
+fn clusters_that_are_shown_stay_shown_until_their_update_has_arrived() {
+    for (seed, fold) in [(31, 0.2), (32, 0.0)] {
+        let mut shop = Shop::new(seed, 3000);
+        let files = shop.clusters_with(200, Some(3), &|_| Ok(Vec::new()));
+        let mut sync = Assembly::default();
+        let accept = |sync: &mut Assembly, files: &Files, digest| sync.accept(digest, files.get(digest)).unwrap();
+        let bring = |sync: &mut Assembly, files: &Files| {
+            while let Some(fetch) = sync.missing().first() {
+                accept(sync, files, fetch.digest);
+            }
+        };
+        sync.set_head(&files.head()).unwrap();
+        bring(&mut sync, &files);
+        let request = Request { limit: 12, history: vec![shop.ids[5].clone()], ..Request::default() };
+        let mut recommender = Recommender::of(sync.ready().unwrap());
+        loop {
+            let absent = recommender.absent(&request).unwrap();
+            if absent.is_empty() {
+                break;
+            }
+            for fetch in sync.fetch_of(&absent) {
+                accept(&mut sync, &files, fetch.digest);
+            }
+            recommender.renew(sync.ready().unwrap());
+        }
+        let shown = |sync: &Assembly| sync.ready().unwrap().shards().iter().flatten().count();
+        let (version, before) = (sync.ready().unwrap().version(), shown(&sync));
+        assert!((1..files.manifest.shards.len()).contains(&before), "seed {seed}: {before}");
+
+        shop.change(20);
+        let params = UpdateParams { fold, ..UpdateParams::new(FineBits::Four, 1) };
+        let (after, _) = updated(&files, &shop, &params).unwrap();
+        sync.set_head(&after.head()).unwrap();
+        let manifest = sync.missing()[0].digest;
+        let mut missing = accept(&mut sync, &after, manifest);
+        // A 2 % change is in most clusters, but what nobody looked at is not fetched.
+        assert!((1..=before).contains(&missing.len()), "seed {seed}: {before} clusters, {} files", missing.len());
+        while let Some(fetch) = missing.first() {
+            assert_eq!((sync.ready().unwrap().version(), shown(&sync)), (version, before), "seed {seed}");
+            missing = accept(&mut sync, &after, fetch.digest);
+        }
+        assert_eq!((sync.ready().unwrap().version(), shown(&sync)), (version + 1, before), "seed {seed}");
+    }
 }

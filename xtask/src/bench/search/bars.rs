@@ -41,11 +41,17 @@ pub(super) fn rows(all: &[Measured]) -> Vec<Row> {
 }
 
 /// The bars of a catalogue in clusters.
-pub(super) fn first_query(cut: &Cut, found: &FirstQuery) -> [Row; 4] {
+pub(super) fn first_query(cut: &Cut, found: &FirstQuery) -> [Row; 5] {
     let Cut { rows, k, recall_percent, bar_kb, .. } = *cut;
     let name = |what: &str| format!("{rows} in clusters, {what}");
     [
         Row::new(&name("bytes until the first result"), Some(found.bytes / 1000.0), "KB", Bar::AtMost(bar_kb)),
+        Row::new(
+            &name("the same after an update of all clusters"),
+            Some(found.updated_bytes / 1000.0),
+            "KB",
+            Bar::AtMost(bar_kb),
+        ),
         Row::new(
             &name(&format!("k={k}, of those")),
             Some(found.recall),

@@ -130,7 +130,9 @@ impl<'r> Programs<'r> {
         let number = |key: &str| json[key].as_f64().unwrap_or(f64::NAN);
         let largest = number("largest") * number("shards") / number("rows");
         let smallest = number("smallest") * number("shards") / number("rows");
-        Ok(FirstQuery { recall: number("recall"), bytes: number("bytes"), largest, smallest })
+        let bytes = number("bytes");
+        let updated_bytes = bytes + number("updated_names_bytes") - number("names_bytes");
+        Ok(FirstQuery { recall: number("recall"), bytes, updated_bytes, largest, smallest })
     }
 
     /// Changes some items of a catalogue, in each layout.
@@ -186,6 +188,8 @@ pub(super) struct FirstQuery {
     pub(super) recall: f64,
     /// Of head, manifest, routing and the shards that it visits, as they lie on the host.
     pub(super) bytes: f64,
+    /// The same after an update that touched every cluster, its deltas not counted.
+    pub(super) updated_bytes: f64,
     /// Sizes of clusters, in means.
     pub(super) largest: f64,
     pub(super) smallest: f64,
