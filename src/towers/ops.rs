@@ -44,6 +44,12 @@ functions! {
         Max,
         /// The smaller one.
         Min,
+        /// 1 if `a > b`, else 0.
+        Greater,
+        /// 1 if `a >= b`, else 0.
+        AtLeast,
+        /// 1 if `a == b`, else 0.
+        Equal,
     }
 }
 
@@ -66,6 +72,8 @@ functions! {
         Tanh,
         /// `1 / (1 + exp(-x))`
         Sigmoid,
+        /// The error function.
+        Erf,
     }
 }
 
@@ -151,6 +159,34 @@ pub enum Op {
         /// Length and stride per axis of the result.
         axes: Vec<[u32; 2]>,
     },
+    /// Code 7: `count` entries of the middle axis of `[outer, n, inner]`, from `start` on, `step` apart (an `i32`).
+    Slice {
+        /// Operand.
+        a: u32,
+        /// Product of the axes before.
+        outer: u32,
+        /// The axis.
+        n: u32,
+        /// Product of the axes behind.
+        inner: u32,
+        /// The first entry.
+        start: u32,
+        /// Entries.
+        count: u32,
+        /// From one entry to the next; may be negative.
+        step: i32,
+    },
+    /// Code 8: element-wise `a` where `condition` is not 0, else `b`.
+    Select {
+        /// What decides.
+        condition: u32,
+        /// Taken where it is not 0.
+        a: u32,
+        /// Taken where it is 0.
+        b: u32,
+        /// Shape of the result and the strides of the three operands, per axis.
+        axes: Vec<[u32; 4]>,
+    },
 }
 
 fn product(factors: impl IntoIterator<Item = u32>) -> Result<usize, TowerError> {
@@ -213,6 +249,21 @@ impl Op {
                 float(*a, extent(axes.iter().map(|[length, stride]| (*length, *stride)))?)?;
                 product(axes.iter().map(|axis| axis[0]))
             }
+            Self::Slice { a, outer, n, inner, start, count, step } => {
+                float(*a, product([*outer, *n, *inner])?)?;
+                let last = i64::from(*start) + (i64::from(*count) - 1) * i64::from(*step);
+                check("first entry of a slice", *start as usize, 0, *n as usize - 1)?;
+                let last = usize::try_from(last).unwrap_or(usize::MAX);
+                check("last entry of a slice", last, 0, *n as usize - 1)?;
+                product([*outer, *count, *inner])
+            }
+            Self::Select { condition, a, b, axes } => {
+                check("rank", axes.len(), 0, MAX_RANK)?;
+                for (nth, id) in [*condition, *a, *b].into_iter().enumerate() {
+                    float(id, extent(axes.iter().map(|axis| (axis[0], axis[nth + 1])))?)?;
+                }
+                product(axes.iter().map(|axis| axis[0]))
+            }
         }
     }
 
@@ -267,8 +318,23 @@ impl Op {
             }
             Self::Permute { a, axes } => {
                 let a = value(*a);
-                let axes: Vec<[u32; 3]> = axes.iter().map(|[length, stride]| [*length, *stride, 0]).collect();
-                walk(&axes, |at, from, _| out[at] = a[from]);
+                walk(axes, |at, [_, from]| out[at] = a[from]);
+            }
+            Self::Slice { a, n, inner, start, count, step, .. } => {
+                let (n, inner, count) = (*n as usize, *inner as usize, *count as usize);
+                let parts = value(*a).chunks_exact(n * inner).zip(out.chunks_exact_mut(count * inner));
+                for (from, out) in parts {
+                    for (nth, out) in out.chunks_exact_mut(inner).enumerate() {
+                        let at = i64::from(*start) + nth as i64 * i64::from(*step);
+                        out.copy_from_slice(&from[at as usize * inner..][..inner]);
+                    }
+                }
+            }
+            Self::Select { condition, a, b, axes } => {
+                let (condition, a, b) = (value(*condition), value(*a), value(*b));
+                walk(axes, |at, [_, decides, from_a, from_b]| {
+                    out[at] = if condition[decides] == 0.0 { b[from_b] } else { a[from_a] };
+                });
             }
         }
         Ok(())
@@ -279,7 +345,8 @@ impl Op {
     pub(super) fn operands_mut(&mut self) -> Vec<&mut u32> {
         match self {
             Self::MatMul { a, b, .. } | Self::Binary { a, b, .. } => vec![a, b],
-            Self::Unary { a, .. } | Self::Reduce { a, .. } | Self::Permute { a, .. } => vec![a],
+            Self::Unary { a, .. } | Self::Reduce { a, .. } | Self::Permute { a, .. } | Self::Slice { a, .. } => vec![a],
+            Self::Select { condition, a, b, .. } => vec![condition, a, b],
             Self::Gather { table, indices, .. } => vec![table, indices],
             Self::Concat { parts, .. } => parts.iter_mut().map(|[id, _]| id).collect(),
         }
@@ -301,6 +368,13 @@ impl Op {
             }
             Self::Permute { a, axes } => {
                 (6, [*a, axes.len() as u32].into_iter().chain(axes.iter().flatten().copied()).collect())
+            }
+            Self::Slice { a, outer, n, inner, start, count, step } => {
+                (7, vec![*a, *outer, *n, *inner, *start, *count, step.cast_unsigned()])
+            }
+            Self::Select { condition, a, b, axes } => {
+                let head = [*condition, *a, *b, axes.len() as u32];
+                (8, head.into_iter().chain(axes.iter().flatten().copied()).collect())
             }
         };
         out.push(code);
@@ -326,7 +400,15 @@ impl Op {
             4 => Self::Gather { table: next()?, indices: next()?, width: next()? },
             5 => Self::Concat { outer: next()?, parts: decode_list(reader, MAX_PARTS)? },
             6 => Self::Permute { a: next()?, axes: decode_list(reader, MAX_RANK)? },
-            other => return Err(program_error("operation", other.to_string(), "0 to 6".to_owned())),
+            7 => {
+                let [a, outer, n, inner, start, count] = [next()?, next()?, next()?, next()?, next()?, next()?];
+                Self::Slice { a, outer, n, inner, start, count, step: next()?.cast_signed() }
+            }
+            8 => {
+                let [condition, a, b] = [next()?, next()?, next()?];
+                Self::Select { condition, a, b, axes: decode_list(reader, MAX_RANK)? }
+            }
+            other => return Err(program_error("operation", other.to_string(), "0 to 8".to_owned())),
         })
     }
 }
@@ -344,22 +426,21 @@ fn decode_list<const N: usize>(reader: &mut Reader<'_>, most: usize) -> Result<V
     Ok(list)
 }
 
-/// Visits every position of a shape in row-major order with the matching positions of two strided operands.
-fn walk(axes: &[[u32; 3]], mut visit: impl FnMut(usize, usize, usize)) {
+/// Visits every position of a shape in row-major order. An axis is its length and the strides of the operands along it; what is
+/// visited is the position, and those of the operands from place 1 on.
+fn walk<const N: usize>(axes: &[[u32; N]], mut visit: impl FnMut(usize, [usize; N])) {
     let total: usize = axes.iter().map(|axis| axis[0] as usize).product();
     let mut counters = [0_u32; MAX_RANK];
-    let (mut a, mut b) = (0_usize, 0_usize);
+    let mut places = [0_usize; N];
     for at in 0..total {
-        visit(at, a, b);
-        for (counter, [length, stride_a, stride_b]) in counters.iter_mut().zip(axes).rev() {
+        visit(at, places);
+        for (counter, axis) in counters.iter_mut().zip(axes).rev() {
             *counter += 1;
-            a += *stride_a as usize;
-            b += *stride_b as usize;
-            if *counter < *length {
+            places.iter_mut().zip(axis).for_each(|(place, stride)| *place += *stride as usize);
+            if *counter < axis[0] {
                 break;
             }
-            a -= *length as usize * *stride_a as usize;
-            b -= *length as usize * *stride_b as usize;
+            places.iter_mut().zip(axis).for_each(|(place, stride)| *place -= axis[0] as usize * *stride as usize);
             *counter = 0;
         }
     }
@@ -367,7 +448,7 @@ fn walk(axes: &[[u32; 3]], mut visit: impl FnMut(usize, usize, usize)) {
 
 impl Binary {
     fn run(self, a: &[f32], b: &[f32], axes: &[[u32; 3]], out: &mut [f32]) {
-        let run = |f: fn(f32, f32) -> f32, out: &mut [f32]| walk(axes, |at, i, j| out[at] = f(a[i], b[j]));
+        let run = |f: fn(f32, f32) -> f32, out: &mut [f32]| walk(axes, |at, [_, i, j]| out[at] = f(a[i], b[j]));
         match self {
             Self::Add => run(|a, b| a + b, out),
             Self::Sub => run(|a, b| a - b, out),
@@ -375,8 +456,15 @@ impl Binary {
             Self::Div => run(|a, b| a / b, out),
             Self::Max => run(larger, out),
             Self::Min => run(|a, b| if b < a { b } else { a }, out),
+            Self::Greater => run(|a, b| truth(a > b), out),
+            Self::AtLeast => run(|a, b| truth(a >= b), out),
+            Self::Equal => run(|a, b| truth(a == b), out),
         }
     }
+}
+
+fn truth(truth: bool) -> f32 {
+    f32::from(u8::from(truth))
 }
 
 /// Written out because `f32::max` may return either zero of `max(0.0, -0.0)`.
@@ -395,6 +483,7 @@ impl Unary {
             Self::Exp => libm::expf(x),
             Self::Tanh => libm::tanhf(x),
             Self::Sigmoid => 1.0 / (1.0 + libm::expf(-x)),
+            Self::Erf => libm::erff(x),
         }
     }
 }

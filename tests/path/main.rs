@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
 
 mod fixtures;
+mod foreign;
 mod onnx;
 mod shop;
 mod training;

@@ -67,7 +67,7 @@ fn by_tract(plan: &Arc<TypedRunnableModel>, values: &[Values]) -> Vec<f32> {
     outputs[0].to_plain_array_view::<f32>().unwrap().iter().copied().collect()
 }
 
-fn check_against_tract(file: &Path, rows: &[u32], weights: usize, count: usize) {
+pub(crate) fn check_against_tract(file: &Path, rows: &[u32], weights: usize, count: usize) {
     let model = lower::read(file).unwrap();
     let program = lower::lower(file, &model).unwrap();
     let plan = model.into_runnable().unwrap();
