@@ -1,11 +1,14 @@
 //! The command line of the origin: one command per step of the data path.
 
+use std::ffi::OsStr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
+use nearshelf::Digest;
 use nearshelf::data::{Config, Dataset, prepare};
 use nearshelf::evaluate::{BaselineParams, Scorer, TwoTower, baselines, evaluate, tune_baselines};
 use nearshelf::index::{FineBits, Truth, build, choose_search};
@@ -43,9 +46,9 @@ enum Command {
     Prepare,
     /// Train both towers; Ctrl-C keeps what is trained, and the next call goes on from there
     Train {
-        /// Stop after this many steps instead of the configured ones
+        /// Train so many steps instead of the configured ones; another number than before starts anew
         #[arg(long)]
-        steps: Option<usize>,
+        steps: Option<NonZeroUsize>,
     },
     /// Compare the towers with popularity, own counts, item neighbours and matrix factorisation on the test window
     Evaluate,
@@ -53,7 +56,7 @@ enum Command {
     Tune,
     /// Embed and index the catalogue, and write a release
     Build {
-        /// Folder of the release
+        /// Folder of the release; without it, `release` in the work folder
         #[arg(long, value_name = "DIR")]
         release: Option<PathBuf>,
         /// Keep what did not change since the release that is there, so that clients fetch little
@@ -136,11 +139,7 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
             write(&place.baselines(), text.as_bytes())
         }
         Command::Build { release, update } => run_build(place, release.as_deref(), *update),
-        Command::Inspect { file } => {
-            let bytes = std::fs::read(file).map_err(|error| named(file, &error))?;
-            print!("{}", release::inspect(&bytes).map_err(|error| named(file, &error))?);
-            Ok(())
-        }
+        Command::Inspect { file } => run_inspect(file),
         Command::Verify { release, against } => {
             print!("{}", release::verify(release).map_err(|error| named(release, &error))?);
             if let Some(other) = against {
@@ -152,9 +151,34 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
     }
 }
 
-fn run_train(place: &Place, steps: Option<usize>) -> Outcome {
+/// Prints what can be read of a file; an object whose name is not its digest is damaged all the same.
+fn run_inspect(file: &Path) -> Outcome {
+    let bytes = std::fs::read(file).map_err(|error| named(file, &error))?;
+    let (name, found) = (file.file_name().and_then(OsStr::to_str), Digest::of(&bytes));
+    let named_so = name.and_then(|name| name.parse::<Digest>().ok());
+    let damage = match named_so.filter(|expected| *expected != found) {
+        Some(_) => format!("damaged: its digest is {found}, not its name; build the release again"),
+        None => String::new(),
+    };
+    match release::inspect(&bytes) {
+        Ok(text) => print!("{text}"),
+        Err(error) if damage.is_empty() => return Err(named(file, &error).into()),
+        Err(error) => return Err(named(file, &format!("{error}; {damage}")).into()),
+    }
+    if damage.is_empty() { Ok(()) } else { Err(named(file, &damage).into()) }
+}
+
+fn run_train(place: &Place, steps: Option<NonZeroUsize>) -> Outcome {
     let mut config = place.config()?;
-    config.train.steps = steps.unwrap_or(config.train.steps);
+    if let Some(given) = &config.towers {
+        return Err(format!(
+            "{}: [towers] names {}, which is not trained here; build it, or leave [towers] out to train towers",
+            place.config.display(),
+            given.query.display()
+        )
+        .into());
+    }
+    config.train.steps = steps.map_or(config.train.steps, NonZeroUsize::get);
     let dataset = place.dataset(&config)?;
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
@@ -188,8 +212,8 @@ fn run_build(place: &Place, folder: Option<&Path>, update: bool) -> Outcome {
     let config = place.config()?;
     let folder = folder.map_or_else(|| place.work.join("release"), Path::to_owned);
     let dataset = place.dataset(&config)?;
-    let queries = TwoTower::new(&dataset, Towers::read(&place.run())?)?.queries()?;
-    let towers = Towers::read(&place.run())?;
+    let queries = TwoTower::new(&dataset, Towers::of(&config, &place.run())?)?.queries()?;
+    let towers = Towers::of(&config, &place.run())?;
     let report = if update {
         match release::refresh(&dataset.items, &towers, &queries, &config, &folder)? {
             Refreshed::Updated(report) => {
@@ -215,7 +239,7 @@ fn run_evaluate(place: &Place) -> Outcome {
     let config = place.config()?;
     let dataset = place.dataset(&config)?;
     let params = BaselineParams::read(&place.baselines())?;
-    let towers = TwoTower::new(&dataset, Towers::read(&place.run())?)?;
+    let towers = TwoTower::new(&dataset, Towers::of(&config, &place.run())?)?;
     let baselines = baselines(&dataset, &params);
     let scorers: Vec<&dyn Scorer> = baselines.iter().map(AsRef::as_ref).chain([&towers as &dyn Scorer]).collect();
     let report = evaluate(&dataset, &scorers)?;
@@ -227,7 +251,7 @@ fn run_evaluate(place: &Place) -> Outcome {
 fn run_bench(place: &Place, json: Option<&Path>, dump: Option<&Path>) -> Outcome {
     let config = place.config()?;
     let dataset = place.dataset(&config)?;
-    let towers = TwoTower::new(&dataset, Towers::read(&place.run())?)?;
+    let towers = TwoTower::new(&dataset, Towers::of(&config, &place.run())?)?;
     let (embeddings, dim) = (towers.embeddings(), towers.dim());
     let queries = towers.queries()?;
     if let Some(folder) = dump {

@@ -14,8 +14,14 @@ pub enum DataError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// There are no prepared tables.
+    #[error("{}: not there, expected what `nearshelf prepare` writes; run it first, with the same --work", path.display())]
+    Unprepared {
+        /// The file.
+        path: PathBuf,
+    },
     /// A configuration file is not valid.
-    #[error("{}: {source}; CONTRIBUTING.md and the docs of nearshelf::data::Config list every key", path.display())]
+    #[error("{}: {source}; docs/configuration.md lists every key", path.display())]
     Config {
         /// The file.
         path: PathBuf,

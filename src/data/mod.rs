@@ -16,7 +16,7 @@ mod sink;
 mod source;
 pub mod summary;
 
-pub use config::{ColumnsConfig, Config, IndexConfig, Layout};
+pub use config::{ColumnsConfig, Config, IndexConfig, Layout, TowersConfig};
 pub use dataset::{Attribute, Dataset, Event, Item, User};
 pub use error::DataError;
 pub use prepare::prepare;

@@ -105,7 +105,8 @@ fn land_csv(path: &Path, size: u64, gzip: bool, landed: &Path) -> Result<(), Dat
     let bar = progress("reading", Some(size));
     let file = bar.wrap_read(BufReader::new(file));
     let read: Box<dyn Read> = if gzip { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
-    let mut reader = csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(ended(read));
+    let mut reader =
+        csv::ReaderBuilder::new().flexible(true).has_headers(false).from_reader(ended(UnixLines::new(read)));
     let failed = |error: csv::Error| match error.into_kind() {
         csv::ErrorKind::Io(source) if gzip => {
             DataError::Unreadable { path: path.into(), format: "gzip", reason: source.to_string() }
@@ -119,9 +120,9 @@ fn land_csv(path: &Path, size: u64, gzip: bool, landed: &Path) -> Result<(), Dat
     }
     let header = header(path, &record)?;
     let mut rows = Landing::create(landed, &header)?;
+    let mut line = 1;
     loop {
-        let line = record.position().map_or(0, csv::Position::line);
-        let bytes = record.as_slice().len();
+        let (bytes, next) = (record.as_slice().len(), reader.position().line());
         let more = bytes <= MAX_RECORD_BYTES && reader.read_byte_record(&mut record).map_err(failed)?;
         if !more {
             let found = format!("a record of {bytes} bytes without an end");
@@ -130,10 +131,57 @@ fn land_csv(path: &Path, size: u64, gzip: bool, landed: &Path) -> Result<(), Dat
         if is_end(&record) {
             break;
         }
-        rows.push(record.position().map_or(0, csv::Position::line), &record)?;
+        line = next;
+        // The reader says where it was before it skipped blank lines; from behind the record its own lines are known.
+        let of_record = record.as_slice().split(|&byte| byte == b'\n').count() as u64;
+        rows.push(reader.position().line().saturating_sub(of_record), &record)?;
     }
     bar.finish_and_clear();
     rows.finish()
+}
+
+/// Text whose lines end as on Unix: a reader that meets `\r\n` counts the line only when it goes on.
+struct UnixLines<R> {
+    text: R,
+    /// A `\r` at the end of what was read last: a part of a line's end if `\n` follows.
+    held: bool,
+}
+
+impl<R: Read> UnixLines<R> {
+    fn new(text: R) -> Self {
+        Self { text, held: false }
+    }
+}
+
+impl<R: Read> Read for UnixLines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if buffer.len() < 2 {
+            return Err(std::io::Error::other("a buffer without room for the two bytes of a line's end"));
+        }
+        loop {
+            let start = usize::from(self.held);
+            let len = self.text.read(&mut buffer[start..])?;
+            if len == 0 {
+                let rest = usize::from(std::mem::take(&mut self.held));
+                buffer[..rest].fill(b'\r');
+                return Ok(rest);
+            }
+            if self.held {
+                buffer[0] = b'\r';
+            }
+            let (mut kept, end) = (0, start + len);
+            self.held = buffer[end - 1] == b'\r';
+            for at in 0..end - usize::from(self.held) {
+                if buffer[at] != b'\r' || buffer[at + 1] != b'\n' {
+                    buffer[kept] = buffer[at];
+                    kept += 1;
+                }
+            }
+            if kept > 0 {
+                return Ok(kept);
+            }
+        }
+    }
 }
 
 fn ended(text: impl Read) -> impl Read {

@@ -101,7 +101,10 @@ impl PrepareSummary {
     /// [`DataError::Io`] if it is missing, [`DataError::Unreadable`] if it is cut.
     pub fn read(prepared: &Path) -> Result<Self, DataError> {
         let path = prepared.join(SUMMARY_FILE);
-        let text = std::fs::read(&path).map_err(DataError::io(&path))?;
+        let text = std::fs::read(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => DataError::Unprepared { path: path.clone() },
+            _ => DataError::io(&path)(error),
+        })?;
         serde_json::from_slice(&text).map_err(DataError::unreadable(&path, "JSON"))
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Chosen<'a> {
 enum Source {
     /// Cents.
     Price,
-    /// Prices of which some have more cents than a column of prices holds, as single-precision numbers.
+    /// Cents of which some item has more than a column of prices holds, as single-precision numbers.
     LargePrice,
     Category,
     Brand,
@@ -167,7 +167,7 @@ fn add(builder: ColumnsBuilder, name: &str, source: Source, items: &[&Item]) -> 
     };
     match source {
         Source::Price => builder.price(name, &each(items, |item| cents(item).map(|cents| cents as u32))),
-        Source::LargePrice => builder.float(name, &each(items, |item| item.price.map(|price| price as f32))),
+        Source::LargePrice => builder.float(name, &each(items, |item| cents(item).map(|cents| cents as f32))),
         Source::Category => {
             builder.path(name, &each(items, |item| (!item.category.is_empty()).then_some(&item.category)))
         }
@@ -253,7 +253,7 @@ mod tests {
         items[1].price = Some(5e7);
         let file = Columns::open(Chosen::of(&items, &config).write(&[0, 1]).unwrap()).unwrap();
         let column = file.view().column("price").unwrap();
-        assert_eq!((column.kind(), column.f32_at(NodeId(0))), (ColumnKind::Float, Some(1.299)));
-        assert_eq!(column.f32_at(NodeId(1)), Some(5e7));
+        assert_eq!((column.kind(), column.f32_at(NodeId(0))), (ColumnKind::Float, Some(130.0)));
+        assert_eq!(column.f32_at(NodeId(1)), Some(5e9));
     }
 }

@@ -1,14 +1,15 @@
-//! The trained towers as the origin uses them: both lowered, with their schemas.
+//! The towers as the origin uses them: lowered, with their schemas.
 
 use std::path::Path;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::given::{self, GivenEmbeddings};
 use super::train::files;
 use super::{Input, Program, QueryTower, Scratch, TowerError, lower};
 use crate::Digest;
-use crate::data::Item;
+use crate::data::{Config, Item};
 use crate::features::FeatureSchema;
 use crate::features::items::{ItemFeatures, ItemSchema, KnownItems};
 
@@ -46,14 +47,19 @@ impl TowerSchemas {
     }
 }
 
-/// Both towers of a run folder, ready to compute.
+/// Both towers, ready to compute.
 #[derive(Debug)]
 pub struct Towers {
     /// The query tower, as clients run it.
     pub query: QueryTower,
-    items: ItemSchema,
-    known: KnownItems,
-    candidate: Program,
+    candidates: Candidates,
+}
+
+/// Where candidate embeddings come from.
+#[derive(Debug)]
+enum Candidates {
+    Trained { items: ItemSchema, known: KnownItems, tower: Program },
+    Given(GivenEmbeddings),
 }
 
 /// The share of a catalogue's items that towers must know. A catalogue changes; one of which they know less is another one, or
@@ -61,6 +67,31 @@ pub struct Towers {
 const KNOWN: f64 = 0.5;
 
 impl Towers {
+    /// The towers that a configuration names, or those of its run folder.
+    ///
+    /// # Errors
+    /// As [`Towers::read`], [`TowerError::Untrained`] or [`TowerError::Embeddings`].
+    pub fn of(config: &Config, run: &Path) -> Result<Self, TowerError> {
+        let Some(given) = &config.towers else { return Self::trained(config, run) };
+        let (query, embeddings) = given::read(config, given)?;
+        Ok(Self { query, candidates: Candidates::Given(embeddings) })
+    }
+
+    /// The towers of a run folder, if they are of this shape.
+    fn trained(config: &Config, run: &Path) -> Result<Self, TowerError> {
+        let path = run.join(files::SCHEMAS);
+        if !path.exists() {
+            let (found, expected) = ("nothing".to_owned(), "trained towers".to_owned());
+            return Err(TowerError::Untrained { path, found, expected });
+        }
+        let towers = Self::read(run)?;
+        let shape = |dim: usize, history: usize| format!("dim = {dim} and history = {history}");
+        let schema = towers.query.schema();
+        let (found, expected) =
+            (shape(schema.dim, schema.history.length), shape(config.model.dim, config.model.history));
+        if found == expected { Ok(towers) } else { Err(TowerError::Untrained { path, found, expected }) }
+    }
+
     /// Reads a run folder: checks the digests, and compiles both ONNX files.
     ///
     /// # Errors
@@ -91,39 +122,50 @@ impl Towers {
         let program = compile(files::QUERY, schemas.query_onnx)?;
         let candidate = compile(files::CANDIDATE, schemas.candidate_onnx)?;
         let query = QueryTower::new(schemas.query, program, schemas.towers)?;
-        Ok(Self { query, items: schemas.items, known, candidate })
+        Ok(Self { query, candidates: Candidates::Trained { items: schemas.items, known, tower: candidate } })
     }
 
     /// The candidate embeddings of a catalogue, `[items, dim]`, in the catalogue's order. Items that the towers do not know are
     /// placed by their words, category, brand and price.
     ///
     /// # Errors
-    /// [`TowerError::Catalogue`] for a catalogue that has less than half of its items from the training.
+    /// [`TowerError::Catalogue`] for a catalogue that has less than half of its items from the training, [`TowerError::Embeddings`] for
+    /// one with an item whose embedding is not among the given ones.
     pub fn embed(&self, items: &[Item]) -> Result<Vec<f32>, TowerError> {
-        let known = items.iter().filter(|item| self.known.row(&item.id) > 0).count();
+        let (schema, known_items, tower) = match &self.candidates {
+            Candidates::Given(given) => return given.of(items),
+            Candidates::Trained { items, known, tower } => (items, known, tower),
+        };
+        let known = items.iter().filter(|item| known_items.row(&item.id) > 0).count();
         if (known as f64) < KNOWN * items.len() as f64 {
             return Err(TowerError::Catalogue { known, of: items.len() });
         }
-        let features = self.items.features(items, &self.known);
+        let features = schema.features(items, known_items);
+        let embed_one = |scratch: &mut Scratch, item| embed_one(tower, schema.max_tokens, item, scratch);
         let rows: Result<Vec<Vec<f32>>, TowerError> =
-            features.par_iter().map_init(Scratch::default, |scratch, item| self.embed_one(item, scratch)).collect();
+            features.par_iter().map_init(Scratch::default, embed_one).collect();
         Ok(rows?.concat())
     }
+}
 
-    fn embed_one(&self, item: &ItemFeatures, scratch: &mut Scratch) -> Result<Vec<f32>, TowerError> {
-        let mut tokens = item.tokens.clone();
-        let mut weights = vec![1.0; tokens.len()];
-        tokens.resize(self.items.max_tokens, 0);
-        weights.resize(self.items.max_tokens, 0.0);
-        let inputs = [
-            Input::Index(&[item.id]),
-            Input::Index(&tokens),
-            Input::Float(&weights),
-            Input::Index(&item.labels),
-            Input::Float(&item.numbers),
-        ];
-        self.candidate.run(&inputs, scratch).map(<[f32]>::to_vec)
-    }
+fn embed_one(
+    tower: &Program,
+    max_tokens: usize,
+    item: &ItemFeatures,
+    scratch: &mut Scratch,
+) -> Result<Vec<f32>, TowerError> {
+    let mut tokens = item.tokens.clone();
+    let mut weights = vec![1.0; tokens.len()];
+    tokens.resize(max_tokens, 0);
+    weights.resize(max_tokens, 0.0);
+    let inputs = [
+        Input::Index(&[item.id]),
+        Input::Index(&tokens),
+        Input::Float(&weights),
+        Input::Index(&item.labels),
+        Input::Float(&item.numbers),
+    ];
+    tower.run(&inputs, scratch).map(<[f32]>::to_vec)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TowerError> {

@@ -92,6 +92,30 @@ pub enum TowerError {
         /// Items.
         of: usize,
     },
+    /// There are no trained towers, or those of another configuration.
+    #[cfg(feature = "origin")]
+    #[error("{}: found {found}, expected {expected}; run `nearshelf train` with this configuration", path.display())]
+    Untrained {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is there.
+        found: String,
+        /// What the configuration says.
+        expected: String,
+    },
+    /// Candidate embeddings that cannot be used.
+    #[cfg(feature = "origin")]
+    #[error("{}: {place}: found {found}, expected {expected}; write the embeddings again", path.display())]
+    Embeddings {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Row, column or part.
+        place: String,
+        /// What is there.
+        found: String,
+        /// What is needed.
+        expected: String,
+    },
     /// A file could not be read or written.
     #[cfg(feature = "origin")]
     #[error("{}: {source}; check the path and its permissions", path.display())]

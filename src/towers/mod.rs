@@ -11,7 +11,11 @@
 pub mod candidate;
 mod error;
 #[cfg(feature = "origin")]
+mod given;
+#[cfg(feature = "origin")]
 pub mod lower;
+#[cfg(feature = "origin")]
+mod npy;
 #[cfg(feature = "origin")]
 pub mod onnx;
 mod ops;

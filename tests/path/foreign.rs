@@ -1,10 +1,24 @@
 //! Query towers as other frameworks export them.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use nearshelf::towers::{Program, lower};
+use datafusion::arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::parquet::arrow::ArrowWriter;
+use nearshelf::data::config::ModelConfig;
+use nearshelf::data::{Config, IndexConfig, Item, Layout, TowersConfig};
+use nearshelf::recommend::{Recommender, Request};
+use nearshelf::release;
+use nearshelf::towers::candidate::Towers;
+use nearshelf::towers::{Input, Program, Scratch, lower};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tempfile::TempDir;
 
 use crate::onnx::check_against_tract;
+use crate::{SEED, shop, trained};
 
 /// Written by `foreign.py` beside this file.
 const TOWERS: [&str; 5] = ["pytorch-attention", "keras-dense", "pytorch-gru", "keras-gru", "pytorch-lstm"];
@@ -45,4 +59,128 @@ fn programs_come_back_from_bytes_and_damaged_ones_are_refused_or_checked() {
             }
         }
     }
+}
+
+/// Of the towers that `foreign.py` writes.
+const DIM: usize = 8;
+const LENGTH: usize = 6;
+
+fn unit_vectors(count: usize) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let vector = |_| {
+        let vector: Vec<f32> = (0..DIM).map(|_| rng.random_range(-1.0..1.0_f32)).collect();
+        let norm = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+        vector.into_iter().map(move |x| x / norm)
+    };
+    (0..count).flat_map(vector).collect()
+}
+
+fn write_parquet(path: &Path, ids: &[&str], vectors: &[f32]) {
+    let item = Arc::new(Field::new_list_field(DataType::Float32, true));
+    let lists = FixedSizeListArray::new(item, DIM as i32, Arc::new(Float32Array::from(vectors.to_vec())), None);
+    let columns: [(&str, ArrayRef); 2] =
+        [("item", Arc::new(StringArray::from(ids.to_vec()))), ("embedding", Arc::new(lists))];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut writer = ArrowWriter::try_new(fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn write_npy(path: &Path, vectors: &[f32]) {
+    let shape = (vectors.len() / DIM, DIM);
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape:?}, }}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(vectors.iter().flat_map(|x| x.to_le_bytes()));
+    fs::write(path, bytes).unwrap();
+}
+
+fn config(folder: &Path, candidates: &str) -> Config {
+    Config {
+        towers: Some(TowersConfig {
+            query: path("pytorch-attention"),
+            candidates: candidates.into(),
+            ids: candidates.ends_with(".npy").then(|| "ids.txt".into()),
+        }),
+        model: ModelConfig { dim: DIM, history: LENGTH, ..ModelConfig::default() },
+        index: IndexConfig { layout: Some(Layout::Single), bits: Some(8), ..IndexConfig::default() },
+        base: folder.to_owned(),
+        ..shop::config()
+    }
+}
+
+/// Writes the embeddings of a catalogue in both formats, the rows in another order than the catalogue's.
+fn embeddings(folder: &Path, items: &[Item]) -> Vec<f32> {
+    let vectors = unit_vectors(items.len());
+    let ids: Vec<&str> = items.iter().rev().map(|item| item.id.as_str()).collect();
+    write_parquet(&folder.join("candidates.parquet"), &ids, &vectors);
+    write_npy(&folder.join("candidates.npy"), &vectors);
+    fs::write(folder.join("ids.txt"), ids.join("\n") + "\n").unwrap();
+    vectors
+}
+
+#[test]
+fn towers_from_elsewhere_make_a_release_that_recommends_by_them() {
+    let (folder, items) = (TempDir::new().unwrap(), &trained().dataset.items);
+    let vectors = embeddings(folder.path(), items);
+    let mut manifests = Vec::new();
+    for candidates in ["candidates.parquet", "candidates.npy"] {
+        let config = config(folder.path(), candidates);
+        let towers = Towers::of(&config, Path::new("no run")).unwrap();
+        let out = folder.path().join(format!("{candidates} release"));
+        manifests.push(release::build(items, &towers, &[], &config, &out).unwrap().written.manifest);
+        release::verify(&out).unwrap();
+    }
+    assert_eq!(manifests[0], manifests[1], "both formats say the same");
+
+    let opened = release::open(&folder.path().join("candidates.npy release")).unwrap();
+    let history: Vec<String> = [3, 77, 140].iter().map(|&at: &usize| items[at].id.clone()).collect();
+    let request = Request { limit: 10, history: history.clone(), ..Request::default() };
+    let found = Recommender::of(&opened).recommend(&request).unwrap();
+
+    let row = |at: usize| &vectors[(items.len() - 1 - at) * DIM..][..DIM];
+    let mut input: Vec<f32> = [140, 77, 3].into_iter().flat_map(row).copied().collect();
+    input.resize(LENGTH * DIM, 0.0);
+    let inputs = [Input::Float(&input), Input::Float(&[1.0, 1.0, 1.0, 0.0, 0.0, 0.0])];
+    let program = lower::compile(&path("pytorch-attention")).unwrap();
+    let mut scratch = Scratch::default();
+    let query = program.run(&inputs, &mut scratch).unwrap();
+    let score = |at: usize| row(at).iter().zip(query).map(|(a, b)| a * b).sum::<f32>();
+    let mut best: Vec<usize> = (0..items.len()).collect();
+    best.sort_by(|a, b| score(*b).total_cmp(&score(*a)));
+    let best: Vec<&str> = best[..10].iter().map(|&at| items[at].id.as_str()).collect();
+    let same = found.iter().filter(|candidate| best.contains(&candidate.id.as_str())).count();
+    // The codes are coarser than the embeddings.
+    assert!(same >= 9, "{same} of 10: {found:?} against {best:?}");
+}
+
+#[test]
+fn embeddings_that_do_not_fit_are_named() {
+    let (folder, items) = (TempDir::new().unwrap(), &trained().dataset.items);
+    let vectors = embeddings(folder.path(), items);
+    let (root, npy) = (folder.path(), config(folder.path(), "candidates.npy"));
+    let error = |config: &Config, items: &[Item]| {
+        let towers = Towers::of(config, Path::new("no run"));
+        towers.and_then(|towers| towers.embed(items)).unwrap_err().to_string()
+    };
+    let unknown = Item { id: "unknown".to_owned(), ..items[0].clone() };
+    let message = error(&npy, &[items[1].clone(), unknown]);
+    assert!(message.contains("no embedding of 1 of 2 items, \"unknown\" among them"), "{message}");
+    let narrow = ModelConfig { dim: 16, ..npy.model.clone() };
+    assert!(error(&Config { model: narrow, ..npy.clone() }, items).contains("expected [items, 16]"));
+    let short = ModelConfig { history: 5, ..npy.model.clone() };
+    assert!(error(&Config { model: short, ..npy.clone() }, items).contains("expected inputs history [batch, 5, 8]"));
+    fs::write(root.join("ids.txt"), "item-0001\n").unwrap();
+    assert!(error(&npy, items).contains("ids.txt: lines: found 1, expected 240"));
+    let mut broken = vectors.clone();
+    broken[3 * DIM + 2] = f32::NAN;
+    let ids: Vec<&str> = items.iter().map(|item| item.id.as_str()).collect();
+    write_parquet(&root.join("candidates.parquet"), &ids, &broken);
+    assert!(error(&config(root, "candidates.parquet"), items).contains("row 3, column 2: found NaN"));
+    let twice: Vec<&str> = std::iter::once(ids[9]).chain(ids[1..].iter().copied()).collect();
+    write_parquet(&root.join("candidates.parquet"), &twice, &vectors);
+    assert!(error(&config(root, "candidates.parquet"), items).contains("rows 0 and 9: found item \"item-0009\" twice"));
+    fs::write(root.join("candidates.parquet"), b"PAR1").unwrap();
+    assert!(error(&config(root, "candidates.parquet"), items).contains("expected a whole Parquet file"));
 }

@@ -167,7 +167,7 @@ fn prepared_tables_that_were_tampered_with() {
             assert_error!(Dataset::read(&out, &config), Err(DataError::Unreadable { path: p, .. }) if *p == path);
         }
         std::fs::remove_file(&path).unwrap();
-        assert_error!(Dataset::read(&out, &config), Err(DataError::Io { path: p, .. }) if *p == path);
+        assert_error!(Dataset::read(&out, &config), Err(DataError::Io { path: p, .. } | DataError::Unprepared { path: p }) if *p == path);
         std::fs::write(&path, bytes).unwrap();
     }
     Dataset::read(&out, &config).unwrap();

@@ -125,6 +125,16 @@ fn every_bad_row_of_a_csv_has_its_reason() {
     assert_eq!(reasons(&rejects), expected);
     assert_eq!(summary.events.kept(), 2, "the first row, and the one with a line break");
     assert_eq!(summary.events.rejected["price not a number"], 3);
+
+    // Lines that end as on Windows, and a blank one behind the header.
+    let events = std::fs::read(shop.path("events.csv")).unwrap();
+    let mut lines: Vec<&[u8]> = events.split(|&byte| byte == b'\n').collect();
+    lines.insert(1, b"");
+    shop.write("events.csv", lines.join(&b"\r\n"[..]));
+    assert_eq!(shop.prepare().unwrap().events.kept(), 2);
+    let later =
+        expected.map(|(source, line, reason, value)| (source, line + u64::from(source == "events"), reason, value));
+    assert_eq!(reasons(&shop.rejects()), later);
 }
 
 #[test]

@@ -1,0 +1,167 @@
+//! What towers look like, and how they are trained.
+
+use serde::{Deserialize, Serialize};
+
+/// Shapes of the towers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// Length of query and candidate embeddings, a multiple of 8 up to 512. Up: quality on large catalogues, bytes.
+    pub dim: usize,
+    /// Width of the hidden layer of either tower. Up: capacity, size of the query tower, training time.
+    pub hidden: usize,
+    /// How many distinct items of the history enter the query tower, 1 to 1024, the newest first.
+    pub history: usize,
+    /// Factor by which a history item's weight falls with each newer one, above 0 to 1; 1 is the plain mean.
+    pub history_decay: f32,
+    /// An item that came `n` times weighs `n^history_count_power`, 0 to 1.
+    pub history_count_power: f32,
+    /// Numbers per categorical feature of the query.
+    pub context_dim: usize,
+    /// Buckets of hashed locations.
+    pub location_buckets: u32,
+    /// Numbers per category level and brand of an item.
+    pub label_dim: usize,
+    /// Numbers per word of an item's name.
+    pub token_dim: usize,
+    /// Buckets of hashed words.
+    pub token_buckets: u32,
+    /// Words of a name that are read.
+    pub max_tokens: usize,
+    /// Popularity as the last number of an embedding; without it embeddings are unit vectors.
+    pub prior: Option<PriorConfig>,
+}
+
+/// A popularity prior: the last number of a candidate embedding is a share of its log-popularity, the last one of a query
+/// embedding says how mainstream the shopper is. The rest of the vectors then has only the personal part to learn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PriorConfig {
+    /// Share of the log-popularity that enters, above 0 to 1. Up: closer to the bestsellers.
+    pub strength: f32,
+    /// Days before the split that count as recent.
+    pub recent_days: f32,
+    /// Weight of the recent popularity against that of all training events, 0 to 1. Up: follows seasons, and noise.
+    pub recent_weight: f32,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            dim: 64,
+            hidden: 128,
+            history: 10,
+            history_decay: 1.0,
+            history_count_power: 0.5,
+            context_dim: 8,
+            location_buckets: 64,
+            label_dim: 16,
+            token_dim: 32,
+            token_buckets: 4096,
+            max_tokens: 8,
+            prior: None,
+        }
+    }
+}
+
+/// Which items of a basket are targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Targets {
+    /// All of them: what will the shopper buy?
+    #[default]
+    All,
+    /// Those that the shopper had not bought before: what might the shopper discover? What was bought before is then no
+    /// negative either.
+    New,
+}
+
+/// How the towers are trained. One query is a shopper at the moment of a basket; its targets are items of the basket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Every random choice follows from it.
+    pub seed: u64,
+    /// Optimizer steps.
+    pub steps: usize,
+    /// Queries per step.
+    pub queries: usize,
+    /// At most this many targets per query; all targets of a step are each other's negatives.
+    pub targets: usize,
+    /// Divides the inner products, above 0. Down: sharper, and overfitting.
+    pub temperature: f32,
+    /// Strength of the logQ correction, 0 to 1: 1 is unbiased, 0 favours rare items.
+    pub log_q: f32,
+    /// Share of the items that a step sees by content only, 0 to 1. Up: better for new items.
+    pub id_dropout: f32,
+    /// Share of the queries whose history is cut to a few of its newest items, 0 to 1. Up: better for new shoppers.
+    pub history_dropout: f32,
+    /// Share of the context's values that are hidden, each by itself, 0 to 1: what is missing at serving was then trained.
+    pub context_dropout: f32,
+    /// A basket is half as likely to be drawn when it is this many days older; 0 draws all alike.
+    pub half_life_days: f32,
+    /// A basket of `n` targets is drawn `n^basket_power` times as often as one with one target, 0 to 1.
+    pub basket_power: f32,
+    /// Which items of a basket are targets.
+    pub targets_of_basket: Targets,
+    /// Items' own vectors start from a factorisation of the training events; without it, at random.
+    pub warm_start: Option<WarmStartConfig>,
+    /// Adagrad's rate for embedding tables.
+    pub table_rate: RateConfig,
+    /// Adagrad's rate for dense weights.
+    pub dense_rate: RateConfig,
+    /// Steps between checkpoints.
+    pub checkpoint_every: usize,
+}
+
+/// Where items' own vectors start: a matrix factorisation for implicit feedback knows in seconds what goes with what, from all
+/// events at once; training then adds names, prices, moments and the order of events. For shops with few events per item.
+///
+/// The first three knobs are those of the factorisation; `nearshelf tune` chooses them for the baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WarmStartConfig {
+    /// Confidence of one unit of interest, above 0. Up: what shoppers did counts more against what they did not do.
+    pub alpha: f32,
+    /// Pull towards zero, above 0. Up: smoother, more popular.
+    pub regularization: f32,
+    /// The pull of a row is `regularization * pairs^exponent`, 0 to 1.
+    pub frequency_exponent: f32,
+    /// Rate of items' own vectors as a share of `table_rate`, above 0 to 1. Up: training forgets where it started, and overfits.
+    pub rate: f32,
+}
+
+/// A learning rate over a training: a linear rise, then a linear fall.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateConfig {
+    /// The highest rate. Up: faster, then unstable. 0.01 to 1 for Adagrad.
+    pub peak: f32,
+    /// Share of the steps in which the rate rises from 0 to `peak`, 0 to 1.
+    pub warm_up: f32,
+    /// Rate at the last step as a share of `peak`, 0 to 1.
+    pub last: f32,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            steps: 1000,
+            queries: 256,
+            targets: 8,
+            temperature: 0.07,
+            log_q: 1.0,
+            id_dropout: 0.1,
+            history_dropout: 0.1,
+            context_dropout: 0.2,
+            half_life_days: 60.0,
+            basket_power: 0.5,
+            targets_of_basket: Targets::All,
+            warm_start: None,
+            table_rate: RateConfig { peak: 0.1, warm_up: 0.1, last: 0.05 },
+            dense_rate: RateConfig { peak: 0.03, warm_up: 0.1, last: 0.05 },
+            checkpoint_every: 200,
+        }
+    }
+}
