@@ -10,10 +10,13 @@ use serde_json::Value;
 use super::{FORMAT_VERSION, OLDEST_READABLE, ObjectKind, ObjectRef, ReleaseError, UNDERSTOOD};
 use crate::Digest;
 use crate::json::{Json, JsonError};
-use crate::shard::columns::{ColumnKind, ColumnsView};
+use crate::shard::columns::ColumnKind;
+#[cfg(any(feature = "origin", test))]
+use crate::shard::columns::ColumnsView;
 use crate::shard::delta::{Delta, DeltaError};
 use crate::shard::directory::format::MAX_BUCKETS;
 use crate::shard::format::{MAX_COUNT, MAX_DIM};
+#[cfg(any(feature = "origin", test))]
 use crate::shard::{Shard, Verified};
 
 /// The engine that runs the query tower: a compact [`Program`](crate::towers::Program).

@@ -122,7 +122,8 @@ pub fn refresh(
     };
     let shards = take_over(&release, &update, &mut content);
     let written = ReleaseWriter::new(folder).write(&content)?;
-    let (index_bytes, whole_bytes) = to_fetch(release.manifest(), open(folder)?.manifest());
+    let (to_fetch, whole_bytes) = to_fetch(release.manifest(), open(folder)?.manifest());
+    let index_bytes = if written.changed { to_fetch } else { 0 };
     let Update { added, removed, changed, .. } = update;
     Ok(Refreshed::Updated(UpdateReport {
         written,

@@ -48,7 +48,7 @@ fn an_update_is_what_a_build_anew_would_be() {
         let first = refresh(items, &config, folder.path());
         assert!(matches!(first, Refreshed::Anew { why: Anew::NoRelease, .. }), "{first:?}");
         let same = updated(refresh(items, &config, folder.path()));
-        assert_eq!((same.written.version, same.written.changed), (1, false), "{same}");
+        assert_eq!((same.written.version, same.written.changed, same.index_bytes), (1, false, 0), "{same}");
 
         let items = next_day(items);
         let report = updated(refresh(&items, &config, folder.path()));
