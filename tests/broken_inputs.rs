@@ -253,6 +253,7 @@ fn flipped_bit_in_a_shard() {
         bytes[middle] ^= 4;
     });
     shop.refuses(&["verify", "work/release"], &["work/release", "shard", name(&shard), "digest", "download"]);
+    shop.refuses(&["inspect", shard.to_str().unwrap()], &[name(&shard), "damaged", "not its name", "build"]);
 }
 
 #[test]

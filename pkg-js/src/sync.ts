@@ -17,6 +17,8 @@ interface Fetch {
   kind: "manifest" | "tower" | "routing" | "shard" | "delta" | "directory" | "cards";
 }
 
+const names = (files: readonly Fetch[]): string => files.map(({ digest }) => digest).join();
+
 /** Downloads at a time: as many connections as a browser keeps to one host. */
 const CONNECTIONS = 6;
 
@@ -77,7 +79,7 @@ export class ReleaseSync {
     this.#cardsAsked = true;
     const files = this.#read(() => this.#engine.cards());
     if (files.length === 0) return Promise.reject(new NearshelfError("cards/absent", "this release has no product cards; use the shop's own"));
-    const of = files.map(({ digest }) => digest).join();
+    const of = names(files);
     if (this.#all?.of === of) return this.#all.cards;
     const cards = this.#cardsIn(files).then((parts) => {
       const all = new Map(parts.flatMap((part) => [...part]));
@@ -95,8 +97,7 @@ export class ReleaseSync {
   async cardsOf(ids: readonly string[]): Promise<void> {
     if (!this.#cardsAsked) return;
     if (this.#all !== undefined) {
-      const of = this.#read(() => this.#engine.cards()).map(({ digest }) => digest).join();
-      if (this.#all.of === of) return;
+      if (this.#all.of === names(this.#read(() => this.#engine.cards()))) return;
       this.#all = undefined;
     }
     const parts = await this.#cardsIn(ids.flatMap((id) => this.#read(() => this.#engine.cards(id))));

@@ -389,6 +389,17 @@ test("failures of the transport carry their own codes", async (t) => {
   await assert.rejects(create(), { code: "engine/failed" });
 });
 
+test("what the engine says of any part of a release keeps its code, and the part is fetched once more past the cache", async (t) => {
+  for (const code of ["shard/digest", "delta/base", "columns/truncated", "directory/magic"]) {
+    const { nearshelf, asked, create } = await shop(t);
+    nearshelf.Engine.prototype.accept = () => {
+      throw Object.assign(new Error("damaged; download it again"), { code });
+    };
+    await assert.rejects(create(), { code });
+    assert.deepEqual(asked.slice(1).map(({ cache }) => cache), ["default", "reload"], code);
+  }
+});
+
 test("an endless body is cut at the declared size", async (t) => {
   const { create } = await shop(t);
   let pulled = 0;

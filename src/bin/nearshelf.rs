@@ -155,17 +155,16 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
 fn run_inspect(file: &Path) -> Outcome {
     let bytes = std::fs::read(file).map_err(|error| named(file, &error))?;
     let (name, found) = (file.file_name().and_then(OsStr::to_str), Digest::of(&bytes));
-    let named_so = name.and_then(|name| name.parse::<Digest>().ok());
-    let damage = match named_so.filter(|expected| *expected != found) {
-        Some(_) => format!("damaged: its digest is {found}, not its name; build the release again"),
-        None => String::new(),
-    };
-    match release::inspect(&bytes) {
-        Ok(text) => print!("{text}"),
-        Err(error) if damage.is_empty() => return Err(named(file, &error).into()),
-        Err(error) => return Err(named(file, &format!("{error}; {damage}")).into()),
+    let is_other = name.and_then(|name| name.parse::<Digest>().ok()).is_some_and(|expected| expected != found);
+    let damage = is_other.then(|| format!("damaged: its digest is {found}, not its name; build the release again"));
+    match (release::inspect(&bytes), damage) {
+        (Ok(text), damage) => {
+            print!("{text}");
+            damage.map_or(Ok(()), |damage| Err(named(file, &damage).into()))
+        }
+        (Err(error), None) => Err(named(file, &error).into()),
+        (Err(error), Some(damage)) => Err(named(file, &format!("{error}; {damage}")).into()),
     }
-    if damage.is_empty() { Ok(()) } else { Err(named(file, &damage).into()) }
 }
 
 fn run_train(place: &Place, steps: Option<NonZeroUsize>) -> Outcome {
@@ -212,8 +211,8 @@ fn run_build(place: &Place, folder: Option<&Path>, update: bool) -> Outcome {
     let config = place.config()?;
     let folder = folder.map_or_else(|| place.work.join("release"), Path::to_owned);
     let dataset = place.dataset(&config)?;
-    let queries = TwoTower::new(&dataset, Towers::of(&config, &place.run())?)?.queries()?;
     let towers = Towers::of(&config, &place.run())?;
+    let queries = TwoTower::new(&dataset, &towers)?.queries()?;
     let report = if update {
         match release::refresh(&dataset.items, &towers, &queries, &config, &folder)? {
             Refreshed::Updated(report) => {
@@ -239,7 +238,7 @@ fn run_evaluate(place: &Place) -> Outcome {
     let config = place.config()?;
     let dataset = place.dataset(&config)?;
     let params = BaselineParams::read(&place.baselines())?;
-    let towers = TwoTower::new(&dataset, Towers::of(&config, &place.run())?)?;
+    let towers = TwoTower::new(&dataset, &Towers::of(&config, &place.run())?)?;
     let baselines = baselines(&dataset, &params);
     let scorers: Vec<&dyn Scorer> = baselines.iter().map(AsRef::as_ref).chain([&towers as &dyn Scorer]).collect();
     let report = evaluate(&dataset, &scorers)?;
@@ -251,7 +250,7 @@ fn run_evaluate(place: &Place) -> Outcome {
 fn run_bench(place: &Place, json: Option<&Path>, dump: Option<&Path>) -> Outcome {
     let config = place.config()?;
     let dataset = place.dataset(&config)?;
-    let towers = TwoTower::new(&dataset, Towers::of(&config, &place.run())?)?;
+    let towers = TwoTower::new(&dataset, &Towers::of(&config, &place.run())?)?;
     let (embeddings, dim) = (towers.embeddings(), towers.dim());
     let queries = towers.queries()?;
     if let Some(folder) = dump {

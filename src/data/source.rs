@@ -140,7 +140,7 @@ fn land_csv(path: &Path, size: u64, gzip: bool, landed: &Path) -> Result<(), Dat
     rows.finish()
 }
 
-/// Text whose lines end as on Unix: a reader that meets `\r\n` counts the line only when it goes on.
+/// Text whose lines end as on Unix, also those inside of quotes: a reader that meets `\r\n` counts the line only when it goes on.
 struct UnixLines<R> {
     text: R,
     /// A `\r` at the end of what was read last: a part of a line's end if `\n` follows.
@@ -265,5 +265,38 @@ impl<'a> Landing<'a> {
         self.flush()?;
         self.writer.close().map_err(DataError::unreadable(self.path, "Parquet"))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives as few bytes at a time as it is told, so that the ends of lines fall between reads.
+    struct Slow<'t>(&'t [u8], usize);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let len = self.1.min(buffer.len());
+            self.0.read(&mut buffer[..len])
+        }
+    }
+
+    #[test]
+    fn lines_end_as_on_unix_wherever_reads_are_cut() {
+        let (text, expected) = ("a\r\nb\r\r\n\r\nc\rd\n\r", "a\nb\r\n\nc\rd\n\r");
+        for step in 1..=text.len() {
+            for room in [2, 3, 64] {
+                let mut lines = UnixLines::new(Slow(text.as_bytes(), step));
+                let (mut read, mut buffer) = (Vec::new(), vec![0; room]);
+                loop {
+                    match lines.read(&mut buffer).unwrap() {
+                        0 => break,
+                        len => read.extend_from_slice(&buffer[..len]),
+                    }
+                }
+                assert_eq!(String::from_utf8(read).unwrap(), expected, "{step} bytes at a time into {room}");
+            }
+        }
     }
 }

@@ -26,9 +26,9 @@ impl<'d> TwoTower<'d> {
     ///
     /// # Errors
     /// [`TowerError::Input`] if the towers were trained on another catalogue.
-    pub fn new(dataset: &'d Dataset, towers: Towers) -> Result<Self, TowerError> {
+    pub fn new(dataset: &'d Dataset, towers: &Towers) -> Result<Self, TowerError> {
         let embeddings = towers.embed(&dataset.items)?;
-        Ok(Self { dataset, query: towers.query, embeddings })
+        Ok(Self { dataset, query: towers.query.clone(), embeddings })
     }
 
     /// Length of all embeddings.

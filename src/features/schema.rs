@@ -100,6 +100,12 @@ pub struct HistorySchema {
 }
 
 impl HistorySchema {
+    /// As a configuration has it.
+    #[cfg(feature = "origin")]
+    pub fn of(model: &crate::data::config::ModelConfig) -> Self {
+        Self { length: model.history, decay: model.history_decay, count_power: model.history_count_power }
+    }
+
     /// The weight of an item that came `count` times and than which `newer` items are newer.
     pub fn weight(&self, newer: usize, count: u32) -> f32 {
         libm::powf(self.decay, newer as f32) * libm::powf(count as f32, self.count_power)

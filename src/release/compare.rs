@@ -64,6 +64,7 @@ pub fn compare(one: &Path, other: &Path) -> Result<Comparison, ReleaseError> {
     if found != expected {
         return Err(ReleaseError::Towers { found, expected });
     }
+    let ids = |release| placed(release).map(|(chain, node)| chain.id(node)).collect::<BTreeSet<_>>();
     let (here, there) = (ids(&one), ids(&other));
     if let Some(id) = here.symmetric_difference(&there).next() {
         let (more, fewer) = (here.difference(&there).count(), there.difference(&here).count());
@@ -155,19 +156,14 @@ fn distance(one: Placed<'_>, other: Placed<'_>) -> f32 {
     if far == 0.0 { 0.0 } else { far / (beyond_one + beyond_other).max(f32::MIN_POSITIVE) }
 }
 
-fn ids(release: &Release) -> BTreeSet<String> {
-    release.shards().iter().flatten().flat_map(|chain| chain.ids()).collect()
-}
-
 fn queries(release: &Release) -> Vec<Vec<f32>> {
     let step = (release.manifest().items as usize).div_ceil(QUERIES).max(1);
-    let nodes = release.shards().iter().flatten().flat_map(|chain| chain.nodes().map(move |node| (chain, node)));
-    let vector = |(chain, node): (&std::sync::Arc<Chain>, _)| {
+    let vector = |(chain, node): Placed<'_>| {
         let mut vector = vec![0.0; release.manifest().dim];
         chain.vector_into(node, &mut vector);
         vector
     };
-    nodes.step_by(step).map(vector).collect()
+    placed(release).step_by(step).map(vector).collect()
 }
 
 /// The ids of the best candidates by a scan of everything.

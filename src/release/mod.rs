@@ -111,6 +111,8 @@ pub use object::{ObjectKind, ObjectRef};
 pub use plan::{GOAL, MAX_SINGLE, Plan, PlanOption, SHARE_OF_CLUSTERS};
 #[cfg(feature = "origin")]
 pub use refresh::{Refreshed, UpdateReport, refresh};
+#[cfg(feature = "origin")]
+use update::update_within;
 #[cfg(feature = "build")]
 pub use update::{Anew, Catalogue, Change, Update, UpdateParams, update};
 #[cfg(feature = "origin")]

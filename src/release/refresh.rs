@@ -8,12 +8,11 @@ use super::columns::Chosen;
 use super::verify::{open, read_buckets};
 use super::{
     Anew, BuildError, BuildReport, Catalogue, Change, HEAD_FILE, Manifest, ObjectKind, ObjectRef, Part, Release,
-    ReleaseContent, ReleaseWriter, Update, UpdateParams, Written, build, update,
+    ReleaseContent, ReleaseWriter, Update, UpdateParams, Written, build, update_within,
 };
 use crate::data::{Config, Item, Layout};
 use crate::index::FineBits;
 use crate::shard::ShardError;
-use crate::shard::directory::DirectoryBucket;
 use crate::towers::candidate::Towers;
 
 /// What a refresh did.
@@ -105,7 +104,7 @@ pub fn refresh(
     };
     let directory = read_buckets(folder, release.manifest(), |part| matches!(part, Part::Directory(_)))?;
     let params = UpdateParams::new(fine_bits(&release).unwrap_or(FineBits::Four), config.train.seed);
-    let update = match fitting_update(&release, &directory, &catalogue, &params)? {
+    let update = match update_within(&release, &directory, &catalogue, &params, ObjectKind::Manifest.limit())? {
         Ok(update) => update,
         Err(why) => return anew(why),
     };
@@ -137,29 +136,6 @@ pub fn refresh(
     }))
 }
 
-/// An update whose manifest a client takes: where the deltas of all updates would be too many for it, those of a shard are merged.
-fn fitting_update(
-    release: &Release,
-    directory: &[DirectoryBucket],
-    catalogue: &Catalogue<'_>,
-    params: &UpdateParams,
-) -> Result<Result<Update, Anew>, BuildError> {
-    let limit = ObjectKind::Manifest.limit();
-    let mut found = 0;
-    // A client fetches the manifest before its first query, so it stays well below the limit as long as it can.
-    for (params, most) in [(*params, limit / 2), (UpdateParams { deltas: 1, ..*params }, limit)] {
-        let update = match update(release, directory, catalogue, &params)? {
-            Ok(update) => update,
-            Err(why) => return Ok(Err(why)),
-        };
-        found = update.manifest(release.manifest())?.to_bytes()?.len() as u64;
-        if found <= most {
-            return Ok(Ok(update));
-        }
-    }
-    Ok(Err(Anew::Manifest { found, limit }))
-}
-
 /// What the configuration wants otherwise than the release is.
 fn differs(release: &Release, config: &Config, columns: &[String]) -> Option<Anew> {
     if release.manifest().columns != columns {
@@ -177,18 +153,29 @@ fn differs(release: &Release, config: &Config, columns: &[String]) -> Option<Ane
         let expected = wanted.unwrap_or("deltas, which are of one shard or of clusters").to_owned();
         return Some(Anew::Layout { found: format!("the layout {found:?}"), expected });
     }
-    let first = release.shards().iter().flatten().next()?.base();
-    let wanted = config.index.bits.and_then(|bits| FineBits::from_bits(bits.saturating_sub(4)));
-    let bits = |fine_bits: FineBits| 4 + fine_bits.bits();
-    let mut settings = vec![("bits", bits(first.header().fine_bits), wanted.map(bits))];
-    if release.routing().is_none() {
-        settings.push(("cells", first.header().cells as usize, config.index.cells));
-        settings.push(("probes", first.header().probes as usize, config.index.probes));
+    let first = release.shards().iter().flatten().next()?.base().header();
+    // Name, as it is, as it should be where that is set, and whether a build makes just what is set: cuts come out near it.
+    let mut settings = vec![("bits", 4 + first.fine_bits.bits(), config.index.bits, true)];
+    if release.routing().is_some() {
+        let shards = &release.manifest().shards;
+        let rows: usize = shards.iter().map(|shard| shard.count as usize).sum();
+        settings.push(("clusters", shards.len(), Some(rows.div_ceil(config.index.cluster_items)), false));
+    } else {
+        let cells = config.index.cells.map(|cells| cells.min(first.count as usize));
+        settings.push(("cells", first.cells as usize, cells, false));
+        settings.push(("probes", first.probes as usize, config.index.probes, true));
     }
-    let (name, found, expected) = settings
-        .into_iter()
-        .find_map(|(name, found, wanted)| Some((name, found, wanted.filter(|&to| to != found)?)))?;
-    Some(Anew::Layout { found: format!("{name} = {found}"), expected: format!("{name} = {expected}") })
+    settings.into_iter().find_map(|(name, found, wanted, is_exact)| {
+        let wanted = wanted?;
+        let fits = if is_exact { found == wanted } else { is_near(found, wanted) };
+        let named = |number| format!("{name} = {number}");
+        (!fits).then(|| Anew::Layout { found: named(found), expected: named(wanted) })
+    })
+}
+
+/// Whether neither is beyond one and a half times the other.
+fn is_near(one: usize, other: usize) -> bool {
+    2 * one.max(other) <= 3 * one.min(other).max(1)
 }
 
 fn fine_bits(release: &Release) -> Option<FineBits> {

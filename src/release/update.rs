@@ -259,6 +259,33 @@ pub fn update(
     Ok(Ok(Update { changes, directory, recent, rows, added: new_ids, removed: gone_ids, changed }))
 }
 
+/// An update whose manifest has at most `limit` bytes: where the deltas of all updates would be too many, those of a shard are merged.
+///
+/// # Errors
+/// As [`update()`], or if no manifest can be made of it.
+#[cfg(feature = "origin")]
+pub(super) fn update_within(
+    release: &Release,
+    buckets: &[DirectoryBucket],
+    catalogue: &Catalogue<'_>,
+    params: &UpdateParams,
+    limit: u64,
+) -> Result<Result<Update, Anew>, super::BuildError> {
+    let mut found = 0;
+    // A client fetches the manifest before its first query, so it stays well below the limit as long as it can.
+    for (params, most) in [(*params, limit / 2), (UpdateParams { deltas: 1, ..*params }, limit)] {
+        let update = match update(release, buckets, catalogue, &params)? {
+            Ok(update) => update,
+            Err(why) => return Ok(Err(why)),
+        };
+        found = update.manifest(release.manifest())?.to_bytes()?.len() as u64;
+        if found <= most {
+            return Ok(Ok(update));
+        }
+    }
+    Ok(Err(Anew::Manifest { found, limit }))
+}
+
 fn dim(release: &Release) -> usize {
     release.manifest().dim
 }

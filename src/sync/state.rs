@@ -164,37 +164,29 @@ impl Assembly {
         computed: Digest,
     ) -> Result<Vec<Fetch>, SyncError> {
         if self.holds(digest) {
-            self.check_again(digest, &bytes, computed)?;
+            // Cards are not kept here: who fetches them again relies on their being checked again.
+            if let Some((manifest, part @ Part::Cards(_))) = self.place_of(digest) {
+                open(&manifest, part, bytes, computed)?;
+            }
+            return Ok(self.missing());
+        }
+        if let Some((manifest, part)) = self.place_of(digest) {
+            let size = bytes.len() as u64;
+            let object = open(&manifest, part, bytes, computed)?;
+            self.held.insert(digest, Held { size, object });
+            self.add_to_serving(digest);
+        } else if let Some(next) = self.next.as_mut().filter(|next| next.object.digest == digest) {
+            next.object.check_digested(ObjectKind::Manifest, &bytes, computed)?;
+            let manifest = Arc::new(Manifest::parse(&bytes)?);
+            manifest.check_segment(self.segment.as_deref())?;
+            check_held(&manifest, &self.held)?;
+            next.manifest = Some(manifest);
+            self.forget_others();
         } else {
-            if let Some((manifest, part)) = self.place_of(digest) {
-                let size = bytes.len() as u64;
-                let object = open(&manifest, part, bytes, computed)?;
-                self.held.insert(digest, Held { size, object });
-                self.add_to_serving(digest);
-            } else if let Some(next) = self.next.as_mut().filter(|next| next.object.digest == digest) {
-                next.object.check_digested(ObjectKind::Manifest, &bytes, computed)?;
-                let manifest = Arc::new(Manifest::parse(&bytes)?);
-                manifest.check_segment(self.segment.as_deref())?;
-                check_held(&manifest, &self.held)?;
-                next.manifest = Some(manifest);
-                self.forget_others();
-            } else {
-                return Err(SyncError::Unexpected { found: digest });
-            }
-            self.swap_if_whole();
+            return Err(SyncError::Unexpected { found: digest });
         }
+        self.swap_if_whole();
         Ok(self.missing())
-    }
-
-    /// Cards are not kept here: who fetches them again relies on their being checked again.
-    fn check_again(&self, digest: Digest, bytes: &[u8], computed: Digest) -> Result<(), SyncError> {
-        match self.place_of(digest) {
-            Some((manifest, part @ Part::Cards(_))) => {
-                let object = manifest.object_of(part).ok_or(SyncError::Unexpected { found: digest })?;
-                Ok(object.check_digested(ObjectKind::Cards, bytes, computed)?)
-            }
-            _ => Ok(()),
-        }
     }
 
     /// The release to answer queries with.

@@ -10,8 +10,8 @@ use super::train::files;
 use super::{Input, Program, QueryTower, Scratch, TowerError, lower};
 use crate::Digest;
 use crate::data::{Config, Item};
-use crate::features::FeatureSchema;
 use crate::features::items::{ItemFeatures, ItemSchema, KnownItems};
+use crate::features::{FeatureSchema, HistorySchema};
 
 /// What a run folder says about its other files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,10 +85,10 @@ impl Towers {
             return Err(TowerError::Untrained { path, found, expected });
         }
         let towers = Self::read(run)?;
-        let shape = |dim: usize, history: usize| format!("dim = {dim} and history = {history}");
+        let shape = |dim: usize, history: &HistorySchema| format!("dim {dim}, {history:?}");
         let schema = towers.query.schema();
         let (found, expected) =
-            (shape(schema.dim, schema.history.length), shape(config.model.dim, config.model.history));
+            (shape(schema.dim, &schema.history), shape(config.model.dim, &HistorySchema::of(&config.model)));
         if found == expected { Ok(towers) } else { Err(TowerError::Untrained { path, found, expected }) }
     }
 

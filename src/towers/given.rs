@@ -39,14 +39,12 @@ pub(super) fn read(config: &Config, given: &TowersConfig) -> Result<(QueryTower,
         None => read_parquet(&candidates, dim)?,
     };
     let embeddings = GivenEmbeddings::new(candidates, ids, vectors, dim)?;
-    let history = HistorySchema {
-        length: config.model.history,
-        decay: config.model.history_decay,
-        count_power: config.model.history_count_power,
-    };
+    let history = HistorySchema::of(&config.model);
     let schema = FeatureSchema { dim, history, categories: Vec::new() };
     let program = lower::compile(&query)?;
-    let tower = QueryTower::new(schema, program, embeddings.digest(&bytes_of(&query)?)).map_err(|error| {
+    // The epoch is the query tower's alone: an item that is embedded later is an update of the same release.
+    let towers = Digest::of(&bytes_of(&query)?);
+    let tower = QueryTower::new(schema, program, towers).map_err(|error| {
         let length = config.model.history;
         TowerError::Onnx {
             path: query,
@@ -79,14 +77,6 @@ impl GivenEmbeddings {
             }
         }
         Ok(Self { path, rows, vectors, dim })
-    }
-
-    /// Identifies the epoch, as the digest of the two files of a training does.
-    fn digest(&self, query: &[u8]) -> Digest {
-        let mut ids: Vec<(&String, &usize)> = self.rows.iter().collect();
-        ids.sort_unstable();
-        let ids: String = ids.into_iter().map(|(id, row)| format!("{row} {id}\n")).collect();
-        Digest::of_parts([query, ids.as_bytes(), bytemuck::cast_slice(&self.vectors)])
     }
 
     /// The embeddings of a catalogue, `[items, dim]`.

@@ -107,26 +107,40 @@ def keras_dense(path):
     g.save(path, g.unit(g.linear(x, 16, DIM)))
 
 
-def recurrent(path, op, gates, outputs, seed, **attributes):
-    """As PyTorch exports nn.GRU and nn.LSTM: batch second, the states of zeros made from the shape of the batch."""
+def recurrent(path, op, gates, outputs, seed, hidden=DIM, sliced=True, whole=False, **attributes):
+    """As PyTorch exports nn.GRU and nn.LSTM: batch second, the states of zeros made from the shape of the batch.
+
+    `whole` adds the sum of all states to the last one; a `hidden` beyond `DIM` repeats small weights, to keep the file small.
+    """
     g = Graph(seed)
-    # Oldest first: the sequence is read backwards, as a reversed slice is exported.
-    step = g.node("Slice", "history", g.constant([-1], np.int64), g.constant([-(2**63) + 1], np.int64), g.constant([1], np.int64), g.constant([-1], np.int64))
-    x = g.node("Transpose", step, perm=[1, 0, 2])
+    # The newest event is first: a sequence is read from the oldest on, by a reversed slice or by the layer itself.
+    x = "history"
+    if sliced:
+        x = g.node("Slice", x, g.constant([-1], np.int64), g.constant([-(2**63) + 1], np.int64), g.constant([1], np.int64), g.constant([-1], np.int64))
+    x = g.node("Transpose", x, perm=[1, 0, 2])
     batch = g.node("Gather", g.node("Shape", x), g.constant([1], np.int64), axis=0)
-    shape = g.node("Concat", g.constant([1], np.int64), batch, g.constant([DIM], np.int64), axis=0)
+    shape = g.node("Concat", g.constant([1], np.int64), batch, g.constant([hidden], np.int64), axis=0)
     zeros = [g.node("ConstantOfShape", shape, value=numpy_helper.from_array(np.zeros(1, np.float32))) for _ in range(outputs - 1)]
-    w, r = (g.constant(g.random.normal(0, 0.4, (1, gates * DIM, DIM))) for _ in range(2))
+    repeats = hidden // DIM
+    w, r = (g.constant(g.random.normal(0, 0.4 / repeats, (1, gates * DIM, DIM))) for _ in range(2))
     b = g.constant(g.random.normal(0, 0.1, (1, 2 * gates * DIM)))
-    _, last, *_ = g.node(op, x, w, r, b, "", *zeros, outputs=outputs, hidden_size=DIM, **attributes)
-    g.save(path, g.unit(g.linear(g.node("Squeeze", last, g.constant([0], np.int64)), DIM, DIM)))
+    if repeats > 1:
+        tile = lambda values, *times: g.node("Tile", values, g.constant([1, *times], np.int64))
+        w, r, b = tile(w, repeats, 1), tile(r, repeats, repeats), tile(b, repeats)
+    all_states, last, *_ = g.node(op, x, w, r, b, "", *zeros, outputs=outputs, hidden_size=hidden, **attributes)
+    last = g.node("Squeeze", last, g.constant([0], np.int64))
+    if whole:
+        # [length, direction, batch, hidden]
+        last = g.node("Add", last, g.node("ReduceSum", all_states, g.constant([0, 1], np.int64), keepdims=0))
+    g.save(path, g.unit(g.linear(last, hidden, DIM)))
 
 
 def main(folder):
     attention(folder / "pytorch-attention.onnx")
     keras_dense(folder / "keras-dense.onnx")
     recurrent(folder / "pytorch-gru.onnx", "GRU", 3, 2, 3, linear_before_reset=1)
-    recurrent(folder / "keras-gru.onnx", "GRU", 3, 2, 4, linear_before_reset=0)
+    recurrent(folder / "pytorch-gru-wide.onnx", "GRU", 3, 2, 6, hidden=72, sliced=False, whole=True, linear_before_reset=1, direction="reverse")
+    recurrent(folder / "keras-gru.onnx", "GRU", 3, 2, 4, sliced=False, whole=True, linear_before_reset=0, direction="reverse")
     recurrent(folder / "pytorch-lstm.onnx", "LSTM", 4, 3, 5)
 
 

@@ -10,9 +10,9 @@ use datafusion::parquet::arrow::ArrowWriter;
 use nearshelf::data::config::ModelConfig;
 use nearshelf::data::{Config, IndexConfig, Item, Layout, TowersConfig};
 use nearshelf::recommend::{Recommender, Request};
-use nearshelf::release;
+use nearshelf::release::{self, Refreshed};
 use nearshelf::towers::candidate::Towers;
-use nearshelf::towers::{Input, Program, Scratch, lower};
+use nearshelf::towers::{Input, InputKind, Program, Scratch, TowerError, lower};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
@@ -21,7 +21,8 @@ use crate::onnx::check_against_tract;
 use crate::{SEED, shop, trained};
 
 /// Written by `foreign.py` beside this file.
-const TOWERS: [&str; 5] = ["pytorch-attention", "keras-dense", "pytorch-gru", "keras-gru", "pytorch-lstm"];
+const TOWERS: [&str; 6] =
+    ["pytorch-attention", "keras-dense", "pytorch-gru", "pytorch-gru-wide", "keras-gru", "pytorch-lstm"];
 /// The input that is not negative.
 const WEIGHTS: usize = 1;
 const INPUTS: usize = 200;
@@ -52,10 +53,14 @@ fn programs_come_back_from_bytes_and_damaged_ones_are_refused_or_checked() {
             for bit in [0, 3, 7] {
                 let mut damaged = bytes.clone();
                 damaged[at] ^= 1 << bit;
-                // Weights may be others, but what is read is whole.
-                if let Ok(read) = Program::decode(&damaged) {
-                    assert_eq!(read.output_len() > 0, !read.operations().is_empty(), "{name}, bit {bit} of byte {at}");
-                }
+                let Ok(read) = Program::decode(&damaged) else { continue };
+                // What is read runs, whatever it computes, or names the input that does not fit.
+                let zeros =
+                    |&(kind, length): &(InputKind, usize)| (kind == InputKind::Float).then(|| vec![0.0; length]);
+                let Some(inputs) = read.inputs().iter().map(zeros).collect::<Option<Vec<_>>>() else { continue };
+                let inputs: Vec<Input<'_>> = inputs.iter().map(|input| Input::Float(input)).collect();
+                let length = read.run(&inputs, &mut Scratch::default()).unwrap().len();
+                assert_eq!(length, read.output_len(), "{name}, bit {bit} of byte {at}");
             }
         }
     }
@@ -153,6 +158,36 @@ fn towers_from_elsewhere_make_a_release_that_recommends_by_them() {
     let same = found.iter().filter(|candidate| best.contains(&candidate.id.as_str())).count();
     // The codes are coarser than the embeddings.
     assert!(same >= 9, "{same} of 10: {found:?} against {best:?}");
+}
+
+#[test]
+fn an_item_that_is_embedded_later_is_an_update() {
+    let (folder, items) = (TempDir::new().unwrap(), &trained().dataset.items);
+    let mut vectors = embeddings(folder.path(), items);
+    let (config, out) = (config(folder.path(), "candidates.npy"), folder.path().join("release"));
+    let towers = || Towers::of(&config, Path::new("no run")).unwrap();
+    release::build(&items[1..], &towers(), &[], &config, &out).unwrap();
+    // The embedding of another item changes, too.
+    vectors[..DIM].reverse();
+    write_npy(&folder.path().join("candidates.npy"), &vectors);
+    match release::refresh(items, &towers(), &[], &config, &out).unwrap() {
+        Refreshed::Updated(report) => assert_eq!((report.added, report.changed), (1, 1), "{report}"),
+        Refreshed::Anew { why, .. } => panic!("built anew: {why}"),
+    }
+}
+
+#[test]
+fn towers_of_another_shape_or_none_ask_for_training() {
+    let run = trained().run();
+    Towers::of(&shop::config(), &run).unwrap();
+    let untrained = |model: ModelConfig, run: &Path| {
+        let error = Towers::of(&Config { model, ..shop::config() }, run).unwrap_err();
+        assert!(matches!(error, TowerError::Untrained { .. }), "{error}");
+    };
+    let model = shop::config().model;
+    untrained(model.clone(), Path::new("no run"));
+    untrained(ModelConfig { dim: 32, ..model.clone() }, &run);
+    untrained(ModelConfig { history_decay: 0.5, ..model }, &run);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::{SEED, shop, train_into, trained};
 #[test]
 fn towers_learn_the_taste_of_shoppers() {
     let trained = trained();
-    let towers = TwoTower::new(&trained.dataset, Towers::read(&trained.run()).unwrap()).unwrap();
+    let towers = TwoTower::new(&trained.dataset, &Towers::read(&trained.run()).unwrap()).unwrap();
     let popularity = Popularity::fit(&trained.dataset);
     let report = evaluate(&trained.dataset, &[&popularity, &towers]).unwrap();
     let recall = |name: &str| report.row(name, Mode::Repeats).unwrap().recall_at_20;

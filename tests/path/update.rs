@@ -102,12 +102,14 @@ fn what_deltas_cannot_be_of_is_built_anew() {
         ("bits = 8\ncells = 3", "cells = 3"),
         ("bits = 8\ncells = 3\nprobes = 2", "probes = 2"),
         ("layout = \"clusters\"\ncluster_items = 60", "clusters"),
+        ("layout = \"clusters\"\ncluster_items = 20", "clusters = 12"),
     ];
     for (index, part) in settings {
         match refresh(items, &config(index), folder.path()) {
             Refreshed::Anew { why, .. } => assert!(why.to_string().contains(part), "{why}"),
             Refreshed::Updated(report) => panic!("{index}: {report}"),
         }
+        assert!(matches!(refresh(items, &config(index), folder.path()), Refreshed::Updated(_)), "{index}, again");
     }
     let error = release::refresh(
         &[Item { id: "of another shop".to_owned(), ..items[0].clone() }],

@@ -320,3 +320,30 @@ fn clusters_that_are_shown_stay_shown_until_their_update_has_arrived() {
         assert_eq!((sync.ready().unwrap().version(), shown(&sync)), (version + 1, before), "seed {seed}");
     }
 }
+
+#[cfg(feature = "origin")]
+#[test]
+fn deltas_merge_before_a_manifest_grows_beyond_what_a_client_takes() {
+    let mut shop = Shop::new(41, 2000);
+    let mut files = shop.clusters(100);
+    let params = UpdateParams::new(FineBits::Four, 1);
+    let bytes = |files: &Files| files.manifest_bytes().len() as u64;
+    let update = |files: &Files, shop: &Shop, limit| {
+        let (release, buckets) = files.load();
+        update_within(&release, &buckets, &shop.catalogue(), &params, limit).unwrap()
+    };
+    let most = |files: &Files| files.manifest.shards.iter().map(|shard| shard.deltas.len()).max();
+    // Half of it has room for the first deltas, and for no more.
+    let limit = 2 * (bytes(&files) + 25 * 130);
+    for round in 1..=4 {
+        shop.change(20);
+        files = files.updated(&update(&files, &shop, limit).unwrap());
+        assert!(bytes(&files) <= limit, "round {round}: {}", bytes(&files));
+        shop.check(&files, &format!("round {round}")).unwrap();
+        assert!(most(&files) <= Some(2), "round {round}: {:?}", most(&files));
+    }
+    shop.change(20);
+    let small = bytes(&files) / 2;
+    let why = update(&files, &shop, small).unwrap_err();
+    assert!(matches!(why, Anew::Manifest { found, limit } if found > limit && limit == small), "{why}");
+}

@@ -85,16 +85,13 @@ impl Lowering<'_> {
         let gate = |this: &mut Self, wire: &Wire, nth: usize| {
             this.take(node, wire, axis, Entries { start: nth * hidden, count: hidden, step: 1 })
         };
-        let sigmoid = |this: &mut Self, nth: usize| -> Result<Wire, TowerError> {
+        let sigmoid = |this: &mut Self, nth: usize| {
             let (x, h) = (gate(this, of_x, nth)?, gate(this, of_h, nth)?);
             let sum = this.combine(node, Binary::Add, &x, &h)?;
             this.apply(node, Unary::Sigmoid, &sum)
         };
         let (update, reset) = (sigmoid(self, 0)?, sigmoid(self, 1)?);
-        let gate = |this: &mut Self, wire: &Wire| {
-            this.take(node, wire, axis, Entries { start: 2 * hidden, count: hidden, step: 1 })
-        };
-        let (x, h) = (gate(self, of_x)?, gate(self, of_h)?);
+        let (x, h) = (gate(self, of_x, 2)?, gate(self, of_h, 2)?);
         let kept = self.combine(node, Binary::Mul, &reset, &h)?;
         let sum = self.combine(node, Binary::Add, &x, &kept)?;
         let candidate = self.apply(node, Unary::Tanh, &sum)?;

@@ -172,14 +172,9 @@ fn query_schema(dataset: &Dataset, config: &Config) -> FeatureSchema {
         let values: Vec<String> = values.collect::<std::collections::BTreeSet<_>>().into_iter().collect();
         categories.push(Categorical::Attribute { name: name.clone(), values });
     }
-    let history = HistorySchema {
-        length: config.model.history,
-        decay: config.model.history_decay,
-        count_power: config.model.history_count_power,
-    };
     // A feature with no value but "missing" says nothing.
     categories.retain(|category| category.cardinality() > 1);
-    FeatureSchema { dim: config.model.dim, history, categories }
+    FeatureSchema { dim: config.model.dim, history: HistorySchema::of(&config.model), categories }
 }
 
 /// Identifies what a checkpoint was trained with: another configuration or other data start anew.
