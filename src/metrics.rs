@@ -5,8 +5,8 @@
 //! - [`search_recall_at_k`]: how much of the *exact* nearest neighbours an approximate search found;
 //! - [`heldout_recall_at_k`]: how much of what a user really did *afterwards* (the targets) was recommended.
 //!
-//! A list is best first and holds no id twice; targets are distinct, in any order. All results lie in 0 to 1, larger is
-//! better except for [`gini`]. `k` is at least 1. A list shorter than `k` counts as if the rest were misses.
+//! A list is best first and holds no id twice; targets are distinct, in any order. All results but [`self_information`] lie in 0 to
+//! 1, larger is better except for [`gini`]. `k` is at least 1. A list shorter than `k` counts as if the rest were misses.
 
 /// What the hits of a held-out recall are divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,16 +50,71 @@ pub fn hit_rate_at_k(recommended: &[u32], targets: &[u32], k: usize) -> f64 {
 /// `1 / log2(r + 2)`; the sum is divided by that of the ideal list, which has `min(k, targets)` hits at its top.
 /// 0 without targets.
 pub fn ndcg_at_k(recommended: &[u32], targets: &[u32], k: usize) -> f64 {
-    let gain = |rank: usize| 1.0 / (rank as f64 + 2.0).log2();
-    let ideal: f64 = (0..k.min(targets.len())).map(gain).sum();
+    let ideal: f64 = (0..k.min(targets.len())).map(|rank| gain(rank as f64)).sum();
     let found: f64 = recommended
         .iter()
         .take(k)
         .enumerate()
         .filter(|(_, item)| targets.contains(item))
-        .map(|(rank, _)| gain(rank))
+        .map(|(rank, _)| gain(rank as f64))
         .sum();
-    if ideal > 0.0 { found / ideal } else { 0.0 }
+    // An empty sum is -0, which a table would show.
+    if ideal > 0.0 { found / ideal + 0.0 } else { 0.0 }
+}
+
+/// What a hit at a 0-based rank gains.
+fn gain(rank: f64) -> f64 {
+    1.0 / (rank + 2.0).log2()
+}
+
+/// The 0-based rank of a single target among the scores of the candidates, its own among them: how many are better, and half of how
+/// many others are equal, so that a scorer gains nothing by giving many the same score. `None` for a target that is not
+/// recommended, with a score of negative infinity.
+pub fn rank_with_ties(scores: impl IntoIterator<Item = f32>, target: f32) -> Option<f64> {
+    if target == f32::NEG_INFINITY {
+        return None;
+    }
+    let (mut better, mut equal) = (0_usize, 0_usize);
+    for score in scores {
+        better += usize::from(score > target);
+        equal += usize::from(score == target);
+    }
+    Some(better as f64 + 0.5 * equal.saturating_sub(1) as f64)
+}
+
+/// [`hit_rate_at_k`] of a single target by its [rank](rank_with_ties).
+pub fn hit_rate_of_rank(rank: Option<f64>, k: usize) -> f64 {
+    f64::from(u8::from(rank.is_some_and(|rank| rank < k as f64)))
+}
+
+/// [`ndcg_at_k`] of a single target by its [rank](rank_with_ties).
+pub fn ndcg_of_rank(rank: Option<f64>, k: usize) -> f64 {
+    rank.filter(|&rank| rank < k as f64).map_or(0.0, gain)
+}
+
+/// Self-information of an item, in bits: `-log2` of the share of users who have it (Vargas and Castells 2011). What nobody has
+/// counts as if one user had it. The mean over a list is its novelty, 0 for what everybody knows.
+pub fn self_information(users_of_item: u64, users: u64) -> f64 {
+    let users = users.max(1) as f64;
+    (users / (users_of_item.max(1) as f64).min(users)).log2()
+}
+
+/// Intra-list diversity: 1 less the mean cosine of the category paths of all pairs of a list; 0 for fewer than two items.
+///
+/// A path is the set of its prefixes, numbered, the widest first; so the cosine is the number of levels that two items share over the
+/// geometric mean of their levels. An item without a path is like no other.
+pub fn intra_list_diversity(paths: &[&[u32]]) -> f64 {
+    let pairs = paths.len() * paths.len().saturating_sub(1) / 2;
+    if pairs == 0 {
+        return 0.0;
+    }
+    let cosine = |a: &[u32], b: &[u32]| {
+        let shared = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        if shared == 0 { 0.0 } else { shared as f64 / ((a.len() * b.len()) as f64).sqrt() }
+    };
+    let alike: f64 =
+        paths.iter().enumerate().flat_map(|(at, a)| paths[at + 1..].iter().map(move |b| cosine(a, b))).sum();
+    1.0 - alike / pairs as f64
 }
 
 /// Catalogue coverage: the share of the candidates that stands in at least one list.
@@ -126,6 +181,32 @@ mod tests {
     }
 
     #[test]
+    fn a_tie_counts_half_a_rank() {
+        let scores = [0.5, 0.9, 0.5, 0.1, 0.5, f32::NEG_INFINITY];
+        assert_eq!(rank_with_ties(scores, 0.9), Some(0.0));
+        // One is better, two others are equal.
+        assert_eq!(rank_with_ties(scores, 0.5), Some(2.0));
+        assert_eq!(rank_with_ties([0.0, 0.0], 0.0), Some(0.5));
+        assert_eq!(rank_with_ties(scores, f32::NEG_INFINITY), None);
+        assert!(close(hit_rate_of_rank(Some(9.5), 10), 1.0) && close(hit_rate_of_rank(Some(10.0), 10), 0.0));
+        assert!(close(ndcg_of_rank(Some(2.0), 10), 0.5) && close(ndcg_of_rank(Some(10.0), 10), 0.0));
+        assert!(close(hit_rate_of_rank(None, 10), 0.0) && close(ndcg_of_rank(None, 10), 0.0));
+    }
+
+    #[test]
+    fn novelty_and_diversity_agree_with_cases_computed_by_hand() {
+        assert!(close(self_information(2, 16), 3.0));
+        assert!(close(self_information(0, 16), 4.0) && close(self_information(16, 16), 0.0));
+        // Food > fruit, food > bread, home: cosines 1 / 2, 0 and 0.
+        let (fruit, bread, home) = ([1, 2], [1, 3], [4]);
+        assert!(close(intra_list_diversity(&[&fruit, &bread, &home]), 1.0 - 0.5 / 3.0));
+        assert!(close(intra_list_diversity(&[&fruit, &fruit]), 0.0) && close(intra_list_diversity(&[&fruit]), 0.0));
+        // An item of the shelf itself and one of a shelf below: 1 / sqrt(2). Without a path there is no likeness.
+        assert!(close(intra_list_diversity(&[&[1], &fruit]), 1.0 - 0.5_f64.sqrt()));
+        assert!(close(intra_list_diversity(&[&[], &[]]), 1.0));
+    }
+
+    #[test]
     fn nothing_to_find_is_zero_against_events_and_one_against_search() {
         assert!(close(heldout_recall_at_k(&[1], &[], 5, RecallNorm::Achievable), 0.0));
         assert!(close(ndcg_at_k(&[1], &[], 5), 0.0));
@@ -160,6 +241,10 @@ mod tests {
             let ndcg = ndcg_at_k(list, &targets, k);
             prop_assert!((0.0..=1.0 + 1e-12).contains(&ndcg) && (ndcg > 0.0) == (hits > 0.0));
             prop_assert!(close(ndcg_at_k(&targets, &targets, k), 1.0));
+            if let [target] = targets[..] {
+                let rank = list.iter().position(|item| *item == target).map(|rank| rank as f64);
+                prop_assert!(close(ndcg_of_rank(rank, k), ndcg) && close(hit_rate_of_rank(rank, k), hits));
+            }
             // No arrangement of the same hits beats the one with all of them at the top.
             let mut best: Vec<u32> = list.iter().copied().take(k).collect();
             best.sort_by_key(|item| !targets.contains(item));

@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::{Args, Parser, Subcommand};
 use nearshelf::Digest;
 use nearshelf::data::{Config, Dataset, prepare};
-use nearshelf::evaluate::{BaselineParams, Scorer, TwoTower, baselines, evaluate, tune_baselines};
+use nearshelf::evaluate::{
+    BaselineParams, EvaluateError, Protocol, Report, Scorer, Shipped, TwoTower, baselines, evaluate, tune_baselines,
+    validation_split,
+};
 use nearshelf::index::{FineBits, Truth, build, choose_search};
 use nearshelf::platform::files::write_atomically;
 use nearshelf::release::{self, Refreshed};
@@ -50,9 +53,9 @@ enum Command {
         #[arg(long)]
         steps: Option<NonZeroUsize>,
     },
-    /// Compare the towers with popularity, own counts, item neighbours and matrix factorisation on the test window
-    Evaluate,
-    /// Choose the baselines' knobs on the four weeks before the test, and write them beside the configuration
+    /// Compare the towers with popularity, own counts, item neighbours, matrix factorisation, a linear model and sequential rules
+    Evaluate(Evaluation),
+    /// Choose the baselines' knobs on what is before the test, and write them beside the configuration
     Tune,
     /// Embed and index the catalogue, and write a release
     Build {
@@ -88,6 +91,23 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         dump: Option<PathBuf>,
     },
+}
+
+#[derive(Args)]
+struct Evaluation {
+    /// How events are held out; without it, as the configuration says. It has to agree with that
+    #[arg(long, value_parser = ["time", "leave-one-out"])]
+    protocol: Option<String>,
+    /// Judge on what is before the test: the four weeks before it, or the last item but one. By time, train with an earlier split:
+    /// towers that were trained for the test have seen those weeks
+    #[arg(long)]
+    validation: bool,
+    /// Also recommend from the shards of the release in this folder, as clients do, and say what that loses
+    #[arg(long, value_name = "DIR")]
+    release: Option<PathBuf>,
+    /// Leave the towers out, which need not have been trained then
+    #[arg(long, conflicts_with = "release")]
+    baselines_only: bool,
 }
 
 impl Place {
@@ -131,7 +151,7 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
             Ok(())
         }
         Command::Train { steps } => run_train(place, *steps),
-        Command::Evaluate => run_evaluate(place),
+        Command::Evaluate(evaluation) => run_evaluate(place, evaluation),
         Command::Tune => {
             let params = tune_baselines(&place.dataset(&place.config()?)?)?;
             let text = toml::to_string(&params)?;
@@ -234,17 +254,51 @@ fn run_build(place: &Place, folder: Option<&Path>, update: bool) -> Outcome {
     write(&picture, plan.to_svg()?.as_bytes())
 }
 
-fn run_evaluate(place: &Place) -> Outcome {
+fn run_evaluate(place: &Place, evaluation: &Evaluation) -> Outcome {
     let config = place.config()?;
-    let dataset = place.dataset(&config)?;
+    let mut dataset = place.dataset(&config)?;
+    let found = Protocol::of(&dataset);
+    let asked = match evaluation.protocol.as_deref() {
+        Some("time") => Protocol::Time,
+        Some(_) => Protocol::LeaveOneOut,
+        None => found,
+    };
+    if asked != found {
+        return Err(EvaluateError::Protocol { asked, found }.into());
+    }
+    if evaluation.validation {
+        dataset = validation_split(&dataset);
+    }
     let params = BaselineParams::read(&place.baselines())?;
-    let towers = TwoTower::new(&dataset, &Towers::of(&config, &place.run())?)?;
+    let towers = match evaluation.baselines_only {
+        true => None,
+        false => Some(TwoTower::new(&dataset, &Towers::of(&config, &place.run())?)?),
+    };
+    let shipped = evaluation.release.as_deref().map(|folder| Shipped::open(&dataset, folder)).transpose()?;
     let baselines = baselines(&dataset, &params);
-    let scorers: Vec<&dyn Scorer> = baselines.iter().map(AsRef::as_ref).chain([&towers as &dyn Scorer]).collect();
+    let towers = towers.iter().map(|towers| towers as &dyn Scorer);
+    let shipped = shipped.iter().map(|shipped| shipped as &dyn Scorer);
+    let scorers: Vec<&dyn Scorer> = baselines.iter().map(AsRef::as_ref).chain(towers).chain(shipped).collect();
     let report = evaluate(&dataset, &scorers)?;
-    println!("{report}");
-    write(&place.work.join("evaluation.md"), report.to_markdown().as_bytes())?;
-    write(&place.work.join("evaluation.json"), report.to_json().as_bytes())
+    println!("{report}{}", losses(&report));
+    let name = if evaluation.validation { "validation" } else { "evaluation" };
+    write(&place.work.join(format!("{name}.md")), (report.to_markdown() + &losses(&report)).as_bytes())?;
+    write(&place.work.join(format!("{name}.json")), report.to_json().as_bytes())
+}
+
+/// What a release loses against exact search, a line per mode; nothing without a release.
+fn losses(report: &Report) -> String {
+    let name = report.protocol.figures()[report.protocol.main_figure()];
+    let lines = report.protocol.main_modes().iter().filter_map(|&mode| {
+        let value = |scorer| report.row(scorer, mode).map(|row| row.value(name));
+        let (exact, shipped) = (value(TwoTower::NAME)?, value(Shipped::NAME)?);
+        let loss = if exact > 0.0 { 100.0 * (1.0 - shipped / exact) } else { 0.0 };
+        Some(format!(
+            "\n{}: {name} is {exact:.4} by exact search and {shipped:.4} as shipped, a relative loss of {loss:.2} %.\n",
+            mode.label()
+        ))
+    });
+    lines.collect()
 }
 
 fn run_bench(place: &Place, json: Option<&Path>, dump: Option<&Path>) -> Outcome {

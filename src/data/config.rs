@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use serde::{Deserialize, Serialize};
 
-use super::DataError;
+use super::{DataError, Holdout};
 pub use training::{ModelConfig, PriorConfig, RateConfig, Targets, TrainConfig, WarmStartConfig};
 
 /// A whole `nearshelf.toml`. Unknown keys are errors: a misspelt knob must not be ignored.
@@ -136,7 +136,9 @@ pub struct CatalogueConfig {
     /// What happens to a second row with the same item id.
     #[serde(default)]
     pub duplicates: Duplicates,
-    /// Items with fewer training events are neither trained nor published. 1 and up; higher gives a smaller index.
+    /// Items with fewer training events are neither trained nor published; with `split.leave_one_out` all events count, because the
+    /// protocol has all items as candidates. Higher gives a smaller index; 0 also publishes what is sold only in the test, which
+    /// the towers place by its content, and which `nearshelf evaluate` then judges apart.
     #[serde(default = "default_min_events")]
     pub min_events: u32,
     /// Which column holds what.
@@ -196,12 +198,16 @@ impl Default for PrepareConfig {
     }
 }
 
-/// Where time is cut.
+/// What training does not see: one of both.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SplitConfig {
     /// Events at or after this local time are the test, e.g. `2011-10-01`.
-    pub test_from: String,
+    pub test_from: Option<String>,
+    /// The last event of each user is the test, and the one before it the validation: the protocol of sequential recommenders, for
+    /// data without usable times. Users with fewer than three events are trained and not tested.
+    #[serde(default)]
+    pub leave_one_out: bool,
 }
 
 /// Towers that were trained elsewhere.
@@ -278,15 +284,31 @@ const MIN_MEMORY_MIB: usize = 64;
 const MAX_MEMORY_MIB: usize = 1 << 24;
 
 impl SplitConfig {
-    /// [`Self::test_from`] in milliseconds since 1970-01-01, local time.
+    /// [`Self::test_from`] in milliseconds since 1970-01-01, local time; `None` with [`Self::leave_one_out`].
     ///
     /// # Errors
-    /// [`DataError::ConfigValue`] if it is not a date or a time.
-    pub fn test_from_ms(&self) -> Result<i64, DataError> {
-        string_to_timestamp_nanos(&self.test_from).map(|nanos| nanos.div_euclid(1_000_000)).map_err(|_| {
-            let (key, found) = ("split.test_from", format!("'{}'", self.test_from));
-            DataError::ConfigValue { key, found, expected: "a date or time such as 2017-12-04 or 2017-12-04T12:00:00" }
-        })
+    /// [`DataError::ConfigValue`] if it is not a date or a time, or if there are both or neither.
+    pub fn test_from_ms(&self) -> Result<Option<i64>, DataError> {
+        let wrong = |key, found: &str, expected| DataError::ConfigValue { key, found: found.to_owned(), expected };
+        let Some(test_from) = &self.test_from else {
+            let expected = "test_from = \"2017-12-04\", or leave_one_out = true";
+            return if self.leave_one_out { Ok(None) } else { Err(wrong("split", "neither", expected)) };
+        };
+        if self.leave_one_out {
+            return Err(wrong("split", "test_from and leave_one_out", "one of them: delete the other"));
+        }
+        let expected = "a date or time such as 2017-12-04 or 2017-12-04T12:00:00";
+        string_to_timestamp_nanos(test_from)
+            .map(|nanos| Some(nanos.div_euclid(1_000_000)))
+            .map_err(|_| wrong("split.test_from", &format!("'{test_from}'"), expected))
+    }
+
+    /// What training does not see.
+    ///
+    /// # Errors
+    /// As [`Self::test_from_ms`].
+    pub fn holdout(&self) -> Result<Holdout, DataError> {
+        Ok(self.test_from_ms()?.map_or(Holdout::LeaveOneOut { untrained: 2 }, |_| Holdout::Time))
     }
 }
 
@@ -331,10 +353,6 @@ impl Config {
         if !(MIN_MEMORY_MIB..=MAX_MEMORY_MIB).contains(&mib) {
             let (key, found) = ("prepare.memory_mib", mib.to_string());
             return Err(DataError::ConfigValue { key, found, expected: "a number of MiB from 64 to 16777216" });
-        }
-        if self.catalogue.min_events == 0 {
-            let (key, found) = ("catalogue.min_events", "0".to_owned());
-            return Err(DataError::ConfigValue { key, found, expected: "1 or more" });
         }
         let attributes = self.users.as_ref().map_or(&[][..], |users| &users.attributes);
         for (position, name) in attributes.iter().enumerate() {

@@ -17,7 +17,7 @@ mod source;
 pub mod summary;
 
 pub use config::{ColumnsConfig, Config, IndexConfig, Layout, TowersConfig};
-pub use dataset::{Attribute, Dataset, Event, Item, User};
+pub use dataset::{Attribute, Dataset, Event, Holdout, Item, User};
 pub use error::DataError;
 pub use prepare::prepare;
 pub use summary::PrepareSummary;

@@ -59,7 +59,8 @@ struct Preparation<'a> {
     config: &'a Config,
     stage: PathBuf,
     tables: PathBuf,
-    test_from_ms: i64,
+    /// `None` where the last events of each user are held out.
+    test_from_ms: Option<i64>,
 }
 
 /// What one source had.
@@ -281,13 +282,12 @@ impl<'a> Preparation<'a> {
 
     /// Sales per item decide which items are published; events of the others are counted and dropped.
     async fn write_events_and_items(&self, checked: Checked) -> Result<(CatalogueCounts, EventCounts), DataError> {
-        let test_from = self.test_from_ms;
-        self.view("valid_events", "SELECT * FROM events WHERE reason IS NULL AND NOT left_out").await?;
+        self.view("valid_events", &self.valid_events()).await?;
         let sales = self
-            .sql(&format!(
-                "SELECT item, count(*) FILTER (WHERE time_ms < {test_from}) AS training, count(*) AS sold, \
-                 median(price) FILTER (WHERE time_ms < {test_from}) AS price FROM valid_events GROUP BY item"
-            ))
+            .sql(
+                "SELECT item, count(*) FILTER (WHERE training) AS training, count(*) AS sold, \
+                 median(price) FILTER (WHERE training) AS price FROM valid_events GROUP BY item",
+            )
             .await?;
         let columns = [
             ("item", DataType::Utf8),
@@ -297,11 +297,11 @@ impl<'a> Preparation<'a> {
         ];
         self.stage("sales", sales, &columns, "counting sales").await?;
         let kept = self.write_items().await?;
-        let min = self.config.catalogue.min_events;
+        let published = self.published();
         let items = self
             .counts(&format!(
-                "SELECT CASE WHEN s.sold IS NULL THEN 'never' WHEN s.training = 0 THEN 'test' WHEN s.training < {min} THEN 'rare' \
-                 ELSE 'kept' END AS what, count(*) FROM valid_items i LEFT JOIN sales s ON i.item = s.item GROUP BY what"
+                "SELECT CASE WHEN s.sold IS NULL THEN 'never' WHEN {published} THEN 'kept' WHEN s.training = 0 THEN 'test' \
+                 ELSE 'rare' END AS what, count(*) FROM valid_items i LEFT JOIN sales s ON i.item = s.item GROUP BY what"
             ))
             .await?;
         let item = |what| items.get(what).copied().unwrap_or(0);
@@ -315,14 +315,37 @@ impl<'a> Preparation<'a> {
         Ok((catalogue, self.write_events(checked).await?))
     }
 
+    /// The events that passed, and whether each is trained with.
+    ///
+    /// Where one is left out, the last events of a user are those of items that are published: the others are dropped, and would leave
+    /// fewer to be held out.
+    fn valid_events(&self) -> String {
+        let valid = "FROM events WHERE reason IS NULL AND NOT left_out";
+        if let Some(test_from) = self.test_from_ms {
+            return format!("SELECT *, time_ms < {test_from} AS training {valid}");
+        }
+        let min = self.config.catalogue.min_events;
+        format!(
+            "SELECT *, frequent AND (count(*) OVER (PARTITION BY user_id, frequent) < 3 OR row_number() OVER \
+             (PARTITION BY user_id, frequent ORDER BY time_ms DESC, record DESC) > 2) AS training \
+             FROM (SELECT *, count(*) OVER (PARTITION BY item) >= {min} AS frequent {valid})"
+        )
+    }
+
+    /// Whether an item of `sales s` is published.
+    fn published(&self) -> String {
+        let counted = if self.test_from_ms.is_some() { "training" } else { "sold" };
+        format!("s.{counted} >= {}", self.config.catalogue.min_events)
+    }
+
     async fn write_items(&self) -> Result<u64, DataError> {
         let names = &self.config.catalogue.columns.attributes;
         let attributes: String = (0..names.len()).map(|i| format!(", i.attribute_{i}")).collect();
         let frame = self
             .sql(&format!(
                 "SELECT i.item, i.title, i.category, i.brand, coalesce(i.price, s.price), s.training{attributes} \
-                 FROM valid_items i JOIN sales s ON i.item = s.item WHERE s.training >= {} ORDER BY i.item",
-                self.config.catalogue.min_events
+                 FROM valid_items i JOIN sales s ON i.item = s.item WHERE {} ORDER BY i.item",
+                self.published()
             ))
             .await?;
         let own = [
@@ -343,7 +366,6 @@ impl<'a> Preparation<'a> {
     }
 
     async fn write_events(&self, checked: Checked) -> Result<EventCounts, DataError> {
-        let test_from = self.test_from_ms;
         let default_type = self.config.events.default_type.replace('\'', "''");
         let frame = self
             .sql(&format!(
@@ -365,9 +387,9 @@ impl<'a> Preparation<'a> {
         let path = self.tables.join(EVENTS_FILE);
         sink::write_parquet(frame, &sink::schema(columns), &path, "sorting events").await?;
         self.register("prepared", &path).await?;
-        let part = format!("CASE WHEN time_ms < {test_from} THEN 'training' ELSE 'test' END AS part");
-        let valid = self.counts(&format!("SELECT {part}, count(*) FROM valid_events GROUP BY part")).await?;
-        let kept = self.counts(&format!("SELECT {part}, count(*) FROM prepared GROUP BY part")).await?;
+        let part = "SELECT CASE WHEN training THEN 'training' ELSE 'test' END AS part, count(*) FROM valid_events e";
+        let valid = self.counts(&format!("{part} GROUP BY part")).await?;
+        let kept = self.counts(&format!("{part} JOIN published p ON e.item = p.item GROUP BY part")).await?;
         let left = self.counts("SELECT 'left', count(*) FROM events WHERE left_out").await?;
         let of = |counts: &BTreeMap<String, u64>, part| counts.get(part).copied().unwrap_or(0);
         let events = EventCounts {

@@ -26,6 +26,7 @@ fn share(key: &'static str, found: f32) -> Check {
 
 /// Checks everything but what preparation checks itself.
 pub(super) fn check(config: &Config) -> Check {
+    config.split.test_from_ms()?;
     model(&config.model)?;
     train(&config.train)?;
     index(&config.index)?;

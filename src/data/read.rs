@@ -22,21 +22,24 @@ impl Dataset {
     /// do not fit each other or `config`.
     pub fn read(prepared: &Path, config: &Config) -> Result<Self, DataError> {
         let summary = PrepareSummary::read(prepared)?;
-        let test_from_ms = config.split.test_from_ms()?;
+        let (holdout, test_from_ms) = (config.split.holdout()?, config.split.test_from_ms()?);
         if summary.test_from_ms != test_from_ms {
+            let text = |time: Option<i64>| time.map_or("leave one out".to_owned(), |time| time.to_string());
             return Err(DataError::Inconsistent {
                 path: prepared.join(SUMMARY_FILE),
                 place: "test_from_ms".into(),
-                found: summary.test_from_ms.to_string(),
-                expected: format!("{test_from_ms}, as split.test_from says"),
+                found: text(summary.test_from_ms),
+                expected: format!("{}, as [split] says", text(test_from_ms)),
             });
         }
         let names: Vec<&String> = config.catalogue.columns.attributes.keys().collect();
         let items = read_items(Table::open(prepared, ITEMS_FILE, summary.catalogue.kept)?, &names)?;
         let attributes = config.users.as_ref().map_or_else(Vec::new, |users| users.attributes.clone());
         let users = read_users(Table::open(prepared, USERS_FILE, summary.user_rows)?, &attributes)?;
-        let dataset = Self { items, users, attributes, test_from_ms, ..Self::default() };
-        Events::new(dataset).read(Table::open(prepared, EVENTS_FILE, summary.events.kept())?)
+        let dataset = Self { items, users, attributes, ..Self::default() };
+        let mut dataset = Events::new(dataset).read(Table::open(prepared, EVENTS_FILE, summary.events.kept())?)?;
+        dataset.hold_out(holdout, test_from_ms.unwrap_or_default());
+        Ok(dataset)
     }
 }
 

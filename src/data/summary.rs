@@ -16,8 +16,8 @@ pub(super) const SUMMARY_FILE: &str = "summary.json";
 pub struct PrepareSummary {
     /// [`Config::name`](super::Config::name).
     pub name: String,
-    /// Events at or after this time are the test; milliseconds since 1970-01-01, local time.
-    pub test_from_ms: i64,
+    /// Events at or after this time are the test; milliseconds since 1970-01-01, local time. `None` where one is left out.
+    pub test_from_ms: Option<i64>,
     /// Time of the first event kept, in milliseconds since 1970-01-01, local time.
     pub first_time_ms: i64,
     /// Time of the last event kept.
@@ -64,7 +64,7 @@ pub struct CatalogueCounts {
     pub rejected: BTreeMap<String, u64>,
     /// Rows whose item has a later row, with `duplicates = "last"`.
     pub replaced: u64,
-    /// Items with training events, but fewer than `catalogue.min_events`.
+    /// Items with events that count, but fewer than `catalogue.min_events`.
     pub rare: u64,
     /// Items that are sold in the test, but not before it.
     pub only_in_test: u64,

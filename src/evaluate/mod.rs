@@ -1,29 +1,36 @@
 //! How good a recommender is on what users did after it was trained, next to baselines that are worth beating.
 //!
-//! [`TimeSplit`] cuts a [`Dataset`] into histories and targets, a [`Scorer`] gives every item a score for one user, and
-//! [`evaluate`] turns lists of the best into a [`Report`] in both [`Mode`]s. All recall here is against held-out events.
+//! [`Split`] cuts a [`Dataset`] into histories and targets as its [`Protocol`] says, a [`Scorer`] gives every item a score for one
+//! user, and [`evaluate`] turns lists of the best into a [`Report`] with a row for each scorer and [`Mode`]. All recall here is
+//! against held-out events.
 //!
-//! Lists hold the candidates by falling score; **equal scores are ordered by item index**, which is the order of item ids.
-//! A score of negative infinity keeps an item off the list. Figures are means over users, summed in the order of users, so
-//! they do not depend on the number of threads.
+//! Lists hold the candidates by falling score; **equal scores are ordered by item index**, which is the order of item ids. Where one
+//! item is left out its rank counts instead, and **a tie counts half a rank**. A score of negative infinity keeps an item off the
+//! list. Figures are means over users, summed in the order of users, so they do not depend on the number of threads.
 
 mod baselines;
+mod interval;
+mod judge;
 mod protocol;
 mod report;
+mod shipped;
 mod tune;
 mod two_tower;
 
-use rayon::prelude::*;
-
-pub use baselines::{BaselineParams, ItemKnn, ItemKnnParams, OwnCounts, POPULARITY_WINDOW_MS, Popularity, baselines};
-pub use protocol::{Case, Mode, TimeSplit};
-pub use report::{Report, Row};
+pub use baselines::{
+    BaselineParams, EASE_MAX_ITEMS, Ease, EaseParams, ItemKnn, ItemKnnParams, OwnCounts, POPULARITY_WINDOW_MS,
+    Popularity, SequentialRules, SequentialRulesParams, baselines,
+};
+pub use interval::CONFIDENCE;
+pub use protocol::{Case, Group, Mode, Protocol, Split};
+pub use report::{Figure, Report, Row};
+pub use shipped::Shipped;
 pub use tune::{Trial, VALIDATION_WINDOW_MS, tune, tune_baselines, validation_split};
 pub use two_tower::TwoTower;
 
+use judge::Arena;
+
 use crate::data::Dataset;
-use crate::factors::progress;
-use crate::metrics::{RecallNorm, coverage, gini, heldout_recall_at_k, ndcg_at_k};
 
 /// Length of the lists of R@20, NDCG@20, coverage and Gini.
 pub const SHORT_LIST: usize = 20;
@@ -36,7 +43,7 @@ pub trait Scorer: Sync {
     /// As the report calls it.
     fn name(&self) -> &str;
 
-    /// Scores all items of the data set for one user, as of [`Dataset::test_from_ms`]; larger is better.
+    /// Scores all items of the data set for one user, from the user's [query events](Dataset::query_events); larger is better.
     ///
     /// `scores` has one place per item and holds negative infinity everywhere: a place left alone is never recommended. The
     /// scores must not be NaN and must be the same on every call.
@@ -47,10 +54,10 @@ pub trait Scorer: Sync {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvaluateError {
-    /// The test window holds no user and item that training has seen.
+    /// The test holds no user and item that training has seen.
     #[error(
-        "the test window has no event of a user and an item with training events ({cold_users} users have none); \
-         move split.test_from into the time that the events cover"
+        "the test has no event of a user and an item with training events ({cold_users} users have none); \
+         move split.test_from into the time that the events cover, or leave one out where users have three events"
     )]
     NoCases {
         /// Users of the window without training events.
@@ -64,6 +71,28 @@ pub enum EvaluateError {
         /// Place, what was found and what is expected.
         reason: String,
     },
+    /// The data were split for another protocol.
+    #[error(
+        "--protocol {} was asked for, and the data were split for {}; leave it out, or change [split] in the configuration and run \
+         `nearshelf prepare` and `nearshelf train` again: towers must not have been trained with what they are judged on",
+        asked.name(), found.name()
+    )]
+    Protocol {
+        /// What was asked for.
+        asked: Protocol,
+        /// What the data set is split for.
+        found: Protocol,
+    },
+    /// More items than the inverse of a matrix of them has memory for.
+    #[error(
+        "EASE: {found} items, expected at most {most}: it would hold two matrices of {found} x {found}; leave it out"
+    )]
+    TooManyItems {
+        /// Items.
+        found: usize,
+        /// The limit.
+        most: usize,
+    },
     /// A score is not a number.
     #[error("{scorer}: the score of item {item} for user {user} is NaN, expected a number; train the model again")]
     NotANumber {
@@ -76,153 +105,37 @@ pub enum EvaluateError {
     },
 }
 
-/// Evaluates `scorers` on the time split of `dataset`, one row per scorer and mode.
+/// Evaluates `scorers` on the split of `dataset`, one row per scorer and mode.
 ///
 /// # Errors
 /// [`EvaluateError::NoCases`] if there is nobody to recommend to, [`EvaluateError::NotANumber`] if a scorer gives a NaN.
 pub fn evaluate(dataset: &Dataset, scorers: &[&dyn Scorer]) -> Result<Report, EvaluateError> {
-    let split = TimeSplit::of(dataset);
-    let cases = split.cases(Mode::Repeats);
-    if cases.is_empty() {
+    let split = Split::of(dataset);
+    let main: Vec<&Group> = split.protocol.main_modes().iter().filter_map(|&mode| split.group(mode)).collect();
+    if main.iter().all(|group| group.cases.is_empty()) {
         return Err(EvaluateError::NoCases { cold_users: split.cold_users });
     }
-    let trial =
-        Arena { split: &split, cases: &cases, new_only: &split.cases(Mode::NewOnly), items: dataset.items.len() };
+    let candidates = main.last().map_or(0, |group| group.candidates.len());
+    let arena = Arena::new(dataset, &split);
     let mut rows = Vec::new();
     for scorer in scorers {
-        rows.extend(trial.run(*scorer)?);
+        rows.extend(arena.run(*scorer)?);
     }
     rows.sort_by_key(|row| row.mode);
     Ok(Report {
-        test_from_ms: dataset.test_from_ms,
-        candidates: split.candidates.len(),
+        protocol: split.protocol,
+        test_from_ms: (split.protocol == Protocol::Time).then_some(dataset.test_from_ms),
+        candidates,
         cold_users: split.cold_users,
         cold_items: split.cold_items,
         rows,
     })
 }
 
-/// What one list is worth.
-struct Outcome {
-    recall_at_20: f64,
-    ndcg_at_20: f64,
-    recall_at_100: f64,
-    short_list: Vec<u32>,
-}
-
-impl Outcome {
-    fn of(mut list: Vec<u32>, targets: &[u32]) -> Self {
-        let recall_at_100 = heldout_recall_at_k(&list, targets, LONG_LIST, RecallNorm::Targets);
-        list.truncate(SHORT_LIST);
-        Self {
-            recall_at_20: heldout_recall_at_k(&list, targets, SHORT_LIST, RecallNorm::Achievable),
-            ndcg_at_20: ndcg_at_k(&list, targets, SHORT_LIST),
-            recall_at_100,
-            short_list: list,
-        }
-    }
-}
-
-/// Everything that is the same for all scorers.
-struct Arena<'a> {
-    split: &'a TimeSplit,
-    cases: &'a [Case],
-    new_only: &'a [Case],
-    items: usize,
-}
-
-impl Arena<'_> {
-    fn run(&self, scorer: &dyn Scorer) -> Result<[Row; 2], EvaluateError> {
-        let bar = progress(scorer.name(), self.cases.len());
-        let outcomes: Vec<Result<_, EvaluateError>> = self
-            .cases
-            .par_iter()
-            .map_init(
-                || (vec![0.0; self.items], Vec::new()),
-                |(scores, buffer), case| {
-                    bar.inc(1);
-                    self.judge(scorer, case, scores, buffer)
-                },
-            )
-            .collect();
-        bar.finish_and_clear();
-        let (mut repeats, mut new_only) = (Vec::new(), Vec::new());
-        for outcome in outcomes {
-            let (all, new) = outcome?;
-            repeats.push(all);
-            new_only.extend(new);
-        }
-        Ok([self.summarise(scorer, Mode::NewOnly, &new_only), self.summarise(scorer, Mode::Repeats, &repeats)])
-    }
-
-    /// One user in both modes; `None` where the new-only mode drops the user.
-    fn judge(
-        &self,
-        scorer: &dyn Scorer,
-        case: &Case,
-        scores: &mut [f32],
-        buffer: &mut Vec<u32>,
-    ) -> Result<(Outcome, Option<Outcome>), EvaluateError> {
-        scores.fill(f32::NEG_INFINITY);
-        scorer.score(case.user, scores);
-        if let Some(item) = scores.iter().position(|score| score.is_nan()) {
-            return Err(EvaluateError::NotANumber {
-                scorer: scorer.name().to_owned(),
-                user: case.user,
-                item: item as u32,
-            });
-        }
-        let all = Outcome::of(top(scores, &self.split.candidates, LONG_LIST, buffer), &case.targets);
-        let new = self.new_only.binary_search_by_key(&case.user, |new| new.user).ok().map(|place| {
-            for &item in self.split.history.row(case.user as usize).0 {
-                scores[item as usize] = f32::NEG_INFINITY;
-            }
-            Outcome::of(top(scores, &self.split.candidates, LONG_LIST, buffer), &self.new_only[place].targets)
-        });
-        Ok((all, new))
-    }
-
-    fn summarise(&self, scorer: &dyn Scorer, mode: Mode, outcomes: &[Outcome]) -> Row {
-        let mut frequencies = vec![0_u64; self.items];
-        outcomes.iter().flat_map(|outcome| &outcome.short_list).for_each(|&item| frequencies[item as usize] += 1);
-        let frequencies: Vec<u64> = self.split.candidates.iter().map(|&item| frequencies[item as usize]).collect();
-        let mean = |figure: fn(&Outcome) -> f64| match outcomes.len() {
-            0 => 0.0,
-            users => outcomes.iter().map(figure).sum::<f64>() / users as f64,
-        };
-        Row {
-            scorer: scorer.name().to_owned(),
-            mode,
-            recall_at_20: mean(|outcome| outcome.recall_at_20),
-            ndcg_at_20: mean(|outcome| outcome.ndcg_at_20),
-            recall_at_100: mean(|outcome| outcome.recall_at_100),
-            coverage_at_20: coverage(&frequencies),
-            gini_at_20: gini(&frequencies),
-            users: outcomes.len(),
-        }
-    }
-}
-
-/// The best `k` of `candidates`, best first, equal scores by index, negative infinity left out.
-fn top(scores: &[f32], candidates: &[u32], k: usize, buffer: &mut Vec<u32>) -> Vec<u32> {
-    let order = |a: &u32, b: &u32| {
-        let (left, right) = (scores[*a as usize], scores[*b as usize]);
-        // Not `total_cmp`: it would put 0 before -0, which are equal scores.
-        right.partial_cmp(&left).unwrap_or(std::cmp::Ordering::Equal).then(a.cmp(b))
-    };
-    buffer.clear();
-    buffer.extend(candidates.iter().filter(|&&item| scores[item as usize] > f32::NEG_INFINITY));
-    if buffer.len() > k {
-        buffer.select_nth_unstable_by(k, order);
-        buffer.truncate(k);
-    }
-    buffer.sort_unstable_by(order);
-    buffer.clone()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Holdout;
     use crate::factors::testing::dataset;
 
     struct Fixed(Vec<f32>);
@@ -251,26 +164,41 @@ mod tests {
         let repeats = report.row("fixed", Mode::Repeats).unwrap();
         let log = |value: f64| value.log2();
         let ndcg = f64::midpoint((1.0 / log(3.0) + 0.5) / (1.0 + 1.0 / log(3.0)), 0.5);
-        assert!((repeats.ndcg_at_20 - ndcg).abs() < 1e-12, "{} {ndcg}", repeats.ndcg_at_20);
-        assert!((repeats.recall_at_20 - 1.0).abs() < 1e-12 && repeats.users == 2);
+        assert!((repeats.value("NDCG@20") - ndcg).abs() < 1e-12, "{repeats:?} {ndcg}");
+        assert!((repeats.value("R@20") - 1.0).abs() < 1e-12 && repeats.users == 2);
         assert!((repeats.coverage_at_20 - 1.0).abs() < 1e-12 && repeats.gini_at_20.abs() < 1e-12);
         // Only user 0 has a new target, item 2, and only item 2 is new.
         let new_only = report.row("fixed", Mode::NewOnly).unwrap();
-        assert!((new_only.ndcg_at_20 - 1.0).abs() < 1e-12 && new_only.users == 1);
+        assert!((new_only.value("NDCG@20") - 1.0).abs() < 1e-12 && new_only.users == 1);
         assert!((new_only.coverage_at_20 - 1.0 / 3.0).abs() < 1e-12);
+        // One of two users has item 2: a bit.
+        assert!((new_only.novelty_at_20 - 1.0).abs() < 1e-12 && new_only.diversity_at_20.is_none());
+    }
+
+    #[test]
+    fn leaving_one_out_ranks_the_last_item_among_all_but_the_history() {
+        // Both users have had items 0 and 1; user 0 is to get item 2, user 1 item 3.
+        let events = [(0, 0, 1, 0), (0, 1, 2, 0), (0, 2, 3, 0), (1, 0, 1, 0), (1, 1, 2, 0), (1, 3, 3, 0), (2, 4, 1, 0)];
+        let mut data = dataset(&events, 0);
+        data.hold_out(Holdout::LeaveOneOut { untrained: 2 }, 0);
+        let hits = |scores: Vec<f32>| evaluate(&data, &[&Fixed(scores)]).unwrap();
+        let report = hits(vec![9.0, 8.0, 0.5, 0.4, 0.1]);
+        assert_eq!((report.protocol, report.candidates, report.test_from_ms), (Protocol::LeaveOneOut, 5, None));
+        let row = report.row("fixed", Mode::LeaveOneOut).unwrap();
+        assert_eq!((row.users, row.value("HR@5")), (2, 1.0));
+        let ndcg = f64::midpoint(1.0, 1.0 / 3.0_f64.log2());
+        assert!((row.value("NDCG@10") - ndcg).abs() < 1e-12, "{row:?}");
+        // Three equal scores: the rank is one behind the first for both.
+        let tied = hits(vec![9.0, 8.0, 0.5, 0.5, 0.5]);
+        let ndcg = 1.0 / 3.0_f64.log2();
+        assert!((tied.row("fixed", Mode::LeaveOneOut).unwrap().value("NDCG@5") - ndcg).abs() < 1e-12);
     }
 
     #[test]
     fn an_item_that_a_scorer_leaves_out_is_not_recommended() {
         let report = evaluate(&small(), &[&Fixed(vec![1.0, f32::NEG_INFINITY, f32::NEG_INFINITY, 2.0])]).unwrap();
-        assert!(report.rows.iter().all(|row| row.recall_at_100 == 0.0 && row.ndcg_at_20 == 0.0));
-    }
-
-    #[test]
-    fn equal_scores_are_ordered_by_index() {
-        let candidates: Vec<u32> = (0..300).filter(|item| item % 3 != 0).collect();
-        let scores: Vec<f32> = (0..300).map(|item| if item % 2 == 0 { 0.0 } else { -0.0 }).collect();
-        assert_eq!(top(&scores, &candidates, 4, &mut Vec::new()), [1, 2, 4, 5]);
+        let main = [Mode::NewOnly, Mode::Repeats].map(|mode| report.row("fixed", mode).unwrap());
+        assert!(main.iter().flat_map(|row| &row.figures).all(|figure| figure.mean == 0.0), "{main:?}");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Choosing the baselines' knobs without looking at the test.
 //!
-//! The last four weeks before the split play the test: models are fitted to what came before them and judged on them.
-//! What is best there is fitted again to all of the training events.
+//! By time, the last four weeks before the split play the test: models are fitted to what came before them and judged on them. What is
+//! best there is fitted again to all of the training events. Where one is left out, the validation items play the test.
 
-use super::{BaselineParams, EvaluateError, ItemKnn, ItemKnnParams, Mode, Report, Scorer, evaluate};
-use crate::data::Dataset;
+use super::{
+    BaselineParams, EASE_MAX_ITEMS, Ease, EaseParams, EvaluateError, ItemKnn, ItemKnnParams, Report, Scorer,
+    SequentialRules, SequentialRulesParams, evaluate,
+};
+use crate::data::{Dataset, Holdout};
 use crate::factors::{Als, AlsParams, Interactions, Weighting};
 
 /// Milliseconds of the validation window: four weeks.
@@ -20,47 +23,51 @@ pub struct Trial<P> {
 }
 
 impl<P> Trial<P> {
-    /// What trials are ranked by: the mean of R@20 over both modes.
+    /// What trials are ranked by: the mean of R@20 over "new only" and "repeats", or HR@10 where one is left out.
     pub fn value(&self) -> f64 {
-        let rows = Mode::ALL.iter().filter_map(|&mode| self.report.rows.iter().find(|row| row.mode == mode));
-        rows.map(|row| row.recall_at_20).sum::<f64>() / Mode::ALL.len() as f64
+        let (modes, main) = (self.report.protocol.main_modes(), self.report.protocol.main_figure());
+        let rows = modes.iter().filter_map(|&mode| self.report.rows.iter().find(|row| row.mode == mode));
+        rows.map(|row| row.figures[main].mean).sum::<f64>() / modes.len() as f64
     }
 }
 
-/// `dataset` without its test window, cut [`VALIDATION_WINDOW_MS`] before it.
+/// `dataset` without its test: cut [`VALIDATION_WINDOW_MS`] before the window; or without the last event of each user, so that the
+/// next one is left out. The latter has the same training events but for users who are not tested, so that towers trained for
+/// the test are judged fairly on it.
 #[must_use]
 pub fn validation_split(dataset: &Dataset) -> Dataset {
     let mut earlier = dataset.clone();
     earlier.events.clear();
     earlier.user_offsets = vec![0];
-    for user in 0..dataset.users.len() {
-        let events = dataset.events_of(user as u32);
-        earlier.events.extend(events.iter().filter(|event| event.time_ms < dataset.test_from_ms));
+    for user in 0..dataset.users.len() as u32 {
+        let events = dataset.events_of(user);
+        earlier.events.extend(match dataset.holdout {
+            Holdout::Time => dataset.training_events(user),
+            Holdout::LeaveOneOut { .. } => &events[..events.len().saturating_sub(1)],
+        });
         earlier.user_offsets.push(earlier.events.len());
     }
-    earlier.test_from_ms = dataset.test_from_ms - VALIDATION_WINDOW_MS;
-    for item in &mut earlier.items {
-        item.events = 0;
-    }
-    for event in earlier.events.iter().filter(|event| event.time_ms < earlier.test_from_ms) {
-        earlier.items[event.item as usize].events += 1;
-    }
+    let holdout = match dataset.holdout {
+        Holdout::LeaveOneOut { untrained } => Holdout::LeaveOneOut { untrained: untrained.saturating_sub(1) },
+        Holdout::Time => Holdout::Time,
+    };
+    earlier.hold_out(holdout, dataset.test_from_ms - VALIDATION_WINDOW_MS);
     earlier
 }
 
 /// Tries every set of knobs on `validation` (see [`validation_split`]); the best first, equal ones in the order given.
 ///
 /// # Errors
-/// As [`evaluate`].
-pub fn tune<P, S: Scorer>(
-    validation: &Dataset,
+/// As [`evaluate`], and what `fit` gives.
+pub fn tune<'d, P, S: Scorer + 'd>(
+    validation: &'d Dataset,
     grid: impl IntoIterator<Item = P>,
-    fit: impl Fn(&Dataset, &P) -> S,
+    fit: impl Fn(&'d Dataset, &P) -> Result<S, EvaluateError>,
 ) -> Result<Vec<Trial<P>>, EvaluateError> {
     let mut trials = grid
         .into_iter()
         .map(|params| {
-            let report = evaluate(validation, &[&fit(validation, &params)])?;
+            let report = evaluate(validation, &[&fit(validation, &params)?])?;
             Ok(Trial { params, report })
         })
         .collect::<Result<Vec<_>, EvaluateError>>()?;
@@ -68,20 +75,39 @@ pub fn tune<P, S: Scorer>(
     Ok(trials)
 }
 
-/// Tries some knobs of every baseline that has any, on the validation window of `dataset`; the best of each.
+/// Tries some knobs of every baseline that has any, on the validation split of `dataset`; the best of each.
 ///
 /// # Errors
 /// As [`evaluate`].
 pub fn tune_baselines(dataset: &Dataset) -> Result<BaselineParams, EvaluateError> {
+    fn best<P: Default>(trials: Vec<Trial<P>>) -> P {
+        trials.into_iter().next().map(|trial| trial.params).unwrap_or_default()
+    }
     let validation = validation_split(dataset);
-    let item_knn =
-        tune(&validation, item_knn_grid(), |data, params| ItemKnn::fit(&Interactions::of_training(data), params))?;
-    let als = tune(&validation, als_grid(), |data, params| Als::fit(&Interactions::of_training(data), params))?;
-    let (item_knn, als) = (item_knn.into_iter().next(), als.into_iter().next());
-    Ok(BaselineParams {
-        item_knn: item_knn.map(|trial| trial.params).unwrap_or_default(),
-        als: als.map(|trial| trial.params).unwrap_or_default(),
-    })
+    let (history, queries) = (Interactions::of_training(&validation), Interactions::of_queries(&validation));
+    let rules = tune(&validation, rules_grid(), |data, params| Ok(SequentialRules::fit(data, params)))?;
+    let item_knn = tune(&validation, item_knn_grid(), |_, params| Ok(ItemKnn::fit(&history, &queries, params)))?;
+    let als = tune(&validation, als_grid(), |_, params| Ok(Als::fit(&history, params).fold_in(&queries, params)))?;
+    let fits = history.columns() <= EASE_MAX_ITEMS;
+    let lambdas = if fits { ease_grid() } else { Vec::new() };
+    let ease = tune(&validation, lambdas, |_, params| Ease::fit(&history, &queries, params))?;
+    Ok(BaselineParams { item_knn: best(item_knn), als: best(als), ease: best(ease), sequential_rules: best(rules) })
+}
+
+fn ease_grid() -> Vec<EaseParams> {
+    [30.0, 100.0, 300.0, 1000.0].map(|lambda| EaseParams { lambda }).to_vec()
+}
+
+fn rules_grid() -> Vec<SequentialRulesParams> {
+    let mut grid = Vec::new();
+    for (window, decay) in [(5, 0.8), (20, 0.9)] {
+        for history_decay in [0.5, 0.7, 0.9] {
+            for power in [0.5, 1.0] {
+                grid.push(SequentialRulesParams { window, decay, history_decay, power, ..Default::default() });
+            }
+        }
+    }
+    grid
 }
 
 fn item_knn_grid() -> Vec<ItemKnnParams> {
@@ -125,6 +151,19 @@ mod tests {
         assert_eq!(validation.items.iter().map(|item| item.events).collect::<Vec<_>>(), [2, 0, 0]);
     }
 
+    #[test]
+    fn the_validation_item_is_the_last_one_and_its_training_is_that_of_the_test() {
+        let events = [(0, 0, 1, 0), (0, 1, 2, 0), (0, 2, 3, 0), (0, 3, 4, 0), (1, 0, 1, 0), (1, 1, 2, 0)];
+        let mut data = dataset(&events, 0);
+        data.hold_out(Holdout::LeaveOneOut { untrained: 2 }, 0);
+        let validation = validation_split(&data);
+        let items = |events: &[crate::data::Event]| events.iter().map(|event| event.item).collect::<Vec<_>>();
+        assert_eq!(items(validation.training_events(0)), items(data.training_events(0)));
+        assert_eq!((items(validation.query_events(0)), items(validation.test_events(0))), (vec![0, 1], vec![2]));
+        // A user with two events is not tested, so it is not validated with.
+        assert_eq!((validation.training_events(1).len(), validation.test_events(1).len()), (1, 0));
+    }
+
     struct Constant(f32);
 
     impl Scorer for Constant {
@@ -140,7 +179,7 @@ mod tests {
     #[test]
     fn the_best_knob_comes_first() {
         let data = dataset(&[(0, 0, 1, 0), (1, 1, 1, 0), (0, 1, 5, 0)], 5);
-        let trials = tune(&data, [f32::NEG_INFINITY, 1.0], |_, &knob| Constant(knob)).unwrap();
+        let trials = tune(&data, [f32::NEG_INFINITY, 1.0], |_, &knob| Ok(Constant(knob))).unwrap();
         assert_eq!(trials.iter().map(|trial| trial.params).collect::<Vec<_>>(), [1.0, f32::NEG_INFINITY]);
         assert!((trials[0].value() - 1.0).abs() < 1e-12);
     }

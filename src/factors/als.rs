@@ -77,6 +77,13 @@ impl Als {
         model
     }
 
+    /// Finds the vectors of users from other histories, with the items' as they are.
+    #[must_use]
+    pub fn fold_in(mut self, queries: &Interactions, params: &AlsParams) -> Self {
+        half_step(&params.weighting.apply(queries), &self.items, &mut self.users, params);
+        self
+    }
+
     /// Small random vectors.
     fn start(users: usize, items: usize, params: &AlsParams) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(params.seed);

@@ -16,12 +16,16 @@ pub struct Interactions {
 impl Interactions {
     /// Counts the events of `dataset` that `keep` lets through, users by items.
     pub fn of(dataset: &Dataset, keep: impl Fn(&Event) -> bool) -> Self {
+        Self::count(dataset, |user| dataset.events_of(user), keep)
+    }
+
+    fn count<'d>(dataset: &Dataset, events_of: impl Fn(u32) -> &'d [Event], keep: impl Fn(&Event) -> bool) -> Self {
         let mut matrix =
             Self { columns_len: dataset.items.len(), offsets: vec![0], columns: Vec::new(), counts: Vec::new() };
         let mut items = Vec::new();
         for user in 0..dataset.users.len() {
             items.clear();
-            items.extend(dataset.events_of(user as u32).iter().filter(|event| keep(event)).map(|event| event.item));
+            items.extend(events_of(user as u32).iter().filter(|event| keep(event)).map(|event| event.item));
             items.sort_unstable();
             for run in items.chunk_by(|a, b| a == b) {
                 matrix.columns.push(run[0]);
@@ -32,9 +36,19 @@ impl Interactions {
         matrix
     }
 
-    /// Counts the training events of `dataset`: those before [`Dataset::test_from_ms`].
+    /// Counts the [training events](Dataset::training_events) of `dataset`.
     pub fn of_training(dataset: &Dataset) -> Self {
-        Self::of(dataset, |event| event.time_ms < dataset.test_from_ms)
+        Self::count(dataset, |user| dataset.training_events(user), |_| true)
+    }
+
+    /// Counts the training events of `dataset` from a moment on.
+    pub fn of_training_since(dataset: &Dataset, since_ms: i64) -> Self {
+        Self::count(dataset, |user| dataset.training_events(user), |event| event.time_ms >= since_ms)
+    }
+
+    /// Counts the [query events](Dataset::query_events) of `dataset`: what is known of the users who are recommended to.
+    pub fn of_queries(dataset: &Dataset) -> Self {
+        Self::count(dataset, |user| dataset.query_events(user), |_| true)
     }
 
     /// Number of rows.

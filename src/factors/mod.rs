@@ -6,6 +6,7 @@
 
 mod als;
 mod interactions;
+mod inverse;
 mod solve;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -15,6 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 pub use als::{Als, AlsParams};
 pub use interactions::Interactions;
+pub(crate) use inverse::inverse;
 pub use weighting::Weighting;
 
 /// A bar on the error output; nothing where that is no terminal.

@@ -1,5 +1,6 @@
 //! The towers as the origin uses them: lowered, with their schemas.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -140,12 +141,23 @@ impl Towers {
         if (known as f64) < KNOWN * items.len() as f64 {
             return Err(TowerError::Catalogue { known, of: items.len() });
         }
-        let features = schema.features(items, known_items);
+        let features = schema.features(&placed_by_content(items), known_items);
         let embed_one = |scratch: &mut Scratch, item| embed_one(tower, schema.max_tokens, item, scratch);
         let rows: Result<Vec<Vec<f32>>, TowerError> =
             features.par_iter().map_init(Scratch::default, embed_one).collect();
         Ok(rows?.concat())
     }
+}
+
+/// Forgets the ids of items without training events, where some have any: training gave each a row of its own and never moved it.
+fn placed_by_content(items: &[Item]) -> Cow<'_, [Item]> {
+    let untrained = |item: &Item| item.events == 0;
+    if !items.iter().any(untrained) || items.iter().all(untrained) {
+        return Cow::Borrowed(items);
+    }
+    let mut placed = items.to_vec();
+    placed.iter_mut().filter(|item| untrained(item)).for_each(|item| item.id.clear());
+    Cow::Owned(placed)
 }
 
 fn embed_one(

@@ -70,6 +70,7 @@ pub(crate) fn dataset(seed: u64) -> Dataset {
         events: vec![],
         user_offsets: vec![0],
         test_from_ms: 80 * DAY_MS,
+        ..Dataset::default()
     };
     for user in 0..USERS {
         for basket in 0..BASKETS {

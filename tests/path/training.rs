@@ -2,7 +2,9 @@
 
 use std::sync::atomic::AtomicBool;
 
-use nearshelf::evaluate::{Mode, Popularity, TwoTower, evaluate};
+use nearshelf::data::Item;
+use nearshelf::evaluate::{Mode, Popularity, Protocol, Shipped, TwoTower, evaluate};
+use nearshelf::release;
 use nearshelf::towers::candidate::Towers;
 use nearshelf::towers::train::{files, train};
 use tempfile::TempDir;
@@ -15,9 +17,45 @@ fn towers_learn_the_taste_of_shoppers() {
     let towers = TwoTower::new(&trained.dataset, &Towers::read(&trained.run()).unwrap()).unwrap();
     let popularity = Popularity::fit(&trained.dataset);
     let report = evaluate(&trained.dataset, &[&popularity, &towers]).unwrap();
-    let recall = |name: &str| report.row(name, Mode::Repeats).unwrap().recall_at_20;
+    let recall = |name: &str| report.row(name, Mode::Repeats).unwrap().value("R@20");
     let (ours, theirs) = (recall("nearshelf"), recall("popularity, last 30 days"));
     assert!(ours > 1.5 * theirs, "seed {SEED}: R@20 {ours:.3} against {theirs:.3} of popularity");
+}
+
+#[test]
+fn a_release_is_judged_as_clients_search_it() {
+    let (trained, config, folder) = (trained(), shop::config(), TempDir::new().unwrap());
+    let towers = Towers::read(&trained.run()).unwrap();
+    release::build(&trained.dataset.items, &towers, &[], &config, folder.path()).unwrap();
+    let exact = TwoTower::new(&trained.dataset, &towers).unwrap();
+    let shipped = Shipped::open(&trained.dataset, folder.path()).unwrap();
+    let report = evaluate(&trained.dataset, &[&exact, &shipped]).unwrap();
+    for &mode in Protocol::Time.main_modes() {
+        let value = |scorer| report.row(scorer, mode).unwrap().value("R@20");
+        let (exact, shipped) = (value(TwoTower::NAME), value(Shipped::NAME));
+        assert!(shipped > 0.95 * exact, "seed {SEED}, {}: {shipped:.4} of {exact:.4}", mode.label());
+    }
+}
+
+#[test]
+fn who_and_what_came_after_the_training_is_judged_apart() {
+    let trained = trained();
+    let mut data = trained.dataset.clone();
+    // The first user comes in the test window; one item of the window was never trained.
+    let known = data.training_events(0).len();
+    data.events.drain(..known);
+    data.user_offsets[1..].iter_mut().for_each(|offset| *offset -= known);
+    let fresh = data.items.len() as u32;
+    data.items.push(Item { id: "new".into(), title: "shelf 1 thing".into(), events: 0, ..data.items[1].clone() });
+    data.events.last_mut().unwrap().item = fresh;
+    let towers = TwoTower::new(&data, &Towers::read(&trained.run()).unwrap()).unwrap();
+    let report = evaluate(&data, &[&towers]).unwrap();
+    assert_eq!((report.cold_users, report.cold_items), (1, 1));
+    for mode in [Mode::ColdUsers, Mode::ColdItems] {
+        let row = report.row(TwoTower::NAME, mode).unwrap();
+        assert_eq!(row.users, 1);
+        assert!(row.figures.iter().all(|figure| (0.0..=1.0).contains(&figure.mean)), "{row:?}");
+    }
 }
 
 #[test]

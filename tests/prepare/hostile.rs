@@ -137,6 +137,13 @@ fn a_broken_configuration() {
     let edits = [
         ("[split]", "[split]\ntest_form = 1", "unknown field `test_form`"),
         ("test_from = \"2020-02-01\"", "test_from = \"soon\"", "split.test_from is 'soon'"),
+        ("test_from = \"2020-02-01\"", "", "split is neither"),
+        (
+            "test_from = \"2020-02-01\"",
+            "leave_one_out = false",
+            "expected test_from = \"2017-12-04\", or leave_one_out",
+        ),
+        ("[split]", "[split]\nleave_one_out = true", "split is test_from and leave_one_out"),
         ("max_reject_share = 1.0", "max_reject_share = nan", "prepare.max_reject_share is NaN"),
         ("path = \"EVENTS\"", "path = \"EVENTS\"\nwhere = \"n >\"", "events.where = \"n >\" is not an SQL expression"),
         ("path = \"EVENTS\"", "path = \"EVENTS\"\nwhere = \"upper(store)\"", "expected a condition"),

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use datafusion::arrow::array::{Float64Array, Int64Array, StringArray, TimestampNanosecondArray};
-use nearshelf::data::{Attribute, Config, DataError, Dataset, prepare};
+use nearshelf::data::{Attribute, Config, DataError, Dataset, Event, Holdout, prepare};
 use proptest::prelude::*;
 use shop::{Shop, array, write_parquet};
 
@@ -51,6 +51,33 @@ fn good_rows_become_a_dataset() {
     assert_eq!((users.read, users.kept, users.without_events), (3, 2, 1));
     let table = summary.to_string();
     assert!(table.lines().any(|l| l.split_whitespace().eq(["events", "5", "4", "0", "0", "1"])), "{table}");
+}
+
+#[test]
+fn leaving_one_out_keeps_what_only_the_test_has() {
+    let shop = Shop::new().edit("test_from = \"2020-02-01\"", "leave_one_out = true");
+    let summary = shop.prepare().unwrap();
+    let config = shop.config().unwrap();
+    let data = Dataset::read(&shop.out(), &config).unwrap();
+    // u1 has A, B, A; the others one event each.
+    assert_eq!((summary.test_from_ms, summary.events.training, summary.events.test), (None, 3, 2));
+    assert_eq!(data.holdout, Holdout::LeaveOneOut { untrained: 2 });
+    let items = |events: &[Event]| events.iter().map(|event| event.item).collect::<Vec<_>>();
+    let of_u1 = [data.training_events(0), data.query_events(0), data.test_events(0)].map(items);
+    assert_eq!(of_u1, [vec![0], vec![0, 1], vec![0]]);
+    assert_eq!(data.items.iter().map(|item| item.events).collect::<Vec<_>>(), [1, 1, 1]);
+    let by_time = shop.edit("leave_one_out = true", "test_from = \"2020-02-01\"");
+    let error = Dataset::read(&by_time.out(), &by_time.config().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("leave one out"), "{error}");
+}
+
+#[test]
+fn no_event_is_needed_to_be_published_where_none_is_asked_for() {
+    let shop = Shop::new().edit("path = \"ITEMS\"", "path = \"ITEMS\"\nmin_events = 0");
+    let summary = shop.prepare().unwrap();
+    let data = Dataset::read(&shop.out(), &shop.config().unwrap()).unwrap();
+    assert_eq!((summary.catalogue.only_in_test, summary.events.outside_test), (0, 0));
+    assert_eq!(data.items.iter().map(|item| item.events).collect::<Vec<_>>(), [1, 2, 0]);
 }
 
 #[test]
@@ -300,10 +327,13 @@ proptest! {
         events in prop::collection::vec(event_row(), 1..60),
         items in prop::collection::vec(item_row(), 1..12),
         last in any::<bool>(),
-        min in 1u64..3,
+        min in 0u64..3,
+        leave_one_out in any::<bool>(),
     ) {
         let duplicates = if last { "last" } else { "reject" };
+        let split = if leave_one_out { "leave_one_out = true" } else { "test_from = \"2020-02-01\"" };
         let shop = Shop::new()
+            .edit("test_from = \"2020-02-01\"", split)
             .edit("path = \"EVENTS\"", "path = \"EVENTS\"\nwhere = \"n > 0 OR n IS NULL\"")
             .edit("path = \"ITEMS\"", &format!("path = \"ITEMS\"\nwhere = \"sku <> 'L'\"\nduplicates = \"{duplicates}\"\nmin_events = {min}"));
         shop.write("events.csv", format!("who,sku,at,n,price,store,basket,id\n{}", events.concat()));
@@ -328,6 +358,10 @@ proptest! {
         prop_assert_eq!(listed, rejected + of_items);
         let data = Dataset::read(&shop.out(), &shop.config().unwrap()).unwrap();
         prop_assert_eq!(data.events.len() as u64, e.kept());
-        prop_assert!(data.items.iter().all(|item| u64::from(item.events) >= min));
+        let training = (0..data.users.len() as u32).map(|user| data.training_events(user).len()).sum::<usize>();
+        prop_assert_eq!(training as u64, e.training);
+        if !leave_one_out {
+            prop_assert!(data.items.iter().all(|item| u64::from(item.events) >= min));
+        }
     }
 }

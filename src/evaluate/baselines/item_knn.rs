@@ -33,14 +33,14 @@ impl Default for ItemKnnParams {
 /// A fitted neighbourhood model.
 #[derive(Debug, Clone)]
 pub struct ItemKnn {
-    weights: Interactions,
+    queries: Interactions,
     /// Per item: neighbours by falling similarity.
     neighbours: Vec<Vec<(u32, f32)>>,
 }
 
 impl ItemKnn {
-    /// Finds the neighbours of every item of `history`, users by items.
-    pub fn fit(history: &Interactions, params: &ItemKnnParams) -> Self {
+    /// Finds the neighbours of every item of `history`, users by items; recommends from `queries`, of the same shape.
+    pub fn fit(history: &Interactions, queries: &Interactions, params: &ItemKnnParams) -> Self {
         let weights = params.weighting.apply(history);
         let by_item = weights.transpose();
         let norms: Vec<f32> =
@@ -66,7 +66,7 @@ impl ItemKnn {
             )
             .collect();
         bar.finish_and_clear();
-        Self { weights, neighbours }
+        Self { queries: params.weighting.apply(queries), neighbours }
     }
 }
 
@@ -105,7 +105,7 @@ impl Scorer for ItemKnn {
 
     fn score(&self, user: u32, scores: &mut [f32]) {
         scores.fill(0.0);
-        let (items, weights) = self.weights.row(user as usize);
+        let (items, weights) = self.queries.row(user as usize);
         for (&item, &weight) in items.iter().zip(weights) {
             for &(neighbour, similarity) in &self.neighbours[item as usize] {
                 scores[neighbour as usize] += weight * similarity;
@@ -151,7 +151,7 @@ mod tests {
         let history = Interactions::of_training(&data);
         for weighting in [Weighting::Binary, Weighting::Log, Weighting::Count, Weighting::Bm25] {
             let params = ItemKnnParams { neighbours: 18, shrinkage: 1.5, weighting };
-            let model = ItemKnn::fit(&history, &params);
+            let model = ItemKnn::fit(&history, &history, &params);
             let mut scores = vec![0.0; history.columns()];
             for user in 0..history.rows() {
                 model.score(user as u32, &mut scores);

@@ -4,10 +4,10 @@ use crate::data::Dataset;
 use crate::evaluate::Scorer;
 use crate::factors::Interactions;
 
-/// Milliseconds of the window that popularity is counted over: the last 30 days before the split.
+/// Milliseconds of the window that popularity is counted over: the last 30 days of training.
 pub const POPULARITY_WINDOW_MS: i64 = 30 * 24 * 3600 * 1000;
 
-/// The most bought items of the last 30 days before the split, the same for everybody: a candidate's score is its number
+/// The most bought items of the last 30 days of training, the same for everybody: a candidate's score is its number
 /// of users in that window.
 #[derive(Debug, Clone)]
 pub struct Popularity {
@@ -15,11 +15,11 @@ pub struct Popularity {
 }
 
 impl Popularity {
-    /// Counts the users of the last [`POPULARITY_WINDOW_MS`] before the split.
+    /// Counts the users of the last [`POPULARITY_WINDOW_MS`] of training.
     pub fn fit(dataset: &Dataset) -> Self {
         let mut counts = vec![0.0; dataset.items.len()];
-        let window = dataset.test_from_ms - POPULARITY_WINDOW_MS..dataset.test_from_ms;
-        let recent = Interactions::of(dataset, |event| window.contains(&event.time_ms));
+        let since = dataset.end_of_training_ms() - POPULARITY_WINDOW_MS;
+        let recent = Interactions::of_training_since(dataset, since);
         for user in 0..recent.rows() {
             recent.row(user).0.iter().for_each(|&item| counts[item as usize] += 1.0);
         }
@@ -45,15 +45,15 @@ impl Scorer for Popularity {
 /// What the user bought most often, then [`Popularity`]. Equal counts are ordered by popularity.
 #[derive(Debug, Clone)]
 pub struct OwnCounts {
-    history: Interactions,
+    queries: Interactions,
     /// Items less popular than this one (equal ones by index): exact in f32 up to 2^24 items, which sums of counts and
     /// fractions are not.
     by_popularity: Vec<f32>,
 }
 
 impl OwnCounts {
-    /// Counts the training events.
-    pub fn fit(dataset: &Dataset, history: &Interactions) -> Self {
+    /// Counts the events of `queries`, users by items.
+    pub fn fit(dataset: &Dataset, queries: &Interactions) -> Self {
         let popularity = Popularity::fit(dataset);
         let mut ascending: Vec<usize> = (0..dataset.items.len()).collect();
         ascending.sort_by(|&a, &b| popularity.counts[a].total_cmp(&popularity.counts[b]).then(b.cmp(&a)));
@@ -61,7 +61,7 @@ impl OwnCounts {
         for (rank, item) in ascending.into_iter().enumerate() {
             by_popularity[item] = rank as f32;
         }
-        Self { history: history.clone(), by_popularity }
+        Self { queries: queries.clone(), by_popularity }
     }
 }
 
@@ -72,7 +72,7 @@ impl Scorer for OwnCounts {
 
     fn score(&self, user: u32, scores: &mut [f32]) {
         scores.copy_from_slice(&self.by_popularity);
-        let (items, counts) = self.history.row(user as usize);
+        let (items, counts) = self.queries.row(user as usize);
         let mut own: Vec<(f32, f32, u32)> =
             items.iter().zip(counts).map(|(&item, &count)| (count, self.by_popularity[item as usize], item)).collect();
         own.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));

@@ -11,9 +11,9 @@ use crate::data::config::{PriorConfig, Targets, TrainConfig};
 /// the log-popularity against the most popular item, so 0 at most. Multiplied by an affinity and divided by the
 /// temperature it is on the scale of the softmax.
 pub(super) fn priors(dataset: &Dataset, config: &PriorConfig, train: &TrainConfig) -> Vec<f32> {
-    let since = dataset.test_from_ms - (f64::from(config.recent_days) * DAY_MS) as i64;
+    let since = dataset.end_of_training_ms() - (f64::from(config.recent_days) * DAY_MS) as i64;
     let targets = train.targets_of_basket;
-    let all = buyers(dataset, targets, |time_ms| recency(time_ms, dataset.test_from_ms, train));
+    let all = buyers(dataset, targets, |time_ms| recency(time_ms, dataset.end_of_training_ms(), train));
     let recent = buyers(dataset, targets, |time_ms| f64::from(u8::from(time_ms >= since)));
     let share = f64::from(config.recent_weight);
     let scale = f64::from(train.temperature) * f64::from(config.strength) / f64::from(AFFINITY);

@@ -66,7 +66,7 @@ impl<'d> Sampler<'d> {
                 let targets = targets(basket, &bought, config.targets_of_basket).len();
                 if targets > 0 {
                     baskets.push(Basket { user, start: start as u32, end: end as u32 });
-                    sum += weight(targets, basket[0].time_ms, dataset.test_from_ms, config);
+                    sum += weight(targets, basket[0].time_ms, dataset.end_of_training_ms(), config);
                     cumulative.push(sum);
                 }
                 bought.extend(basket.iter().map(|event| event.item));
@@ -138,10 +138,9 @@ fn targets(basket: &[Event], bought: &HashSet<u32>, of_basket: Targets) -> Vec<u
     items
 }
 
-/// The events of a user before the test.
+/// The events of a user that training sees.
 pub(crate) fn training_events(dataset: &Dataset, user: u32) -> &[Event] {
-    let events = dataset.events_of(user);
-    &events[..events.partition_point(|event| event.time_ms < dataset.test_from_ms)]
+    dataset.training_events(user)
 }
 
 /// What was known of the user at an event.

@@ -145,7 +145,9 @@ impl Json {
     fn recall_at_20(&self, scorer: &str, mode: &str) -> Result<f64, XtaskError> {
         let rows = self.value["rows"].as_array().into_iter().flatten();
         let mut rows = rows.filter(|row| row["scorer"] == scorer && row["mode"] == mode);
-        let recall = rows.next().and_then(|row| row["recall_at_20"].as_f64());
+        let figures = rows.next().and_then(|row| row["figures"].as_array());
+        let figure = figures.and_then(|figures| figures.iter().find(|figure| figure["name"] == "R@20"));
+        let recall = figure.and_then(|figure| figure["mean"].as_f64());
         recall.ok_or_else(|| self.lacks(&format!("recall_at_20 of {scorer}, {mode}")))
     }
 
@@ -166,8 +168,8 @@ mod tests {
     #[test]
     fn reads_the_figures_of_an_evaluation() {
         let value = serde_json::json!({ "rows": [
-            { "scorer": "ItemKNN", "mode": "repeats", "recall_at_20": 0.17 },
-            { "scorer": "ItemKNN", "mode": "new_only", "recall_at_20": 0.08 },
+            { "scorer": "ItemKNN", "mode": "repeats", "figures": [{ "name": "R@20", "mean": 0.17 }] },
+            { "scorer": "ItemKNN", "mode": "new_only", "figures": [{ "name": "R@20", "mean": 0.08 }] },
         ] });
         let json = Json { path: "evaluation.json".into(), value };
         assert!((json.recall_at_20(ITEM_KNN, "new_only").unwrap() - 0.08).abs() < 1e-12);

@@ -1,0 +1,70 @@
+//! A release as clients use it, as a [`Scorer`]: coded vectors, cells or clusters, and its own number of probes.
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::two_tower::context_of;
+use super::{LONG_LIST, Scorer};
+use crate::data::Dataset;
+use crate::recommend::{MAX_LIMIT, Recommender, Request};
+use crate::release::{self, Release, ReleaseError};
+
+/// Recommends from the shards of a release.
+pub struct Shipped<'d> {
+    dataset: &'d Dataset,
+    release: Release,
+    /// Idle ones: each has working memory, and a search of its own needs one.
+    recommenders: Mutex<Vec<Recommender>>,
+}
+
+impl<'d> Shipped<'d> {
+    /// As reports call it.
+    pub const NAME: &'static str = "nearshelf, as shipped";
+
+    /// Opens the release in a folder.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with the release; [`ReleaseError::Segment`] for one by column, which has lists for each of its
+    /// values and none for all items.
+    pub fn open(dataset: &'d Dataset, folder: &Path) -> Result<Self, ReleaseError> {
+        let release = release::open(folder)?;
+        release.manifest().check_segment(None)?;
+        Ok(Self { dataset, release, recommenders: Mutex::default() })
+    }
+
+    /// Lists as long as the longest that is judged, and by as much longer as the history, which some modes leave out.
+    fn request(&self, user: u32) -> Request {
+        let events = self.dataset.query_events(user);
+        let history: Vec<String> =
+            events.iter().map(|event| self.dataset.items[event.item as usize].id.clone()).collect();
+        let distinct = history.iter().collect::<std::collections::HashSet<_>>().len();
+        let limit = (LONG_LIST + distinct).min(MAX_LIMIT);
+        Request { limit, history, context: context_of(self.dataset, user), ..Request::default() }
+    }
+}
+
+impl Scorer for Shipped<'_> {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn score(&self, user: u32, scores: &mut [f32]) {
+        let idle = || self.recommenders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let kept = idle().pop();
+        let mut recommender = kept.unwrap_or_else(|| Recommender::of(&self.release));
+        match recommender.recommend(&self.request(user)) {
+            Ok(list) => {
+                for candidate in list {
+                    let place = self.dataset.items.binary_search_by(|item| item.id.cmp(&candidate.id));
+                    // What the release has and the data set has not can be no target.
+                    if let Ok(item) = place {
+                        scores[item] = candidate.score;
+                    }
+                }
+            }
+            // The evaluation reports it as a score that is no number.
+            Err(_) => scores.fill(f32::NAN),
+        }
+        idle().push(recommender);
+    }
+}
