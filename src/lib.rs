@@ -27,6 +27,8 @@ pub mod index;
 mod json;
 pub mod kernels;
 pub mod metrics;
+#[cfg(feature = "origin")]
+pub mod onnx;
 pub mod platform;
 pub mod rank;
 pub mod recommend;

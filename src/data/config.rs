@@ -1,5 +1,6 @@
 //! `nearshelf.toml`: what a shop's data look like, and how its towers are trained.
 
+mod content;
 mod training;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use serde::{Deserialize, Serialize};
 
 use super::{DataError, Holdout};
+pub use content::{ContentConfig, TextConfig, VectorsConfig};
 pub use training::{ModelConfig, PriorConfig, RateConfig, Targets, TrainConfig, WarmStartConfig};
 
 /// A whole `nearshelf.toml`. Unknown keys are errors: a misspelt knob must not be ignored.
@@ -30,6 +32,8 @@ pub struct Config {
     pub split: SplitConfig,
     /// Towers that were trained elsewhere; without it, `nearshelf train` trains them.
     pub towers: Option<TowersConfig>,
+    /// Content vectors of items, which the candidate tower takes beside what the catalogue says.
+    pub content: Option<ContentConfig>,
     /// Shapes of the towers.
     #[serde(default)]
     pub model: ModelConfig,
@@ -317,7 +321,7 @@ impl Config {
     ///
     /// # Errors
     /// [`DataError::Io`] if it cannot be read, [`DataError::Config`] if it is not what this type describes,
-    /// [`DataError::ConfigValue`] for a value of `[model]`, `[train]`, `[index]` or `[columns]` out of its range.
+    /// [`DataError::ConfigValue`] for a value of `[content]`, `[model]`, `[train]`, `[index]` or `[columns]` out of its range.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let text = std::fs::read_to_string(path).map_err(|source| DataError::Io { path: path.into(), source })?;
         let mut config: Self = toml::from_str(&text)
@@ -337,6 +341,10 @@ impl Config {
         let users = self.users.as_mut().map(|users| &mut users.path);
         for path in [&mut self.events.path, &mut self.catalogue.path].into_iter().chain(users) {
             *path = folder.join(path.file_name().unwrap_or_default());
+        }
+        // What is no source stays where it was.
+        if let Some(content) = &mut self.content {
+            content.rebase(&std::path::absolute(&self.base).unwrap_or_default());
         }
         // An absolute base makes a relative `folder` mean what it means to the caller.
         self.base = std::env::current_dir().unwrap_or_default();
@@ -377,7 +385,8 @@ mod tests {
 
     #[test]
     fn the_docs_list_every_key_and_their_example_is_right() {
-        let sources = [include_str!("config.rs"), include_str!("config/training.rs")];
+        let sources =
+            [include_str!("config.rs"), include_str!("config/content.rs"), include_str!("config/training.rs")];
         let keys = sources.into_iter().flat_map(str::lines).filter_map(|line| {
             line.strip_prefix("    pub ")?.split_once(": ").map(|(key, _)| key).filter(|key| !key.contains(' '))
         });

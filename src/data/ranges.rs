@@ -1,7 +1,7 @@
-//! The ranges of what `[model]`, `[train]`, `[index]` and `[columns]` say, so that nothing later has to doubt them.
+//! The ranges of what `[content]`, `[model]`, `[train]`, `[index]` and `[columns]` say, so that nothing later has to doubt them.
 
 use super::DataError;
-use super::config::{ColumnsConfig, Config, IndexConfig, Layout, ModelConfig, RateConfig, TrainConfig};
+use super::config::{ColumnsConfig, Config, ContentConfig, IndexConfig, Layout, ModelConfig, RateConfig, TrainConfig};
 use crate::shard::columns::format::MAX_NAME_BYTES;
 
 type Check = Result<(), DataError>;
@@ -27,11 +27,41 @@ fn share(key: &'static str, found: f32) -> Check {
 /// Checks everything but what preparation checks itself.
 pub(super) fn check(config: &Config) -> Check {
     config.split.test_from_ms()?;
+    content(config)?;
     model(&config.model)?;
     train(&config.train)?;
     index(&config.index)?;
     by(config)?;
     columns(config)
+}
+
+fn content(config: &Config) -> Check {
+    let Some(content) = &config.content else { return Ok(()) };
+    let wrong = |key, found: &str, expected| Err(DataError::ConfigValue { key, found: found.to_owned(), expected });
+    if content.text.is_empty() && content.vectors.is_empty() {
+        return wrong("content", "empty", "text, vectors or both");
+    }
+    let is_part = |name: &String| {
+        ContentConfig::OWN.contains(&name.as_str()) || config.catalogue.columns.attributes.contains_key(name)
+    };
+    if let Some(name) = content.columns.iter().find(|name| !is_part(name)) {
+        return wrong("content.columns", name, "title, category, brand and names of catalogue.columns.attributes");
+    }
+    if content.columns.is_empty() && !content.text.is_empty() {
+        return wrong("content.columns", "empty", "a column at least, or no content.text");
+    }
+    for text in &content.text {
+        let found = match (&text.vectors, &text.encoder) {
+            (Some(_), Some(_)) => "vectors and encoder",
+            (None, None) => "neither vectors nor encoder",
+            _ => continue,
+        };
+        return wrong("content.text", found, "either vectors or encoder");
+    }
+    if let Some(text) = content.text.iter().find(|text| !(8..=512).contains(&text.max_tokens)) {
+        return wrong("content.text.max_tokens", &text.max_tokens.to_string(), "8 to 512");
+    }
+    Ok(())
 }
 
 fn by(config: &Config) -> Check {

@@ -4,8 +4,10 @@
 //! [`FeatureSchema::assemble`] turns a history (as candidate embeddings) and a [`Context`] into a [`FeatureVector`].
 //! A missing or unknown value has an index of its own, which is trained: nothing is guessed.
 //!
-//! At the origin, `items` does the same for the candidate tower.
+//! At the origin, `items` does the same for the candidate tower, and `content` turns texts and pictures of items into vectors.
 
+#[cfg(feature = "origin")]
+pub mod content;
 mod error;
 pub mod hashing;
 #[cfg(feature = "origin")]

@@ -66,6 +66,10 @@ pub enum TowerError {
     /// A schema or history that is not right.
     #[error(transparent)]
     Features(#[from] FeatureError),
+    /// Content vectors of items that cannot be computed.
+    #[cfg(feature = "origin")]
+    #[error(transparent)]
+    Content(#[from] crate::features::content::ContentError),
     /// An ONNX file that cannot be read as a tower.
     #[cfg(feature = "origin")]
     #[error("{}: {place}: found {found}, expected {expected}; {remedy}", path.display())]

@@ -15,8 +15,6 @@ mod given;
 #[cfg(feature = "origin")]
 pub mod lower;
 #[cfg(feature = "origin")]
-mod npy;
-#[cfg(feature = "origin")]
 pub mod onnx;
 mod ops;
 pub mod program;

@@ -1,5 +1,5 @@
 //! Arrays as NumPy writes them, of two axes: the [format](https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html) of
-//! `.npy`, versions 1 to 3, as far as embeddings need it.
+//! `.npy`, versions 1 to 3, as far as vectors need it.
 
 use crate::bytes::Reader;
 
