@@ -42,19 +42,18 @@ enum Task {
         #[arg(long, default_value_t = 4173)]
         port: u16,
     },
-    /// Convert the sequences of Amazon Beauty, from a folder with `sequences.tsv.gz` and `items.tsv.gz`, into the cache.
-    ///
-    /// They are of the data that `models/amazon-beauty` describes, and are not fetched: their terms are for research.
-    Data {
-        /// Where they are.
-        #[arg(value_name = "FOLDER")]
-        from: PathBuf,
-    },
     /// Set up and run every check, as continuous integration does.
     Test {
         /// Only checks that have one of these in their names, and what those need.
         #[arg(value_name = "WORD")]
         words: Vec<String>,
+    },
+    /// Fetch the demo's data, and a text model of each kind into `work/text`, 100 MB.
+    Data {
+        /// A folder with `sequences.tsv.gz` and `items.tsv.gz` of Amazon Beauty, to be converted for `models/amazon-beauty`. They are
+        /// not fetched: their terms are for research.
+        #[arg(value_name = "BEAUTY")]
+        beauty: Option<PathBuf>,
     },
     /// Build the WebAssembly into `pkg-js/wasm` and print its size.
     Wasm,
@@ -94,8 +93,15 @@ fn run(task: Task) -> Result<(), XtaskError> {
     let repository = Repository::open()?;
     match task {
         Task::Demo { once, port } => demo::demo(&repository, once, port),
-        Task::Data { from } => data::convert(&repository, &from),
         Task::Test { words } => checks::test(&repository, &words),
+        Task::Data { beauty } => {
+            if let Some(from) = beauty {
+                data::convert(&repository, &from)?;
+            }
+            tools::check()?;
+            data::fetch(&repository)?;
+            data::fetch_text_models(&repository)
+        }
         Task::Wasm => {
             tools::check()?;
             setup::wasm_target(&repository)?;
