@@ -172,7 +172,16 @@ mod tests {
         let columns = "[catalogue.columns.attributes]\nweight-g = \"w\"\n[columns]\nnames = [\"weight-g\", \"price\"]";
         assert!(read("[index]\nlayout = \"by column\"\nby = \"brand\"").is_ok());
         assert!(read(columns).is_ok() && read("[columns]\nnames = []").is_ok());
+        let encoder = "[[content.text]]\ntokenizer = \"t\"\nencoder = \"e\"";
+        assert!(read(encoder).is_ok() && read("[[content.vectors]]\npath = \"v\"").is_ok());
+        let short = format!("{encoder}\nmax_tokens = 7");
         let broken = [
+            ("[content]", "content"),
+            ("[content]\ncolumns = [\"colour\"]\nvectors = [{ path = \"v\" }]", "content.columns"),
+            ("[content]\ncolumns = []\ntext = [{ tokenizer = \"t\", encoder = \"e\" }]", "content.columns"),
+            ("[[content.text]]\ntokenizer = \"t\"", "content.text"),
+            ("[[content.text]]\ntokenizer = \"t\"\nvectors = \"v\"\nencoder = \"e\"", "content.text"),
+            (&*short, "content.text.max_tokens"),
             ("[model]\ndim = 12", "model.dim"),
             ("[model]\ntoken_buckets = 0", "model.token_buckets"),
             ("[model]\nlabel_dim = 0", "model.label_dim"),

@@ -16,9 +16,9 @@ use tract_onnx::tract_hir::infer::Factoid;
 use super::tokens::Tokens;
 use super::{ContentError, Vectors, bert, normalise};
 
-/// Texts of a run. More did not make them faster.
+/// Texts of a run. Up: fewer runs, and more of them filled up; the vectors may change in their last bits.
 const BATCH: usize = 8;
-/// Texts whose lengths differ by less are padded to one. Fewer plans, each of which costs a second, and more padding.
+/// Texts are padded to a multiple of this. Up: fewer plans to make, and more padding.
 const STEP: usize = 8;
 /// Outputs that are taken by their names, the first that there is; else the encoder's first output.
 const OUTPUTS: [&str; 3] = ["sentence_embedding", "last_hidden_state", "token_embeddings"];
