@@ -162,49 +162,67 @@ pub(super) fn gather_i16_u4(query: &NibbleQuery, codes: &[u8], rows: &[u32], out
 }
 
 /// Eight neighbouring elements as two registers.
+#[inline(always)]
 fn load(chunk: &[f32; LANES]) -> [v128; 2] {
     let (low, high) = chunk.split_at(4);
     // SAFETY: each half is four readable f32; the loads need no alignment.
     unsafe { [v128_load(low.as_ptr().cast()), v128_load(high.as_ptr().cast())] }
 }
 
-/// The dot products of `R` rows with `x`: independent sums hide the latency of the addition.
-fn dots<const R: usize>(rows: [&[f32]; R], x: &[f32]) -> [f32; R] {
-    let (x, x_tail) = x.as_chunks::<LANES>();
-    let rows = rows.map(|row| row.as_chunks::<LANES>());
-    let mut sums = [[f32x4_splat(0.0); 2]; R];
-    for (i, x) in x.iter().enumerate() {
-        let [x_low, x_high] = load(x);
-        for ([low, high], (row, _)) in sums.iter_mut().zip(&rows) {
-            let [row_low, row_high] = load(&row[i]);
-            *low = f32x4_add(*low, f32x4_mul(row_low, x_low));
-            *high = f32x4_add(*high, f32x4_mul(row_high, x_high));
-        }
+/// The dot products of four rows with `x`. Sums stand by themselves, not in an array: a build for size keeps only these in registers.
+fn four_dots(rows: [&[f32]; 4], x: &[f32]) -> [f32; 4] {
+    let (chunks, tail) = x.as_chunks::<LANES>();
+    if !tail.is_empty() {
+        return rows.map(|row| dot_f32(row, x));
     }
-    let mut out = [0.0; R];
-    for (out, ([low, high], (_, tail))) in out.iter_mut().zip(sums.into_iter().zip(rows)) {
-        let mut lanes = [0.0f32; LANES];
-        let (first, second) = lanes.split_at_mut(4);
-        // SAFETY: each half is four writable f32; the stores need no alignment.
-        unsafe {
-            v128_store(first.as_mut_ptr().cast(), low);
-            v128_store(second.as_mut_ptr().cast(), high);
-        }
-        scalar::add_tail(&mut lanes, tail, x_tail);
-        *out = scalar::reduce(lanes);
+    let [row_a, row_b, row_c, row_d] = rows.map(|row| row.as_chunks::<LANES>().0);
+    let zero = [f32x4_splat(0.0); 2];
+    let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
+    for ((((x, in_a), in_b), in_c), in_d) in chunks.iter().zip(row_a).zip(row_b).zip(row_c).zip(row_d) {
+        let x = load(x);
+        a = add_eight(a, x, in_a);
+        b = add_eight(b, x, in_b);
+        c = add_eight(c, x, in_c);
+        d = add_eight(d, x, in_d);
     }
+    // The order of `scalar::reduce`, for four rows at once: lanes of the two halves, then the first and third, the second and fourth.
+    let [a, b, c, d] = [a, b, c, d].map(|[low, high]| f32x4_add(low, high));
+    let ab = f32x4_add(i32x4_shuffle::<0, 1, 4, 5>(a, b), i32x4_shuffle::<2, 3, 6, 7>(a, b));
+    let cd = f32x4_add(i32x4_shuffle::<0, 1, 4, 5>(c, d), i32x4_shuffle::<2, 3, 6, 7>(c, d));
+    let sums = f32x4_add(i32x4_shuffle::<0, 2, 4, 6>(ab, cd), i32x4_shuffle::<1, 3, 5, 7>(ab, cd));
+    let mut out = [0.0; 4];
+    // SAFETY: `out` is four writable f32; the store needs no alignment.
+    unsafe { v128_store(out.as_mut_ptr().cast(), sums) };
     out
 }
 
+/// Adds the products of eight numbers to two registers of sums.
+#[inline(always)]
+fn add_eight([low, high]: [v128; 2], [x_low, x_high]: [v128; 2], row: &[f32; LANES]) -> [v128; 2] {
+    let [row_low, row_high] = load(row);
+    [f32x4_add(low, f32x4_mul(row_low, x_low)), f32x4_add(high, f32x4_mul(row_high, x_high))]
+}
+
 pub(super) fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
-    dots([a], b)[0]
+    let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let zero = [f32x4_splat(0.0); 2];
+    let [low, high] = a.iter().zip(b).fold(zero, |sums, (a, b)| add_eight(sums, load(b), a));
+    let mut lanes = [0.0f32; LANES];
+    let (first, second) = lanes.split_at_mut(4);
+    // SAFETY: each half is four writable f32; the stores need no alignment.
+    unsafe {
+        v128_store(first.as_mut_ptr().cast(), low);
+        v128_store(second.as_mut_ptr().cast(), high);
+    }
+    scalar::add_tail(&mut lanes, a_tail, b_tail);
+    scalar::reduce(lanes)
 }
 
 pub(super) fn gather_f32(x: &[f32], matrix: &[f32], rows: &[u32], out: &mut Vec<f32>) {
     let row = |row: u32| scalar::row(matrix, row, x.len());
     let (fours, rest) = rows.as_chunks::<4>();
     for four in fours {
-        out.extend(dots(four.map(row), x));
+        out.extend(four_dots(four.map(row), x));
     }
     for &r in rest {
         out.push(dot_f32(row(r), x));
@@ -218,7 +236,7 @@ pub(super) fn gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]) {
     let first_of_rest = fours.len() * 4;
     for (block, out) in fours.iter_mut().enumerate() {
         let r = block * 4;
-        *out = dots([row(r), row(r + 1), row(r + 2), row(r + 3)], x);
+        *out = four_dots([row(r), row(r + 1), row(r + 2), row(r + 3)], x);
     }
     for (r, out) in rest.iter_mut().enumerate() {
         *out = dot_f32(row(first_of_rest + r), x);

@@ -286,8 +286,11 @@ impl Op {
             }
             Self::Binary { function, a, b, axes } => function.run(value(*a), value(*b), axes, out),
             Self::Unary { function, a } => {
-                for (out, x) in out.iter_mut().zip(value(*a)) {
-                    *out = function.apply(*x);
+                let pairs = out.iter_mut().zip(value(*a));
+                match function {
+                    // What towers spend their time on has a loop of its own.
+                    Unary::Erf => pairs.for_each(|(out, x)| *out = erf(*x)),
+                    _ => pairs.for_each(|(out, x)| *out = function.apply(*x)),
                 }
             }
             Self::Reduce { function, a, n, inner, .. } => {
@@ -318,7 +321,13 @@ impl Op {
             }
             Self::Permute { a, axes } => {
                 let a = value(*a);
-                walk(axes, |at, [_, from]| out[at] = a[from]);
+                rows(axes, out, |out, [_, stride], [_, from]| {
+                    if stride == 1 {
+                        out.copy_from_slice(&a[from..][..out.len()]);
+                    } else {
+                        out.iter_mut().enumerate().for_each(|(at, out)| *out = a[from + at * stride]);
+                    }
+                });
             }
             Self::Slice { a, n, inner, start, count, step, .. } => {
                 let (n, inner, count) = (*n as usize, *inner as usize, *count as usize);
@@ -446,20 +455,49 @@ fn walk<const N: usize>(axes: &[[u32; N]], mut visit: impl FnMut(usize, [usize; 
     }
 }
 
+/// Visits the rows of a shape, i.e. its last axis at every position of the others: the part of `out`, the strides along it, and where
+/// it begins in the operands.
+fn rows<const N: usize>(axes: &[[u32; N]], out: &mut [f32], mut visit: impl FnMut(&mut [f32], [usize; N], [usize; N])) {
+    let (last, outer) = axes.split_last().map_or(([1; N], axes), |(last, outer)| (last.map(|at| at as usize), outer));
+    let length = last[0];
+    walk(outer, |at, places| visit(&mut out[at * length..][..length], last, places));
+}
+
 impl Binary {
     fn run(self, a: &[f32], b: &[f32], axes: &[[u32; 3]], out: &mut [f32]) {
-        let run = |f: fn(f32, f32) -> f32, out: &mut [f32]| walk(axes, |at, [_, i, j]| out[at] = f(a[i], b[j]));
+        rows(axes, out, |out, [_, of_a, of_b], [_, i, j]| {
+            let (a, b) = ((&a[i..], of_a), (&b[j..], of_b));
+            match self {
+                // What towers spend their time on has loops of its own.
+                Self::Add => each(a, b, out, |a, b| a + b),
+                Self::Sub => each(a, b, out, |a, b| a - b),
+                Self::Mul => each(a, b, out, |a, b| a * b),
+                _ => each(a, b, out, self.function()),
+            }
+        });
+    }
+
+    fn function(self) -> fn(f32, f32) -> f32 {
         match self {
-            Self::Add => run(|a, b| a + b, out),
-            Self::Sub => run(|a, b| a - b, out),
-            Self::Mul => run(|a, b| a * b, out),
-            Self::Div => run(|a, b| a / b, out),
-            Self::Max => run(larger, out),
-            Self::Min => run(|a, b| if b < a { b } else { a }, out),
-            Self::Greater => run(|a, b| truth(a > b), out),
-            Self::AtLeast => run(|a, b| truth(a >= b), out),
-            Self::Equal => run(|a, b| truth(a == b), out),
+            Self::Add => |a, b| a + b,
+            Self::Sub => |a, b| a - b,
+            Self::Mul => |a, b| a * b,
+            Self::Div => |a, b| a / b,
+            Self::Max => larger,
+            Self::Min => |a, b| if b < a { b } else { a },
+            Self::Greater => |a, b| truth(a > b),
+            Self::AtLeast => |a, b| truth(a >= b),
+            Self::Equal => |a, b| truth(a == b),
         }
+    }
+}
+
+/// Applies `f` along two operands with their strides.
+fn each((a, of_a): (&[f32], usize), (b, of_b): (&[f32], usize), out: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    match (of_a, of_b) {
+        (1, 1) => out.iter_mut().zip(a).zip(b).for_each(|((out, a), b)| *out = f(*a, *b)),
+        (1, 0) => out.iter_mut().zip(a).for_each(|(out, a)| *out = f(*a, b[0])),
+        _ => out.iter_mut().enumerate().for_each(|(at, out)| *out = f(a[at * of_a], b[at * of_b])),
     }
 }
 
@@ -488,28 +526,35 @@ impl Unary {
     }
 }
 
-/// The error function within 1.5e-7 (Abramowitz and Stegun, 1964, 7.1.26): that of `libm` is 2 KB of what a client downloads.
+/// The error function within 4e-7: a quotient of polynomials (as Eigen has it), which takes a third of the time of `libm`'s and 2 KB less of
+/// what a client downloads.
+#[inline]
 fn erf(x: f32) -> f32 {
-    let t = 1.0 / (1.0 + 0.327_591_1 * x.abs());
-    let powers = [1.061_405_4, -1.453_152, 1.421_413_8, -0.284_496_74, 0.254_829_6];
-    let sum = powers.iter().fold(0.0, |sum, power| (sum + power) * t);
-    (1.0 - sum * libm::expf(-x * x)).copysign(x)
+    let x = x.clamp(-4.0, 4.0);
+    let square = x * x;
+    let polynomial = |powers: &[f32]| powers.iter().fold(0.0, |sum, power| sum * square + power);
+    let above = polynomial(&[
+        -2.726_142_3e-10,
+        2.770_681_4e-8,
+        -2.101_024e-6,
+        -5.692_506_5e-5,
+        -7.349_906_3e-4,
+        -2.954_6e-3,
+        -1.609_603_3e-2,
+    ]);
+    x * above / polynomial(&[-1.456_607_2e-5, -2.133_740_6e-4, -1.682_827e-3, -7.373_329e-3, -1.426_473_9e-2])
 }
 
 impl Reducer {
     fn run(self, a: &[f32], n: usize, inner: usize, out: &mut [f32]) {
         for (slab, out) in a.chunks_exact(n * inner).zip(out.chunks_exact_mut(inner)) {
-            let mut rows = slab.chunks_exact(inner);
-            if let Some(first) = rows.next() {
-                out.copy_from_slice(first);
-            }
-            for row in rows {
-                for (out, x) in out.iter_mut().zip(row) {
-                    *out = match self {
-                        Self::Sum => *out + x,
-                        Self::Max => larger(*out, *x),
-                    };
-                }
+            for (at, out) in out.iter_mut().enumerate() {
+                let column = slab[at..].iter().step_by(inner).copied();
+                let folded = match self {
+                    Self::Sum => column.reduce(|sum, x| sum + x),
+                    Self::Max => column.reduce(larger),
+                };
+                *out = folded.unwrap_or(0.0);
             }
         }
     }

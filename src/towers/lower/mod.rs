@@ -263,7 +263,8 @@ impl Lowering<'_> {
     }
 
     fn permute(&mut self, node: &Node, input: &Wire, order: &[usize]) -> Result<Source, TowerError> {
-        if order.is_sorted() {
+        let moves = order.iter().filter(|axis| input.shape[**axis] != 1);
+        if moves.is_sorted() {
             return Ok(input.source.clone());
         }
         if let Source::Constant(tensor) = &input.source {

@@ -42,13 +42,15 @@ pub(super) fn strides(shape: &[usize]) -> Vec<u32> {
 /// Length and stride of each axis of the result of a permutation.
 pub(super) fn strided(shape: &[usize], order: &[usize]) -> Vec<[u32; 2]> {
     let strides = strides(shape);
-    order.iter().map(|axis| [shape[*axis] as u32, strides[*axis]]).collect()
+    // Axes of length 1 move nothing, and programs run along the last axis.
+    order.iter().filter(|axis| shape[**axis] != 1).map(|axis| [shape[*axis] as u32, strides[*axis]]).collect()
 }
 
-/// Length and both operands' strides of each axis.
+/// Length and both operands' strides of each axis longer than 1.
 pub(super) fn broadcast(shape: &[usize], a: &[usize], b: &[usize]) -> Vec<[u32; 3]> {
     let (a, b) = (broadcast_one(shape, a), broadcast_one(shape, b));
-    shape.iter().zip(a.iter().zip(&b)).map(|(length, (a, b))| [*length as u32, *a, *b]).collect()
+    let axes = shape.iter().zip(a.iter().zip(&b)).filter(|(length, _)| **length != 1);
+    axes.map(|(length, (a, b))| [*length as u32, *a, *b]).collect()
 }
 
 /// The strides of an operand along each axis of a result: 0 where the operand has length 1, or no such axis.
