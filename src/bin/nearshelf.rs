@@ -52,6 +52,9 @@ enum Command {
         /// Train so many steps instead of the configured ones; another number than before starts anew
         #[arg(long)]
         steps: Option<NonZeroUsize>,
+        /// Another seed than the configured one
+        #[arg(long)]
+        seed: Option<u64>,
     },
     /// Compare the towers with popularity, own counts, item neighbours, matrix factorisation, a linear model and sequential rules
     Evaluate(Evaluation),
@@ -150,7 +153,7 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
             println!("{}", prepare(&place.config()?, &place.prepared())?);
             Ok(())
         }
-        Command::Train { steps } => run_train(place, *steps),
+        Command::Train { steps, seed } => run_train(place, *steps, *seed),
         Command::Evaluate(evaluation) => run_evaluate(place, evaluation),
         Command::Tune => {
             let params = tune_baselines(&place.dataset(&place.config()?)?)?;
@@ -187,7 +190,7 @@ fn run_inspect(file: &Path) -> Outcome {
     }
 }
 
-fn run_train(place: &Place, steps: Option<NonZeroUsize>) -> Outcome {
+fn run_train(place: &Place, steps: Option<NonZeroUsize>, seed: Option<u64>) -> Outcome {
     let mut config = place.config()?;
     if let Some(given) = &config.towers {
         return Err(format!(
@@ -198,6 +201,7 @@ fn run_train(place: &Place, steps: Option<NonZeroUsize>) -> Outcome {
         .into());
     }
     config.train.steps = steps.map_or(config.train.steps, NonZeroUsize::get);
+    config.train.seed = seed.unwrap_or(config.train.seed);
     let dataset = place.dataset(&config)?;
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);

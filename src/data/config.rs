@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{DataError, Holdout};
 pub use content::{ContentConfig, TextConfig, VectorsConfig};
-pub use training::{ModelConfig, PriorConfig, RateConfig, Targets, TrainConfig, WarmStartConfig};
+pub use training::{
+    Decay, EncoderConfig, Examples, Loss, ModelConfig, Optimizer, PriorConfig, RateConfig, Targets, TrainConfig,
+    WarmStartConfig,
+};
 
 /// A whole `nearshelf.toml`. Unknown keys are errors: a misspelt knob must not be ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,10 @@
 //! The ranges of what `[content]`, `[model]`, `[train]`, `[index]` and `[columns]` say, so that nothing later has to doubt them.
 
 use super::DataError;
-use super::config::{ColumnsConfig, Config, ContentConfig, IndexConfig, Layout, ModelConfig, RateConfig, TrainConfig};
+use super::config::{
+    ColumnsConfig, Config, ContentConfig, EncoderConfig, Examples, IndexConfig, Layout, Loss, ModelConfig, RateConfig,
+    TrainConfig,
+};
 use crate::shard::columns::format::MAX_NAME_BYTES;
 
 type Check = Result<(), DataError>;
@@ -30,6 +33,7 @@ pub(super) fn check(config: &Config) -> Check {
     content(config)?;
     model(&config.model)?;
     train(&config.train)?;
+    examples(config)?;
     index(&config.index)?;
     by(config)?;
     columns(config)
@@ -85,6 +89,7 @@ fn model(model: &ModelConfig) -> Check {
         let found = model.dim.to_string();
         return Err(DataError::ConfigValue { key: "model.dim", found, expected: "a multiple of 8 from 8 to 512" });
     }
+    encoder(model)?;
     count("model.hidden", model.hidden, 4096, "1 to 4096")?;
     count("model.history", model.history, 1024, "1 to 1024")?;
     number("model.history_decay", model.history_decay, |decay| decay > 0.0 && decay <= 1.0, "above 0, at most 1")?;
@@ -101,10 +106,49 @@ fn model(model: &ModelConfig) -> Check {
     share("model.prior.recent_weight", prior.recent_weight)
 }
 
+fn encoder(model: &ModelConfig) -> Check {
+    match model.encoder {
+        EncoderConfig::Mean => Ok(()),
+        EncoderConfig::Gru { hidden } | EncoderConfig::Lstm { hidden } => {
+            count("model.encoder.hidden", hidden, 512, "1 to 512")
+        }
+        EncoderConfig::Attention { layers, heads, feed_forward } => {
+            count("model.encoder.layers", layers, 8, "1 to 8")?;
+            count("model.encoder.feed_forward", feed_forward, 4096, "1 to 4096")?;
+            if heads > 0 && model.dim.is_multiple_of(heads) {
+                return Ok(());
+            }
+            let found = format!("{heads} of model.dim = {}", model.dim);
+            Err(DataError::ConfigValue { key: "model.encoder.heads", found, expected: "a divisor of model.dim" })
+        }
+    }
+}
+
+/// What training asks for must fit together.
+fn examples(config: &Config) -> Check {
+    let (train, encoder) = (&config.train, config.model.encoder);
+    if train.examples == Examples::Sequences && encoder == EncoderConfig::Mean {
+        let (key, found) = ("train.examples", "sequences with model.encoder = mean".to_owned());
+        return Err(DataError::ConfigValue { key, found, expected: "baskets, or another encoder" });
+    }
+    if train.loss == Loss::Full && train.uniform_negatives > 0 {
+        let (key, found) = ("train.uniform_negatives", train.uniform_negatives.to_string());
+        return Err(DataError::ConfigValue { key, found, expected: "0 with train.loss = full, which has all items" });
+    }
+    Ok(())
+}
+
 fn train(train: &TrainConfig) -> Check {
     count("train.queries", train.queries, 1 << 16, "1 to 65536")?;
     count("train.targets", train.targets, 1 << 12, "1 to 4096")?;
     number("train.temperature", train.temperature, |found| (1e-3..=100.0).contains(&found), "0.001 to 100")?;
+    let below_one = |found: f32| (0.0..1.0).contains(&found);
+    number("train.label_smoothing", train.label_smoothing, below_one, "0 to below 1")?;
+    number("train.dropout", train.dropout, below_one, "0 to below 1")?;
+    if train.uniform_negatives > 1 << 16 {
+        let found = train.uniform_negatives.to_string();
+        return Err(DataError::ConfigValue { key: "train.uniform_negatives", found, expected: "0 to 65536" });
+    }
     share("train.log_q", train.log_q)?;
     share("train.id_dropout", train.id_dropout)?;
     share("train.history_dropout", train.history_dropout)?;
@@ -189,6 +233,14 @@ mod tests {
             ("[train]\ncontext_dropout = 1.5", "train.context_dropout"),
             ("[train]\nid_dropout = nan", "train.id_dropout"),
             ("[train]\nqueries = 0", "train.queries"),
+            ("[train]\nexamples = \"sequences\"", "train.examples"),
+            ("[train]\nloss = \"full\"\nuniform_negatives = 8", "train.uniform_negatives"),
+            ("[train]\nlabel_smoothing = 1", "train.label_smoothing"),
+            (
+                "[model]\nencoder = { kind = \"attention\", layers = 1, heads = 3, feed_forward = 9 }",
+                "model.encoder.heads",
+            ),
+            ("[model]\nencoder = { kind = \"gru\", hidden = 0 }", "model.encoder.hidden"),
             ("[train]\ntemperature = 0", "train.temperature"),
             ("[index]\nbits = 5", "index.bits"),
             ("[index]\nprobes = 0", "index.probes"),

@@ -34,13 +34,25 @@ impl<'a> MatrixRef<'a> {
 ///
 /// # Panics
 /// If a slice is too short for its shape or a dimension is 0.
-pub fn gemm_f32([m, n, k]: [usize; 3], out: &mut [f32], alpha: f32, a: MatrixRef<'_>, b: MatrixRef<'_>) {
+pub fn gemm_f32(shape: [usize; 3], out: &mut [f32], alpha: f32, a: MatrixRef<'_>, b: MatrixRef<'_>) {
+    product(shape, out, alpha, [a, b], false);
+}
+
+/// `out += alpha * a * b`, else as [`gemm_f32`].
+///
+/// # Panics
+/// As [`gemm_f32`].
+pub fn gemm_f32_add(shape: [usize; 3], out: &mut [f32], alpha: f32, a: MatrixRef<'_>, b: MatrixRef<'_>) {
+    product(shape, out, alpha, [a, b], true);
+}
+
+fn product([m, n, k]: [usize; 3], out: &mut [f32], alpha: f32, [a, b]: [MatrixRef<'_>; 2], add: bool) {
     assert!(m > 0 && m.checked_mul(n) == Some(out.len()), "the result is m x n");
     assert!(a.holds(m, k) && b.holds(k, n), "the operands hold m x k and k x n");
     // SAFETY: `gemm` reads `lhs[i * lhs_rs + j * lhs_cs]` for i < m, j < k, likewise `rhs` for i < k, j < n, and writes
     // `dst[i * n + j]` for i < m, j < n. `holds` bounds the largest of the first two inside their slices (strides are
     // not negative, so 0 is the smallest), `out.len() == m * n` the last. `out` is borrowed mutably, so it overlaps
-    // neither. `read_dst` is false: the old content is not used.
+    // neither. The old content of `out` is read with `add` only, and is initialised as all slices are.
     unsafe {
         gemm::gemm(
             m,
@@ -49,14 +61,15 @@ pub fn gemm_f32([m, n, k]: [usize; 3], out: &mut [f32], alpha: f32, a: MatrixRef
             out.as_mut_ptr(),
             1,
             n as isize,
-            false,
+            add,
             a.values.as_ptr(),
             a.column_stride as isize,
             a.row_stride as isize,
             b.values.as_ptr(),
             b.column_stride as isize,
             b.row_stride as isize,
-            0.0,
+            // Factors of the old content and of the product.
+            1.0,
             alpha,
             false,
             false,
@@ -84,6 +97,9 @@ mod tests {
                 assert!((out[i * n + j] - expected).abs() < 1e-4, "{i} {j}");
             }
         }
+        let once = out.clone();
+        gemm_f32_add([m, n, k], &mut out, 2.0, MatrixRef::row_major(&a, k), b_ref);
+        assert!(out.iter().zip(once).all(|(twice, once)| (twice - 2.0 * once).abs() < 1e-4));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The towers as the origin uses them: lowered, with their schemas.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use super::train::files;
 use super::{Input, Program, QueryTower, Scratch, TowerError, lower};
 use crate::Digest;
 use crate::data::{Config, Item};
+use crate::features::content::ContentSchema;
 use crate::features::items::{ItemFeatures, ItemSchema, KnownItems};
 use crate::features::{FeatureSchema, HistorySchema};
 
@@ -22,6 +23,9 @@ pub struct TowerSchemas {
     pub query: FeatureSchema,
     /// Inputs of the candidate tower.
     pub items: ItemSchema,
+    /// How items become its content input; without sources it has none.
+    #[serde(default)]
+    pub content: ContentSchema,
     /// SHA-256 of `catalogue.json`.
     pub catalogue: Digest,
     /// SHA-256 of `query.onnx`.
@@ -36,7 +40,7 @@ impl TowerSchemas {
     /// Describes the known items and two ONNX files.
     pub fn new(
         query: FeatureSchema,
-        items: ItemSchema,
+        (items, content): (ItemSchema, ContentSchema),
         catalogue: &[u8],
         query_onnx: &[u8],
         candidate_onnx: &[u8],
@@ -44,7 +48,7 @@ impl TowerSchemas {
         let (query_onnx, candidate_onnx) = (Digest::of(query_onnx), Digest::of(candidate_onnx));
         let towers = Digest::of_parts([&query_onnx.as_bytes()[..], candidate_onnx.as_bytes()]);
         let catalogue = Digest::of(catalogue);
-        Self { query, items, catalogue, query_onnx, candidate_onnx, towers }
+        Self { query, items, content, catalogue, query_onnx, candidate_onnx, towers }
     }
 }
 
@@ -59,8 +63,21 @@ pub struct Towers {
 /// Where candidate embeddings come from.
 #[derive(Debug)]
 enum Candidates {
-    Trained { items: ItemSchema, known: KnownItems, tower: Program },
+    Trained(Box<Trained>),
     Given(GivenEmbeddings),
+}
+
+/// A candidate tower with what it was trained on.
+#[derive(Debug)]
+struct Trained {
+    items: ItemSchema,
+    known: KnownItems,
+    tower: Program,
+    content: ContentSchema,
+    /// Names the content's sources.
+    config: Config,
+    /// The run's folder.
+    run: PathBuf,
 }
 
 /// The share of a catalogue's items that towers must know. A catalogue changes; one of which they know less is another one, or
@@ -85,7 +102,7 @@ impl Towers {
             let (found, expected) = ("nothing".to_owned(), "trained towers".to_owned());
             return Err(TowerError::Untrained { path, found, expected });
         }
-        let towers = Self::read(run)?;
+        let towers = Self::read(config, run)?;
         let shape = |dim: usize, history: &HistorySchema| format!("dim {dim}, {history:?}");
         let schema = towers.query.schema();
         let (found, expected) =
@@ -93,11 +110,11 @@ impl Towers {
         if found == expected { Ok(towers) } else { Err(TowerError::Untrained { path, found, expected }) }
     }
 
-    /// Reads a run folder: checks the digests, and compiles both ONNX files.
+    /// Reads a run folder: checks the digests, and compiles both ONNX files. `config` names the sources of content.
     ///
     /// # Errors
     /// [`TowerError::Io`], or [`TowerError::Onnx`] naming the file that does not belong to the run or has no lowering.
-    pub fn read(run: &Path) -> Result<Self, TowerError> {
+    pub fn read(config: &Config, run: &Path) -> Result<Self, TowerError> {
         let path = run.join(files::SCHEMAS);
         let schemas: TowerSchemas = serde_json::from_slice(&read(&path)?)
             .map_err(|error| not_json(&path, &error, "schemas of a training run"))?;
@@ -123,7 +140,9 @@ impl Towers {
         let program = compile(files::QUERY, schemas.query_onnx)?;
         let candidate = compile(files::CANDIDATE, schemas.candidate_onnx)?;
         let query = QueryTower::new(schemas.query, program, schemas.towers)?;
-        Ok(Self { query, candidates: Candidates::Trained { items: schemas.items, known, tower: candidate } })
+        let (items, content) = (schemas.items, schemas.content);
+        let trained = Trained { items, known, tower: candidate, content, config: config.clone(), run: run.to_owned() };
+        Ok(Self { query, candidates: Candidates::Trained(Box::new(trained)) })
     }
 
     /// The candidate embeddings of a catalogue, `[items, dim]`, in the catalogue's order. Items that the towers do not know are
@@ -133,18 +152,24 @@ impl Towers {
     /// [`TowerError::Catalogue`] for a catalogue that has less than half of its items from the training, [`TowerError::Embeddings`] for
     /// one with an item whose embedding is not among the given ones.
     pub fn embed(&self, items: &[Item]) -> Result<Vec<f32>, TowerError> {
-        let (schema, known_items, tower) = match &self.candidates {
+        let trained = match &self.candidates {
             Candidates::Given(given) => return given.of(items),
-            Candidates::Trained { items, known, tower } => (items, known, tower),
+            Candidates::Trained(trained) => trained,
         };
+        let Trained { items: schema, known: known_items, tower, content, config, run } = &**trained;
         let known = items.iter().filter(|item| known_items.row(&item.id) > 0).count();
         if (known as f64) < KNOWN * items.len() as f64 {
             return Err(TowerError::Catalogue { known, of: items.len() });
         }
-        let features = schema.features(&placed_by_content(items), known_items);
-        let embed_one = |scratch: &mut Scratch, item| embed_one(tower, schema.max_tokens, item, scratch);
+        let placed = placed_by_content(items);
+        let features = schema.features(&placed, known_items);
+        let width = content.width();
+        let contents = if width > 0 { content.rows(config, items, &run.join(files::CONTENT))? } else { Vec::new() };
+        let embed = |scratch: &mut Scratch, (item, at): (&ItemFeatures, usize)| {
+            embed_one(tower, schema.max_tokens, (item, &contents[at * width..][..width]), scratch)
+        };
         let rows: Result<Vec<Vec<f32>>, TowerError> =
-            features.par_iter().map_init(Scratch::default, embed_one).collect();
+            features.par_iter().zip(0..features.len()).map_init(Scratch::default, embed).collect();
         Ok(rows?.concat())
     }
 }
@@ -163,20 +188,24 @@ fn placed_by_content(items: &[Item]) -> Cow<'_, [Item]> {
 fn embed_one(
     tower: &Program,
     max_tokens: usize,
-    item: &ItemFeatures,
+    (item, content): (&ItemFeatures, &[f32]),
     scratch: &mut Scratch,
 ) -> Result<Vec<f32>, TowerError> {
     let mut tokens = item.tokens.clone();
     let mut weights = vec![1.0; tokens.len()];
     tokens.resize(max_tokens, 0);
     weights.resize(max_tokens, 0.0);
-    let inputs = [
-        Input::Index(&[item.id]),
+    let id = [item.id];
+    let mut inputs = vec![
+        Input::Index(&id),
         Input::Index(&tokens),
         Input::Float(&weights),
         Input::Index(&item.labels),
         Input::Float(&item.numbers),
     ];
+    if !content.is_empty() {
+        inputs.push(Input::Float(content));
+    }
     tower.run(&inputs, scratch).map(<[f32]>::to_vec)
 }
 

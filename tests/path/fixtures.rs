@@ -82,7 +82,7 @@ fn folder() -> (PathBuf, TempDir) {
 /// Builds a release and gives what it answers, the same each time it is opened.
 fn answers(release_folder: &Path, index: IndexConfig) -> Vec<serde_json::Value> {
     let trained = trained();
-    let towers = Towers::read(&trained.run()).unwrap();
+    let towers = Towers::read(&shop::config(), &trained.run()).unwrap();
     let config = Config { index, ..shop::config() };
     println!("{}", release::build(&trained.dataset.items, &towers, &[], &config, release_folder).unwrap());
     println!("{}", release::verify(release_folder).unwrap());
@@ -134,7 +134,7 @@ fn clusters_answer_with_what_their_nearest_shards_hold() {
 #[test]
 fn by_column_each_value_has_an_index_of_its_own_items() {
     let trained = trained();
-    let towers = Towers::read(&trained.run()).unwrap();
+    let towers = Towers::read(&shop::config(), &trained.run()).unwrap();
     let index = |by: &str| {
         let index = IndexConfig { layout: Some(Layout::ByColumn), by: Some(by.to_owned()), ..IndexConfig::default() };
         Config { index, ..shop::config() }

@@ -84,7 +84,7 @@ pub(crate) fn check_against_tract(file: &Path, rows: &[u32], weights: usize, cou
 #[test]
 fn the_query_tower_computes_what_tract_computes() {
     let trained = trained();
-    let towers = nearshelf::towers::candidate::Towers::read(&trained.run()).unwrap();
+    let towers = nearshelf::towers::candidate::Towers::read(&crate::shop::config(), &trained.run()).unwrap();
     let rows = towers.query.schema().category_rows();
     check_against_tract(&trained.run().join("query.onnx"), &[rows], QUERY_WEIGHTS, INPUTS);
 }
@@ -121,7 +121,7 @@ print(worst)
 #[test]
 fn onnxruntime_reads_the_towers_and_agrees() {
     let trained = trained();
-    let towers = nearshelf::towers::candidate::Towers::read(&trained.run()).unwrap();
+    let towers = nearshelf::towers::candidate::Towers::read(&crate::shop::config(), &trained.run()).unwrap();
     let rows = towers.query.schema().category_rows();
     let mut rng = ChaCha8Rng::seed_from_u64(SEED + 1);
     let items = trained.dataset.items.len() as u32 + 1;

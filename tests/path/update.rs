@@ -22,7 +22,7 @@ fn next_day(items: &[Item]) -> Vec<Item> {
 }
 
 fn refresh(items: &[Item], config: &Config, folder: &Path) -> Refreshed {
-    let towers = Towers::read(&trained().run()).unwrap();
+    let towers = Towers::read(&shop::config(), &trained().run()).unwrap();
     release::refresh(items, &towers, &[], config, folder).unwrap()
 }
 
@@ -40,7 +40,7 @@ fn ids(folder: &Path, request: &Request) -> Vec<String> {
 
 #[test]
 fn an_update_is_what_a_build_anew_would_be() {
-    let (items, towers) = (&trained().dataset.items, Towers::read(&trained().run()).unwrap());
+    let (items, towers) = (&trained().dataset.items, Towers::read(&shop::config(), &trained().run()).unwrap());
     for layout in [Layout::Single, Layout::Clusters] {
         let index = IndexConfig { layout: Some(layout), cluster_items: 60, ..IndexConfig::default() };
         let config = Config { index, ..shop::config() };
@@ -113,7 +113,7 @@ fn what_deltas_cannot_be_of_is_built_anew() {
     }
     let error = release::refresh(
         &[Item { id: "of another shop".to_owned(), ..items[0].clone() }],
-        &Towers::read(&trained().run()).unwrap(),
+        &Towers::read(&shop::config(), &trained().run()).unwrap(),
         &[],
         &config(""),
         folder.path(),

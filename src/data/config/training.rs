@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct ModelConfig {
     /// Length of query and candidate embeddings, a multiple of 8 up to 512. Up: quality on large catalogues, bytes.
     pub dim: usize,
+    /// What makes one vector of a history.
+    pub encoder: EncoderConfig,
     /// Width of the hidden layer of either tower. Up: capacity, size of the query tower, training time.
     pub hidden: usize,
     /// How many distinct items of the history enter the query tower, 1 to 1024, the newest first.
@@ -32,6 +34,35 @@ pub struct ModelConfig {
     pub prior: Option<PriorConfig>,
 }
 
+/// What makes one vector of the candidate embeddings of a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum EncoderConfig {
+    /// Their weighted mean: an order only as `history_decay` gives one. A query of 25 microseconds in a browser.
+    #[default]
+    Mean,
+    /// A gated recurrent unit (Cho et al. 2014) from the oldest to the newest item, as GRU4Rec (Hidasi et al. 2016).
+    Gru {
+        /// Numbers of its state, 1 to 512.
+        hidden: usize,
+    },
+    /// Long short-term memory (Hochreiter, Schmidhuber 1997) from the oldest to the newest item.
+    Lstm {
+        /// Numbers of its state, 1 to 512.
+        hidden: usize,
+    },
+    /// Causal self-attention (SASRec, Kang and McAuley 2018), layer norms first, with a learned bias per distance in the place of
+    /// positions (Raffel et al. 2020).
+    Attention {
+        /// Blocks, 1 to 8.
+        layers: usize,
+        /// Heads of a block, a divisor of `dim`.
+        heads: usize,
+        /// Width of the hidden layer of a block, 1 to 4096.
+        feed_forward: usize,
+    },
+}
+
 /// A popularity prior: the last number of a candidate embedding is a share of its log-popularity, the last one of a query
 /// embedding says how mainstream the shopper is. The rest of the vectors then has only the personal part to learn.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -49,6 +80,7 @@ impl Default for ModelConfig {
     fn default() -> Self {
         Self {
             dim: 64,
+            encoder: EncoderConfig::Mean,
             hidden: 128,
             history: 10,
             history_decay: 1.0,
@@ -76,7 +108,52 @@ pub enum Targets {
     New,
 }
 
-/// How the towers are trained. One query is a shopper at the moment of a basket; its targets are items of the basket.
+/// What a training query is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Examples {
+    /// A shopper at the moment of a basket; its targets are items of the basket.
+    #[default]
+    Baskets,
+    /// A shopper at the moment of an event; its target is the item of the event. An encoder reads a whole sequence at once and answers
+    /// at each of its events, many sequences in a row: far cheaper per target than baskets are, for all encoders but `mean`.
+    Sequences,
+}
+
+/// What targets compete with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// Targets of the step's other queries, and `uniform_negatives` more.
+    #[default]
+    Sampled,
+    /// All items. A step takes time in proportion to the catalogue: up to some 20,000 items.
+    Full,
+}
+
+/// What turns gradients into steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Optimizer {
+    /// Rates of 0.01 to 1, falling by itself: sparse tables.
+    #[default]
+    Adagrad,
+    /// Rates of 0.0003 to 0.003: encoders.
+    Adam,
+}
+
+/// How a rate falls after its warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decay {
+    /// In a straight line.
+    #[default]
+    Linear,
+    /// As half a wave of the cosine: slowly, then fast, then slowly.
+    Cosine,
+}
+
+/// How the towers are trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
@@ -84,16 +161,29 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Optimizer steps.
     pub steps: usize,
+    /// What a query is.
+    pub examples: Examples,
     /// Queries per step.
     pub queries: usize,
-    /// At most this many targets per query; all targets of a step are each other's negatives.
+    /// At most this many targets per query of a basket.
     pub targets: usize,
+    /// What targets compete with.
+    pub loss: Loss,
+    /// With `loss = "sampled"`, items drawn uniformly that every target of a step competes with too (mixed negative sampling, Yang et
+    /// al. 2020). Up: rare items are told apart.
+    pub uniform_negatives: usize,
+    /// Share of a target's probability that the loss gives to all of its competitors alike, 0 to below 1. Up: smoother.
+    pub label_smoothing: f32,
     /// Divides the inner products, above 0. Down: sharper, and overfitting.
     pub temperature: f32,
+    /// Whether the temperature is trained, from `temperature` on.
+    pub learn_temperature: bool,
     /// Strength of the logQ correction, 0 to 1: 1 is unbiased, 0 favours rare items.
     pub log_q: f32,
     /// Share of the items that a step sees by content only, 0 to 1. Up: better for new items.
     pub id_dropout: f32,
+    /// Share of an encoder's numbers that a step leaves out, 0 to below 1. Up: less overfitting.
+    pub dropout: f32,
     /// Share of the queries whose history is cut to a few of its newest items, 0 to 1. Up: better for new shoppers.
     pub history_dropout: f32,
     /// Share of the context's values that are hidden, each by itself, 0 to 1: what is missing at serving was then trained.
@@ -106,9 +196,11 @@ pub struct TrainConfig {
     pub targets_of_basket: Targets,
     /// Items' own vectors start from a factorisation of the training events; without it, at random.
     pub warm_start: Option<WarmStartConfig>,
-    /// Adagrad's rate for embedding tables.
+    /// What turns gradients into steps.
+    pub optimizer: Optimizer,
+    /// The rate for embedding tables.
     pub table_rate: RateConfig,
-    /// Adagrad's rate for dense weights.
+    /// The rate for dense weights.
     pub dense_rate: RateConfig,
     /// Steps between checkpoints.
     pub checkpoint_every: usize,
@@ -131,7 +223,7 @@ pub struct WarmStartConfig {
     pub rate: f32,
 }
 
-/// A learning rate over a training: a linear rise, then a linear fall.
+/// A learning rate over a training: a linear rise, then a fall.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateConfig {
@@ -141,6 +233,9 @@ pub struct RateConfig {
     pub warm_up: f32,
     /// Rate at the last step as a share of `peak`, 0 to 1.
     pub last: f32,
+    /// How it falls.
+    #[serde(default)]
+    pub decay: Decay,
 }
 
 impl Default for TrainConfig {
@@ -148,19 +243,26 @@ impl Default for TrainConfig {
         Self {
             seed: 1,
             steps: 1000,
+            examples: Examples::Baskets,
             queries: 256,
             targets: 8,
+            loss: Loss::Sampled,
+            uniform_negatives: 0,
+            label_smoothing: 0.0,
             temperature: 0.07,
+            learn_temperature: false,
             log_q: 1.0,
             id_dropout: 0.1,
+            dropout: 0.1,
             history_dropout: 0.1,
             context_dropout: 0.2,
             half_life_days: 60.0,
             basket_power: 0.5,
             targets_of_basket: Targets::All,
             warm_start: None,
-            table_rate: RateConfig { peak: 0.1, warm_up: 0.1, last: 0.05 },
-            dense_rate: RateConfig { peak: 0.03, warm_up: 0.1, last: 0.05 },
+            optimizer: Optimizer::Adagrad,
+            table_rate: RateConfig { peak: 0.1, warm_up: 0.1, last: 0.05, decay: Decay::Linear },
+            dense_rate: RateConfig { peak: 0.03, warm_up: 0.1, last: 0.05, decay: Decay::Linear },
             checkpoint_every: 200,
         }
     }

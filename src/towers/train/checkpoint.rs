@@ -20,6 +20,9 @@ pub(super) fn save(path: &Path, model: &Model, step: usize, settings: &str) -> R
         let view = |values: &[f32]| (shape.clone(), bytemuck::cast_slice::<f32, u8>(values).to_vec());
         tensors.push((name.clone(), view(&weights.values)));
         tensors.push((format!("{name}.accumulators"), view(&weights.accumulators)));
+        if !weights.momenta.is_empty() {
+            tensors.push((format!("{name}.momenta"), view(&weights.momenta)));
+        }
     }
     let views = tensors.iter().map(|(name, (shape, bytes))| {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
@@ -56,15 +59,19 @@ pub(super) fn load(path: &Path, model: &mut Model, settings: &str) -> Result<Opt
     }
     let step = entry(STEP).and_then(|step| step.parse().ok()).ok_or_else(|| damaged("no step".to_owned()))?;
     for (name, weights) in model.named_mut() {
-        let accumulators = format!("{name}.accumulators");
-        for (name, target) in [(&name, &mut weights.values), (&accumulators, &mut weights.accumulators)] {
+        let count = weights.values.len();
+        let read = |name: &str| {
             let tensor = tensors.tensor(name).map_err(|error| damaged(error.to_string()))?;
             let values: Vec<f32> = bytemuck::pod_collect_to_vec(tensor.data());
-            if values.len() != target.len() || values.iter().any(|value| !value.is_finite()) {
+            if values.len() != count || values.iter().any(|value| !value.is_finite()) {
                 return Err(damaged(format!("{name} with {} numbers", values.len())));
             }
-            *target = values;
-        }
+            Ok(values)
+        };
+        weights.values = read(&name)?;
+        weights.accumulators = read(&format!("{name}.accumulators"))?;
+        let momenta = format!("{name}.momenta");
+        weights.momenta = if tensors.names().contains(&momenta.as_str()) { read(&momenta)? } else { Vec::new() };
     }
     Ok(Some(step))
 }

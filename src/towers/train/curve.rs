@@ -24,7 +24,7 @@ fn draw(losses: &[f32], svg: &mut String) -> Result<(), Box<dyn std::error::Erro
     let (lowest, highest) = if lowest < highest { (lowest, highest) } else { (0.0, 1.0) };
     let margin = 0.05 * (highest - lowest);
     let mut chart = ChartBuilder::on(&root)
-        .caption("Sampled softmax loss", ("sans-serif", 20))
+        .caption("Softmax loss", ("sans-serif", 20))
         .margin(16)
         .x_label_area_size(40)
         .y_label_area_size(56)

@@ -1,40 +1,54 @@
 //! Training of both towers on one machine.
 //!
-//! Tables start at random, that of items' own vectors also from a factorisation (`warm_start`). One step: draw queries
-//! (`sampler`), run the candidate tower on the distinct items of the batch and the query tower on the pooled histories
-//! (`graph`, by burn), take the fused sampled softmax ([`head`]), send its gradients back through both towers and the
-//! pooling, and let Adagrad step (`optimizer`): dense weights wholly, tables only where the batch touched them.
+//! Tables start at random, that of items' own vectors also from a factorisation (`warm_start`). One step (`step`): draw queries from
+//! baskets (`sampler`) or whole sequences (`sequences`), run the candidate tower on the distinct items of the batch (`graph`), make one
+//! vector of each history (pooled, or by an `encoder`), run the query tower's network, take the fused softmax ([`head`]), send its
+//! gradients back through all of it, and let the optimizer step (`optimizer`): dense weights wholly, tables only where the
+//! batch touched them. Networks and encoders are differentiated by burn.
 //!
 //! The same seed and configuration give the same towers, bit for bit, on the same machine; a training that was
 //! interrupted goes on from its last checkpoint to the same end.
 
+mod batch;
 mod checkpoint;
 mod curve;
+mod dropout;
+mod encoder;
 mod export;
 mod graph;
 pub mod head;
 mod model;
 mod optimizer;
 mod prior;
+mod progress;
+mod rows;
 mod sampler;
+mod sequences;
+mod step;
 mod warm_start;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 
+use batch::Content;
 pub(crate) use graph::{AFFINITY, Last, NORM_FLOOR, mask};
-use model::{Model, Rates, Stepper};
-use sampler::{Sampler, StreamingFrequency};
+use model::{Model, Rates, Shape};
+use optimizer::Rule;
+use progress::Progress;
+use sampler::{Drawn, Sampler, StreamingFrequency};
 pub(crate) use sampler::{context, training_events};
+use sequences::Sequences;
+use step::Stepper;
 
 use super::TowerError;
 use super::candidate::TowerSchemas;
 use crate::Digest;
+use crate::data::config::{Examples, Loss, TrainConfig};
 use crate::data::{Config, Dataset};
+use crate::features::content::ContentSchema;
 use crate::features::items::{ItemSchema, KnownItems};
 use crate::features::{Categorical, FeatureSchema, HistorySchema};
 use crate::platform::files::write_atomically;
@@ -53,6 +67,8 @@ pub mod files {
     pub const CHECKPOINT: &str = "checkpoint.safetensors";
     /// Loss curve.
     pub const CURVE: &str = "loss.svg";
+    /// A folder of texts' vectors, which may be deleted at any time.
+    pub const CONTENT: &str = "content";
     /// Figures of the run.
     pub const METRICS: &str = "training.json";
 }
@@ -92,49 +108,44 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
     let known = KnownItems::of(&dataset.items);
     let features = items.features(&dataset.items, &known);
     let priors = config.model.prior.as_ref().map(|prior| prior::priors(dataset, prior, &config.train));
-    let mut model = Model::new(&config.model, &query, &items, dataset.items.len(), priors, config.train.seed);
+    let (content_schema, rows) = ContentSchema::fit(config, &dataset.items, &run.join(files::CONTENT))?;
+    let content = Content { width: content_schema.width(), rows: &rows };
+    let shape = Shape { query: &query, items: &items, count: dataset.items.len(), content: content.width };
+    let mut model = Model::new(&config.model, shape, priors, &config.train);
     if let Some(warm) = &config.train.warm_start {
         warm_start::warm_start(&mut model, dataset, warm, &config.train);
     }
-    let sampler = Sampler::new(dataset, &query, &config.train).ok_or_else(|| TowerError::Train {
-        what: "training events",
-        found: "none".to_owned(),
-        expected: "events before split.test_from".to_owned(),
-        remedy: "check the split and what `nearshelf prepare` rejected",
-    })?;
-    let settings = settings(config, dataset);
+    let source = Source::new(dataset, &query, config)?;
+    let settings = settings(config, &content_schema, dataset);
     let checkpoint = run.join(files::CHECKPOINT);
     let first = checkpoint::load(&checkpoint, &mut model, &settings)?.unwrap_or(0);
 
     let started = Instant::now();
     let mut progress = Progress::new(first, config.train.steps);
-    let mut stepper = Stepper::new(&model, &features, &config.train);
+    let encoded = model.encoder.is_some().then(|| [source.row_length(), config.model.history]);
+    let mut stepper = Stepper::new(&model, &features, content, &config.train, encoded);
     let mut frequency = StreamingFrequency::new(dataset.items.len());
-    for step in (0..FREQUENCY_WARM_UP + first).take_while(|_| !stop.load(Ordering::Relaxed)) {
-        frequency.observe(&sampler.step(step));
+    if config.train.loss == Loss::Sampled {
+        for step in (0..FREQUENCY_WARM_UP + first).take_while(|_| !stop.load(Ordering::Relaxed)) {
+            frequency.observe(&source.step(step).queries);
+        }
     }
     let mut done = first;
     while done < config.train.steps && !stop.load(Ordering::Relaxed) {
-        let queries = sampler.step(FREQUENCY_WARM_UP + done);
-        frequency.observe(&queries);
-        let table = config.train.table_rate.rate(done, config.train.steps);
-        let rates = Rates {
-            table,
-            ids: table * config.train.warm_start.map_or(1.0, |warm| warm.rate),
-            dense: config.train.dense_rate.rate(done, config.train.steps),
-        };
-        let loss = stepper.step(&mut model, &queries, &frequency, done, rates);
+        let drawn = source.step(FREQUENCY_WARM_UP + done);
+        frequency.observe(&drawn.queries);
+        let loss = stepper.step(&mut model, &drawn, &frequency, done, rates(&config.train, done));
         if !loss.is_finite() {
             return Err(diverged(done, loss));
         }
         done += 1;
-        progress.step(loss, queries.iter().map(|query| query.targets.len()).sum());
+        progress.step(loss, drawn.queries.iter().map(|query| query.targets.len()).sum());
         if done.is_multiple_of(config.train.checkpoint_every.max(1)) {
             checkpoint::save(&checkpoint, &model, done, &settings)?;
         }
     }
     checkpoint::save(&checkpoint, &model, done, &settings)?;
-    let towers = write_towers(run, &model, (query, items, &known), config)?;
+    let towers = write_towers(run, &model, (query, (items, content_schema), &known), config)?;
     let report = TrainReport {
         steps: done,
         of: config.train.steps,
@@ -150,6 +161,52 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
         write(run, files::METRICS, &serde_json::to_vec_pretty(&report).unwrap_or_default())?;
     }
     Ok(report)
+}
+
+/// Where training queries come from.
+enum Source<'d> {
+    Baskets(Sampler<'d>),
+    Sequences(Sequences<'d>),
+}
+
+impl<'d> Source<'d> {
+    fn new(dataset: &'d Dataset, schema: &'d FeatureSchema, config: &'d Config) -> Result<Self, TowerError> {
+        let source = match config.train.examples {
+            Examples::Baskets => Sampler::new(dataset, schema, &config.train).map(Self::Baskets),
+            Examples::Sequences => Sequences::new(dataset, schema, &config.train).map(Self::Sequences),
+        };
+        source.ok_or_else(|| TowerError::Train {
+            what: "training events",
+            found: "none".to_owned(),
+            expected: "events before split.test_from".to_owned(),
+            remedy: "check the split and what `nearshelf prepare` rejected",
+        })
+    }
+
+    fn step(&self, step: usize) -> Drawn {
+        match self {
+            Self::Baskets(baskets) => baskets.step(step),
+            Self::Sequences(sequences) => sequences.step(step),
+        }
+    }
+
+    /// Tokens of a row that is drawn whole; 0 where none is.
+    fn row_length(&self) -> usize {
+        match self {
+            Self::Baskets(_) => 0,
+            Self::Sequences(sequences) => sequences.length(),
+        }
+    }
+}
+
+fn rates(train: &TrainConfig, step: usize) -> Rates {
+    let rule = |rate| Rule { optimizer: train.optimizer, rate, step };
+    let table = train.table_rate.rate(step, train.steps);
+    Rates {
+        table: rule(table),
+        ids: rule(table * train.warm_start.map_or(1.0, |warm| warm.rate)),
+        dense: rule(train.dense_rate.rate(step, train.steps)),
+    }
 }
 
 fn diverged(step: usize, loss: f32) -> TowerError {
@@ -178,8 +235,8 @@ fn query_schema(dataset: &Dataset, config: &Config) -> FeatureSchema {
 }
 
 /// Identifies what a checkpoint was trained with: another configuration or other data start anew.
-fn settings(config: &Config, dataset: &Dataset) -> String {
-    let text = format!("{:?} {:?}", config.model, config.train);
+fn settings(config: &Config, content: &ContentSchema, dataset: &Dataset) -> String {
+    let text = format!("{:?} {:?} {content:?}", config.model, config.train);
     let (items, users) = (format!("{:?}", dataset.items), format!("{:?}", dataset.users));
     let events = dataset.events.iter().map(|event| format!("{event:?}"));
     let events: Vec<u8> = events.flat_map(String::into_bytes).collect();
@@ -195,47 +252,17 @@ fn write(run: &Path, name: &str, bytes: &[u8]) -> Result<(), TowerError> {
 fn write_towers(
     run: &Path,
     model: &Model,
-    (query, items, known): (FeatureSchema, ItemSchema, &KnownItems),
+    (query, (items, content), known): (FeatureSchema, (ItemSchema, ContentSchema), &KnownItems),
     config: &Config,
 ) -> Result<Digest, TowerError> {
     let query_onnx = export::query_onnx(model, &query, &config.model);
     let candidate_onnx = export::candidate_onnx(model, &items, &config.model);
     let catalogue = known.to_json();
-    let schemas = TowerSchemas::new(query, items, &catalogue, &query_onnx, &candidate_onnx);
+    let schemas = TowerSchemas::new(query, (items, content), &catalogue, &query_onnx, &candidate_onnx);
     write(run, files::CATALOGUE, &catalogue)?;
     write(run, files::QUERY, &query_onnx)?;
     write(run, files::CANDIDATE, &candidate_onnx)?;
     // Written last: it names the digests of the others, so a half-written run is noticed.
     write(run, files::SCHEMAS, &serde_json::to_vec_pretty(&schemas).unwrap_or_default())?;
     Ok(schemas.towers)
-}
-
-/// The live line of a training, and its losses.
-struct Progress {
-    bar: ProgressBar,
-    losses: Vec<f32>,
-    examples: u64,
-    started: Instant,
-}
-
-impl Progress {
-    fn new(first: usize, steps: usize) -> Self {
-        let bar = ProgressBar::new(steps as u64).with_position(first as u64);
-        let style = ProgressStyle::with_template("train {bar:30} {pos}/{len} {msg} {eta} left");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, losses: Vec::new(), examples: 0, started: Instant::now() }
-    }
-
-    fn step(&mut self, loss: f32, examples: usize) {
-        self.losses.push(loss);
-        self.examples += examples as u64;
-        let rate = self.examples as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
-        self.bar.inc(1);
-        self.bar.set_message(format!("loss {:.3}, {rate:.0} examples/s,", self.recent_loss()));
-    }
-
-    fn recent_loss(&self) -> f32 {
-        let recent = &self.losses[self.losses.len() - self.losses.len().div_ceil(10)..];
-        recent.iter().sum::<f32>() / recent.len().max(1) as f32
-    }
 }

@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::rows::Token;
 use crate::data::config::{Targets, TrainConfig};
 use crate::data::{Dataset, Event};
 use crate::features::{Context, FeatureSchema};
@@ -17,17 +18,29 @@ use crate::features::{Context, FeatureSchema};
 const SHORT_HISTORY: usize = 10;
 pub(crate) const DAY_MS: f64 = 86_400_000.0;
 
+/// What is drawn for a step.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Drawn {
+    pub(crate) queries: Vec<Query>,
+    /// Rows of tokens that hold the histories; `None` where each query has its own.
+    pub(crate) tokens: Option<Vec<Token>>,
+}
+
 /// One training query.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Query {
-    /// Distinct items of the history with their weights, the newest first.
+    /// Distinct items of the history with their weights, the newest first; empty where [`Drawn::tokens`] hold it.
     pub(crate) history: Vec<(u32, f32)>,
+    /// The last token of the history in [`Drawn::tokens`].
+    pub(crate) place: usize,
     /// Rows of the merged context table.
     pub(crate) context: Vec<u32>,
     /// Items to be found.
     pub(crate) targets: Vec<u32>,
     /// Items that are no negatives, sorted: all of the basket, and what [`Targets`] leaves out.
     pub(crate) known: Vec<u32>,
+    /// Weight of its loss.
+    pub(crate) weight: f32,
 }
 
 /// A basket that can be drawn: its events are `start..end` of the user's, the history is what came before.
@@ -78,15 +91,16 @@ impl<'d> Sampler<'d> {
     }
 
     /// All queries of one step.
-    pub(crate) fn step(&self, step: usize) -> Vec<Query> {
-        (0..self.config.queries)
+    pub(crate) fn step(&self, step: usize) -> Drawn {
+        let queries = (0..self.config.queries)
             .into_par_iter()
             .map(|position| {
                 let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
                 rng.set_stream((step * self.config.queries + position) as u64);
                 self.query(&mut rng)
             })
-            .collect()
+            .collect();
+        Drawn { queries, tokens: None }
     }
 
     fn query(&self, rng: &mut ChaCha8Rng) -> Query {
@@ -103,12 +117,8 @@ impl<'d> Sampler<'d> {
         known.dedup();
         let (targets, _) = targets.partial_shuffle(rng, self.config.targets);
         let mut context = self.schema.category_indices(&context(self.dataset, user, &basket[0]));
-        for (row, missing) in context.iter_mut().zip(&self.missing) {
-            if rng.random_bool(f64::from(self.config.context_dropout)) {
-                *row = *missing;
-            }
-        }
-        Query { history, context, targets: targets.to_vec(), known }
+        drop_context(&mut context, &self.missing, self.config, rng);
+        Query { history, place: 0, context, targets: targets.to_vec(), known, weight: 1.0 }
     }
 
     /// A basket, with a probability in proportion to its weight.
@@ -124,6 +134,15 @@ impl<'d> Sampler<'d> {
         }
         let weighted = items.iter().enumerate();
         weighted.map(|(newer, (item, count))| (*item, self.schema.history.weight(newer, *count))).collect()
+    }
+}
+
+/// Hides some values of a query's context behind the rows of `missing`.
+pub(crate) fn drop_context(context: &mut [u32], missing: &[u32], config: &TrainConfig, rng: &mut ChaCha8Rng) {
+    for (row, missing) in context.iter_mut().zip(missing) {
+        if rng.random_bool(f64::from(config.context_dropout)) {
+            *row = *missing;
+        }
     }
 }
 
@@ -191,8 +210,21 @@ impl StreamingFrequency {
 
     /// Logarithm of the probability that a target is `item`; unseen items count as half a sighting.
     pub(crate) fn log_q(&self, item: u32) -> f32 {
+        self.share(item).ln() as f32
+    }
+
+    /// The same for a candidate that is one of `targets` targets or of `uniform` items drawn uniformly.
+    pub(crate) fn log_q_mixed(&self, item: u32, [targets, uniform]: [usize; 2]) -> f32 {
+        if uniform == 0 {
+            return self.log_q(item);
+        }
+        let drawn = targets as f64 * self.share(item) + uniform as f64 / self.counts.len() as f64;
+        (drawn / (targets + uniform) as f64).ln() as f32
+    }
+
+    fn share(&self, item: u32) -> f64 {
         let count = f64::from(self.counts[item as usize]).max(0.5);
-        (count / (self.total as f64 + 0.5 * self.counts.len() as f64)).ln() as f32
+        count / (self.total as f64 + 0.5 * self.counts.len() as f64)
     }
 }
 
@@ -227,9 +259,9 @@ mod tests {
         let schema = FeatureSchema { dim: 8, history, categories: vec![] };
         let config = TrainConfig { queries: 64, targets: 1, history_dropout: 0.0, ..TrainConfig::default() };
         let sampler = Sampler::new(&dataset, &schema, &config).unwrap();
-        let queries = sampler.step(7);
-        assert_eq!(queries, sampler.step(7));
-        assert_ne!(queries, sampler.step(8));
+        let queries = sampler.step(7).queries;
+        assert_eq!(queries, sampler.step(7).queries);
+        assert_ne!(queries, sampler.step(8).queries);
         for query in &queries {
             match query.known[..] {
                 [1, 2] => assert!(query.history.is_empty()),
@@ -286,7 +318,7 @@ mod tests {
         let history = HistorySchema { length: 10, decay: 1.0, count_power: 0.0 };
         let schema = FeatureSchema { dim: 8, history, categories: vec![] };
         let config = TrainConfig { targets_of_basket: Targets::New, ..TrainConfig::default() };
-        for query in Sampler::new(&dataset, &schema, &config).unwrap().step(0) {
+        for query in Sampler::new(&dataset, &schema, &config).unwrap().step(0).queries {
             match query.known[..] {
                 [1, 2] => assert_eq!(query.targets.len(), 2),
                 [1, 2, 3] => assert_eq!(query.targets, [3]),

@@ -43,6 +43,7 @@ pub(super) fn warm_start(model: &mut Model, dataset: &Dataset, config: &WarmStar
 
 #[cfg(test)]
 mod tests {
+    use super::super::model::Shape;
     use super::*;
     use crate::data::config::{ModelConfig, PriorConfig};
     use crate::factors::testing::planted;
@@ -60,10 +61,12 @@ mod tests {
         let schema = FeatureSchema { dim: DIM, history, categories: vec![] };
         let items = ItemSchema::of(&dataset.items, config.token_buckets, config.max_tokens);
         let priors = Some(vec![0.0; dataset.items.len() + 1]);
-        let mut model = Model::new(&config, &schema, &items, dataset.items.len(), priors, seed);
+        let shape = Shape { query: &schema, items: &items, count: dataset.items.len(), content: 0 };
+        let train = TrainConfig { seed, ..TrainConfig::default() };
+        let mut model = Model::new(&config, shape, priors, &train);
         let unknown = model.ids.row(0).to_vec();
         let warm = WarmStartConfig { alpha: 1.0, regularization: 0.1, frequency_exponent: 0.0, rate: 0.1 };
-        warm_start(&mut model, &dataset, &warm, &TrainConfig { seed, ..TrainConfig::default() });
+        warm_start(&mut model, &dataset, &warm, &train);
         assert_eq!(model.ids.row(0), unknown);
         model
     }

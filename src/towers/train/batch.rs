@@ -1,0 +1,161 @@
+//! What a step looks at: its distinct items, and where histories and targets find them.
+
+use std::borrow::Cow;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use super::rows::{Rows, Token, one_per_history};
+use super::sampler::{Drawn, Query, StreamingFrequency};
+use crate::data::config::{Loss, TrainConfig};
+
+/// The items of a step and what it asks of them.
+pub(crate) struct Batch {
+    /// Distinct items in order of first use, or all.
+    pub(crate) items: Vec<u32>,
+    /// Whether an item is seen by content only.
+    pub(crate) dropped: Vec<bool>,
+    /// How histories are read.
+    pub(crate) histories: Histories,
+    /// Slots of the candidates; `None` where these are the items.
+    pub(crate) columns: Option<Vec<u32>>,
+    /// Candidates that are targets, query after query.
+    pub(crate) targets: Vec<u32>,
+    /// Where the targets of each query begin, and the end.
+    pub(crate) offsets: Vec<usize>,
+    /// Logarithm of the probability that a candidate was sampled.
+    pub(crate) log_q: Vec<f32>,
+    /// Per query, candidates that are no negatives, the targets among them.
+    pub(crate) masked: Vec<Vec<u32>>,
+    /// Weight of each target.
+    pub(crate) weights: Vec<f32>,
+}
+
+/// Histories in terms of slots.
+pub(crate) enum Histories {
+    /// Per query: slots with weights that sum to 1.
+    Pooled(Vec<Vec<(u32, f32)>>),
+    /// Tokens are slots; per query, the token that ends its history.
+    Encoded(Rows, Vec<usize>),
+}
+
+/// Makes batches; keeps what they share.
+pub(crate) struct Batcher<'d> {
+    config: &'d TrainConfig,
+    /// Tokens of a row, and most items that a history has; `None` where histories are pooled.
+    encoded: Option<[usize; 2]>,
+    /// Slot of each item plus one, 0 where it is not in the batch.
+    slots: Vec<u32>,
+    items: Vec<u32>,
+}
+
+impl<'d> Batcher<'d> {
+    pub(crate) fn new(config: &'d TrainConfig, items: usize, encoded: Option<[usize; 2]>) -> Self {
+        Self { config, encoded, slots: vec![0; items], items: Vec::new() }
+    }
+
+    fn slot(&mut self, item: u32) -> u32 {
+        let slot = &mut self.slots[item as usize];
+        if *slot == 0 {
+            self.items.push(item);
+            *slot = self.items.len() as u32;
+        }
+        *slot - 1
+    }
+
+    /// The batch of step `step`.
+    pub(crate) fn batch(&mut self, drawn: &Drawn, frequency: &StreamingFrequency, step: usize) -> Batch {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
+        rng.set_stream(u64::MAX - 1 - step as u64);
+        let is_full = self.config.loss == Loss::Full;
+        if is_full {
+            (0..self.slots.len() as u32).for_each(|item| {
+                self.slot(item);
+            });
+        }
+        let histories = self.histories(drawn);
+        let queries = &drawn.queries;
+        let mut offsets = vec![0];
+        offsets.extend(queries.iter().scan(0, |end, query| {
+            *end += query.targets.len();
+            Some(*end)
+        }));
+        let weights = queries.iter().flat_map(|query| query.targets.iter().map(|_| query.weight)).collect();
+        let wanted = queries.iter().flat_map(|query| query.targets.iter().copied());
+        let (columns, targets, log_q, masked) = if is_full {
+            let masked = queries.iter().map(|query| query.known.clone()).collect();
+            (None, wanted.collect(), vec![0.0; self.slots.len()], masked)
+        } else {
+            let mut columns: Vec<u32> = wanted.collect();
+            let targets = (0..columns.len() as u32).collect();
+            let items = self.slots.len() as u32;
+            let more = self.config.uniform_negatives;
+            let drawn = [columns.len(), more];
+            columns.extend((0..more).map(|_| rng.random_range(0..items)));
+            let log_q = columns.iter().map(|item| self.config.log_q * frequency.log_q_mixed(*item, drawn)).collect();
+            let masked = masks(queries, &columns);
+            let slots = columns.iter().map(|item| self.slot(*item)).collect();
+            (Some(slots), targets, log_q, masked)
+        };
+        let items = std::mem::take(&mut self.items);
+        for item in &items {
+            self.slots[*item as usize] = 0;
+        }
+        let dropped = items.iter().map(|_| rng.random_bool(f64::from(self.config.id_dropout))).collect();
+        Batch { items, dropped, histories, columns, targets, offsets, log_q, masked, weights }
+    }
+
+    fn histories(&mut self, drawn: &Drawn) -> Histories {
+        let Some([length, history]) = self.encoded else {
+            let pooled = drawn.queries.iter().map(|query| {
+                let total: f32 = query.history.iter().map(|(_, weight)| weight).sum();
+                query.history.iter().map(|(item, weight)| (self.slot(*item), weight / total)).collect()
+            });
+            return Histories::Pooled(pooled.collect());
+        };
+        let (mut rows, places) = if let Some(tokens) = &drawn.tokens {
+            let places = drawn.queries.iter().map(|query| query.place).collect();
+            (Rows::new(tokens.clone(), length, history), places)
+        } else {
+            let rows = one_per_history(drawn.queries.iter().map(|query| &query.history[..]), history);
+            let places = (1..=drawn.queries.len()).map(|row| row * rows.length - 1).collect();
+            (rows, places)
+        };
+        for token in &mut rows.tokens {
+            if let Token::Item(item) = token {
+                *item = self.slot(*item);
+            }
+        }
+        Histories::Encoded(rows, places)
+    }
+}
+
+/// What is known of all items beside their features, as vectors.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Content<'c> {
+    /// Numbers per item; 0 without any content.
+    pub(crate) width: usize,
+    /// `[items, width]`.
+    pub(crate) rows: &'c [f32],
+}
+
+impl Batch {
+    /// The rows of the content that belong to the batch.
+    pub(crate) fn content<'c>(&self, content: Content<'c>) -> Cow<'c, [f32]> {
+        if self.columns.is_none() || content.width == 0 {
+            return Cow::Borrowed(content.rows);
+        }
+        let rows = self.items.iter().flat_map(|item| &content.rows[*item as usize * content.width..][..content.width]);
+        Cow::Owned(rows.copied().collect())
+    }
+}
+
+/// Per query, the candidates that are not to be pushed away from it.
+fn masks(queries: &[Query], columns: &[u32]) -> Vec<Vec<u32>> {
+    let of_query = |query: &Query| {
+        let known = columns.iter().enumerate().filter(|(_, item)| query.known.binary_search(item).is_ok());
+        known.map(|(column, _)| column as u32).collect()
+    };
+    queries.par_iter().map(of_query).collect()
+}
