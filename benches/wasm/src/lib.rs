@@ -1,11 +1,13 @@
-//! What the search bench calls as WebAssembly: a shard and its columns, opened, checked and searched, without the query tower
-//! that the product has in front of them. `benches/search/library.rs` is the same natively.
+//! What benches call as WebAssembly. The search bench: a shard and its columns, opened, checked and searched, without the query tower
+//! that the product has in front of them; `benches/search/library.rs` is the same natively. The towers bench: a query tower by itself.
 
 use nearshelf::Digest;
+use nearshelf::features::{Context, FeatureVector};
 use nearshelf::index::{Hit, Scratch, SearchParams};
 use nearshelf::release::{ObjectKind, ObjectRef};
 use nearshelf::shard::columns::{Columns, Predicate};
 use nearshelf::shard::{Shard, Verified};
+use nearshelf::towers::{self, QueryTower};
 use wasm_bindgen::prelude::*;
 
 /// The column that the filter asks for.
@@ -89,5 +91,45 @@ impl Library {
 
     fn ids(&self, hits: &[Hit]) -> Result<Vec<u32>, JsError> {
         hits.iter().map(|hit| Ok(self.shard.id(hit.node).parse()?)).collect()
+    }
+}
+
+/// A query tower with a history for each of its places.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Tower {
+    model: QueryTower,
+    query: FeatureVector,
+    scratch: towers::Scratch,
+}
+
+#[wasm_bindgen]
+impl Tower {
+    /// Opens a query tower file, for a shopper of whom nothing else is known.
+    ///
+    /// # Errors
+    /// If it is none.
+    #[wasm_bindgen(constructor)]
+    pub fn new(bytes: &[u8]) -> Result<Self, JsError> {
+        let model = QueryTower::open(bytes)?;
+        let schema = model.schema();
+        let item = |place: usize| (0..schema.dim).map(move |at| ((place * 31 + at * 7) % 17) as f32 / 68.0 - 0.12);
+        let rows: Vec<Vec<f32>> = (0..schema.history.length).map(|place| item(place).collect()).collect();
+        let query = schema.assemble(rows.iter().map(|row| (&row[..], 1)), &Context::default())?;
+        Ok(Self { model, query, scratch: towers::Scratch::default() })
+    }
+
+    /// Items of the history.
+    #[wasm_bindgen(getter)]
+    pub fn items(&self) -> usize {
+        self.query.weights.len()
+    }
+
+    /// Computes the query embedding; its first number.
+    ///
+    /// # Errors
+    /// Never for what `new` made.
+    pub fn run(&mut self) -> Result<f32, JsError> {
+        Ok(self.model.embed(&self.query, &mut self.scratch)?[0])
     }
 }

@@ -3,6 +3,7 @@
 mod path;
 mod row;
 mod search;
+mod towers;
 
 use std::fs;
 use std::path::Path;
@@ -39,6 +40,11 @@ const BENCHES: &[Bench] = &[
         name: "search",
         about: "vector search beside other libraries at the same recall: time, bytes, loading, building, memory",
         rows: search::rows,
+    },
+    Bench {
+        name: "towers",
+        about: "towers: quality on Amazon Beauty, what shards lose, time and size of query towers",
+        rows: towers::rows,
     },
 ];
 
