@@ -231,14 +231,14 @@ pub(super) fn gather_f32(x: &[f32], matrix: &[f32], rows: &[u32], out: &mut Vec<
 
 pub(super) fn gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]) {
     let cols = x.len();
-    let row = |r: usize| &matrix[r * cols..][..cols];
     let (fours, rest) = out.as_chunks_mut::<4>();
-    let first_of_rest = fours.len() * 4;
-    for (block, out) in fours.iter_mut().enumerate() {
-        let r = block * 4;
-        *out = four_dots([row(r), row(r + 1), row(r + 2), row(r + 3)], x);
+    let (of_fours, of_rest) = matrix.split_at(fours.len() * 4 * cols);
+    for (rows, out) in of_fours.chunks_exact((4 * cols).max(1)).zip(fours) {
+        let (first, second) = rows.split_at(2 * cols);
+        let ((a, b), (c, d)) = (first.split_at(cols), second.split_at(cols));
+        *out = four_dots([a, b, c, d], x);
     }
-    for (r, out) in rest.iter_mut().enumerate() {
-        *out = dot_f32(row(first_of_rest + r), x);
+    for (row, out) in of_rest.chunks_exact(cols.max(1)).zip(rest) {
+        *out = dot_f32(row, x);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::AtomicBool;
 
-use nearshelf::data::Item;
+use nearshelf::data::config::{EncoderConfig, Examples, Loss, Optimizer};
+use nearshelf::data::{Config, Item};
 use nearshelf::evaluate::{Mode, Popularity, Protocol, Shipped, TwoTower, evaluate};
 use nearshelf::release;
 use nearshelf::towers::candidate::Towers;
@@ -20,6 +21,51 @@ fn towers_learn_the_taste_of_shoppers() {
     let recall = |name: &str| report.row(name, Mode::Repeats).unwrap().value("R@20");
     let (ours, theirs) = (recall("nearshelf"), recall("popularity, last 30 days"));
     assert!(ours > 1.5 * theirs, "seed {SEED}: R@20 {ours:.3} against {theirs:.3} of popularity");
+}
+
+/// The shop's configuration with an encoder, trained on whole sequences against all items.
+fn encoded(encoder: EncoderConfig) -> Config {
+    let mut config = shop::config();
+    config.model.encoder = encoder;
+    config.train.examples = Examples::Sequences;
+    config.train.loss = Loss::Full;
+    config.train.optimizer = Optimizer::Adam;
+    config.train.queries = 1024;
+    config.train.steps = 160;
+    config.train.learn_temperature = true;
+    config.model.prior = None;
+    config.train.temperature = 0.2;
+    config.train.half_life_days = 0.0;
+    for rate in [&mut config.train.table_rate, &mut config.train.dense_rate] {
+        rate.peak = 0.03;
+    }
+    config
+}
+
+#[test]
+fn encoders_learn_the_taste_of_shoppers_and_are_the_same_again() {
+    let dataset = &trained().dataset;
+    let popularity = Popularity::fit(dataset);
+    for encoder in [
+        EncoderConfig::Attention { layers: 2, heads: 2, feed_forward: 32 },
+        EncoderConfig::Gru { hidden: 16 },
+        EncoderConfig::Lstm { hidden: 16 },
+    ] {
+        let (config, folder) = (encoded(encoder), TempDir::new().unwrap());
+        train_into(dataset, &config, folder.path());
+        let towers = TwoTower::new(dataset, &Towers::of(&config, folder.path()).unwrap()).unwrap();
+        let judged = evaluate(dataset, &[&popularity, &towers]).unwrap();
+        let recall = |name: &str| judged.row(name, Mode::Repeats).unwrap().value("R@20");
+        let (ours, theirs) = (recall("nearshelf"), recall("popularity, last 30 days"));
+        assert!(ours > 1.5 * theirs, "seed {SEED}, {encoder:?}: R@20 {ours:.3} against {theirs:.3} of popularity");
+        let mut few = config.clone();
+        few.train.steps = 10;
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| train_into(dataset, &few, TempDir::new().unwrap().path())).towers
+        };
+        assert_eq!(on(1), on(2), "{encoder:?} on one thread and on two");
+    }
 }
 
 #[test]
@@ -85,7 +131,7 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(dataset: &nearshelf::data::Dataset, config: &nearshelf::data::Config, run: &std::path::Path) -> Self {
+    fn new(dataset: &nearshelf::data::Dataset, config: &Config, run: &std::path::Path) -> Self {
         let stop = AtomicBool::new(false);
         let checkpoint = run.join(files::CHECKPOINT);
         let before = std::fs::read(&checkpoint).unwrap();
