@@ -88,6 +88,11 @@ impl<'v> Json<'v> {
         self.list_or_none()?.iter().map(|value| value.text().map(str::to_owned)).collect()
     }
 
+    /// The numbers of an array.
+    pub(crate) fn floats(&self) -> Result<Vec<f32>, JsonError> {
+        self.list()?.iter().map(|value| Ok(value.float()? as f32)).collect()
+    }
+
     /// The value itself.
     pub(crate) fn value(&self) -> Option<&'v Value> {
         self.value

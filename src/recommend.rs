@@ -11,7 +11,7 @@ mod tests;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::features::Context;
+use crate::features::{Context, PastEvent};
 use crate::index::{self, NodeId, Score};
 use crate::rank::{self, Candidate};
 use crate::release::{Absent, Found, Part, Release};
@@ -62,13 +62,31 @@ impl RecommendError {
     }
 }
 
+/// One event of a shopper.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HistoryEvent {
+    /// The id of the item.
+    pub id: String,
+    /// What happened, as in training; unknown if empty.
+    pub event_type: String,
+    /// When, in milliseconds since 1970-01-01 of the shopper's local time.
+    pub at_ms: Option<i64>,
+}
+
+impl From<&str> for HistoryEvent {
+    /// An event of which nothing but the item is known.
+    fn from(id: &str) -> Self {
+        Self { id: id.to_owned(), ..Self::default() }
+    }
+}
+
 /// What is asked.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
     /// How many items, 1 to [`MAX_LIMIT`].
     pub limit: usize,
-    /// Ids of the items of the shopper's events, oldest first, one entry per event. Unknown ids are passed over.
-    pub history: Vec<String>,
+    /// The shopper's events, oldest first. Those of unknown items are passed over.
+    pub history: Vec<HistoryEvent>,
     /// Ids of items that must not be recommended.
     pub exclude: Vec<String>,
     /// What the columns of an item must hold for it to be recommended.
@@ -84,6 +102,8 @@ pub struct Query {
     pub embedding: Vec<f32>,
     /// Ids of the distinct items that it was computed from, the newest first.
     pub history: Vec<String>,
+    /// Where these items are, and what is added to their scores; none where the towers add nothing.
+    had: Vec<(Found, f32)>,
 }
 
 /// One release, with the working memory of searches.
@@ -132,7 +152,8 @@ impl Recommender {
         let mut absent: Vec<Absent> = Vec::new();
         let mut distinct = HashSet::new();
         let mut known = 0;
-        for id in request.history.iter().rev().filter(|id| distinct.insert(*id)) {
+        let ids = request.history.iter().rev().map(|event| &event.id);
+        for id in ids.filter(|id| distinct.insert(*id)) {
             match self.release.find(id) {
                 // Unknown items take no place in the query tower's history.
                 Ok(None) => continue,
@@ -158,30 +179,37 @@ impl Recommender {
         Ok(absent)
     }
 
-    /// Computes the query embedding of a shopper's moment. `history` holds ids, oldest first; items whose shard is not held
-    /// are passed over, as unknown ones are.
+    /// Computes the query embedding of a shopper's moment. `history` is oldest first; items whose shard is not held are passed over,
+    /// as unknown ones are.
     ///
     /// # Errors
     /// [`RecommendError::Tower`].
-    pub fn embed(&mut self, history: &[String], context: &Context) -> Result<Query, RecommendError> {
+    pub fn embed(&mut self, history: &[HistoryEvent], context: &Context) -> Result<Query, RecommendError> {
         let tower = Arc::clone(self.release.query_tower());
-        let schema = tower.schema();
-        let known = history.iter().rev().filter_map(|id| self.release.find(id).ok().flatten());
-        let distinct = schema.history.distinct(known.map(|Found { shard, node }| (shard, node)));
+        let (schema, moment) = (tower.schema(), context.moment());
+        let known = history.iter().rev().filter_map(|event| {
+            let item = self.release.find(&event.id).ok().flatten()?;
+            Some(PastEvent { item, event_type: schema.history.type_mark(&event.event_type), at_ms: event.at_ms })
+        });
+        let distinct = schema.history.distinct(known);
         let dim = schema.dim;
         let mut rows = vec![0.0; distinct.len() * dim];
         let mut ids = Vec::with_capacity(distinct.len());
-        for (((shard, node), _), row) in distinct.iter().zip(rows.chunks_exact_mut(dim)) {
+        let mut had = Vec::new();
+        for (item, row) in distinct.iter().zip(rows.chunks_exact_mut(dim)) {
             // Where an item was found there is its shard.
-            if let Some(shard) = &self.release.shards()[*shard] {
-                shard.vector_into(*node, row);
-                ids.push(shard.id(*node));
+            if let Some(shard) = &self.release.shards()[item.newest.item.shard] {
+                shard.vector_into(item.newest.item.node, row);
+                ids.push(shard.id(item.newest.item.node));
+            }
+            if schema.history.repeats.is_some() {
+                had.push((item.newest.item, schema.history.bonus(item, moment)));
             }
         }
-        let counted = rows.chunks_exact(dim).zip(&distinct).map(|(row, (_, count))| (row, *count));
-        let vector = schema.assemble(counted, context).map_err(TowerError::from)?;
+        let items = rows.chunks_exact(dim).zip(distinct.iter().copied());
+        let vector = schema.assemble(items, context).map_err(TowerError::from)?;
         let embedding = tower.embed(&vector, &mut self.tower_scratch)?.to_vec();
-        Ok(Query { embedding, history: ids })
+        Ok(Query { embedding, history: ids, had })
     }
 
     /// Checks limit and filter of a request, and makes ready for it.
@@ -233,6 +261,7 @@ impl Recommender {
             let hits = shard.search(&query.embedding, wanted, None, &mut self.search_scratch, rows.as_deref());
             found.extend(hits.iter().map(|hit| (hit.score, at, hit.node)));
         }
+        self.add_had(query, request, &mut found)?;
         // What is not among the best of all shards is not worth reading its id; equal scores are ordered by id later.
         if found.len() > wanted {
             let last = Score(index::nth_best(found.iter().map(|(score, ..)| score.0), wanted - 1));
@@ -243,6 +272,30 @@ impl Recommender {
             Candidate { id, score: score.0 }
         };
         Ok(found.into_iter().map(candidate).collect())
+    }
+
+    /// Adds what the shopper has had, and what the towers add to its scores.
+    fn add_had(
+        &mut self,
+        query: &Query,
+        request: &Request,
+        found: &mut Vec<(Score, usize, NodeId)>,
+    ) -> Result<(), RecommendError> {
+        let mut vector = vec![0.0; query.embedding.len()];
+        for &(Found { shard: at, node }, bonus) in &query.had {
+            if let Some((score, ..)) = found.iter_mut().find(|(_, of, row)| (*of, *row) == (at, node)) {
+                score.0 += bonus;
+                continue;
+            }
+            let Some(shard) = &self.release.shards()[at] else { continue };
+            let rows = self.selection.rows(at, shard, &request.exclude)?;
+            if rows.is_none_or(|rows| rows.contains(node)) {
+                shard.vector_into(node, &mut vector);
+                let product = vector.iter().zip(&query.embedding).fold(0.0, |sum, (a, b)| sum + a * b);
+                found.push((Score(product + bonus), at, node));
+            }
+        }
+        Ok(())
     }
 
     /// All three stages.

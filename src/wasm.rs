@@ -11,7 +11,7 @@ use crate::Digest;
 use crate::features::Context;
 use crate::json::{Json, JsonError};
 use crate::rank;
-use crate::recommend::{RecommendError, Recommender, Request};
+use crate::recommend::{HistoryEvent, RecommendError, Recommender, Request};
 use crate::shard::columns::ColumnFilter;
 use crate::sync::{Assembly, SyncError};
 
@@ -181,15 +181,23 @@ fn parse(request: &str) -> Result<Request, JsValue> {
     Ok(request)
 }
 
-/// All but the filter. The boundary also gets type and time of an event; the query tower of this format reads neither.
+/// A moment in milliseconds. Beyond the range of dates in JavaScript, and for NaN, it counts as unknown.
+fn moment(json: Json<'_>) -> Result<Option<i64>, JsonError> {
+    let moment = json.optional().map(|moment| moment.float()).transpose()?;
+    Ok(moment.filter(|moment| moment.abs() <= 8.64e15).map(|moment| moment as i64))
+}
+
+/// All but the filter.
 fn read(json: &Json<'_>) -> Result<Request, JsonError> {
-    let id_of = |event: &Json<'_>| event.field("id").text().map(str::to_owned);
-    let history = json.field("history").list_or_none()?.iter().map(id_of).collect::<Result<_, _>>()?;
+    let event = |event: &Json<'_>| {
+        let event_type = event.field("type").optional().map_or(Ok(""), |name| name.text())?.to_owned();
+        Ok(HistoryEvent { id: event.field("id").text()?.to_owned(), event_type, at_ms: moment(event.field("at"))? })
+    };
+    let history = json.field("history").list_or_none()?.iter().map(event).collect::<Result<_, _>>()?;
     let given = json.field("context");
-    let now = given.field("now").optional().map(|now| now.float()).transpose()?;
-    // Beyond the range of dates in JavaScript, and for NaN, the time counts as unknown.
-    let now_ms = now.filter(|now| now.abs() <= 8.64e15).map(|now| now as i64);
+    let now_ms = moment(given.field("now"))?;
     let location = given.field("location").optional().map(|name| name.text().map(str::to_owned)).transpose()?;
+    let user = given.field("user").optional().map(|user| user.floats()).transpose()?;
     let mut attributes = Vec::new();
     if let Some(named) = given.field("attributes").optional() {
         let Some(Value::Object(fields)) = named.value() else { return Err(named.wrong("an object")) };
@@ -202,7 +210,7 @@ fn read(json: &Json<'_>) -> Result<Request, JsonError> {
         history,
         exclude: json.field("exclude").texts()?,
         filter: ColumnFilter::default(),
-        context: Context { now_ms, location, attributes },
+        context: Context { now_ms, as_of_ms: None, location, attributes, user },
     })
 }
 

@@ -46,6 +46,7 @@ fn dataset(sequences: &[Vec<String>]) -> Dataset {
             item: ids.binary_search(&id).unwrap() as u32,
             time_ms: 1000 * position as i64,
             location: u32::MAX,
+            device: u16::MAX,
             event_type: 0,
             quantity: 1.0,
             basket: position as u32,

@@ -86,6 +86,7 @@ fn dataset(lines: &[(String, String, i64)]) -> Dataset {
             item: place(&items, item),
             time_ms: *time_ms,
             location: u32::MAX,
+            device: u16::MAX,
             event_type: 0,
             quantity: 1.0,
             basket: 0,

@@ -201,8 +201,8 @@ impl Files {
 
 /// A query tower that negates the newest item.
 fn tower(dim: usize) -> Outcome<Vec<u8>> {
-    let history = HistorySchema { length: 1, decay: 1.0, count_power: 0.0 };
-    let schema = FeatureSchema { dim, history, categories: Vec::new() };
+    let history = HistorySchema::of_items(1, 1.0, 0.0);
+    let schema = FeatureSchema { dim, history, categories: Vec::new(), user: None };
     let inputs = vec![(InputKind::Float, dim), (InputKind::Float, 1)];
     let program = Program::new(inputs, Vec::new(), vec![Op::Unary { function: Unary::Neg, a: 0 }])?;
     Ok(QueryTower::new(schema, program, towers())?.write())

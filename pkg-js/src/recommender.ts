@@ -11,10 +11,12 @@ import { type Downloaded, ReleaseSync } from "./sync.js";
 export interface Context {
   /** The time that the row is for, like `Date.now()`, and its default. */
   now?: number;
-  /** A store or region, as in the training data. */
+  /** A store or region, as in the training data; a path there, `US/CA/Fresno`, may end at any of its parts. */
   location?: string;
-  /** Household attributes, as in the training data. */
+  /** Household attributes, as in the training data; and `device`, where the training data have one. */
   attributes?: Record<string, string>;
+  /** The shopper's long-term vector, which `nearshelf user-vectors` computes at the origin; without it, a trained default. */
+  user?: readonly number[];
 }
 
 export interface RecommenderOptions {

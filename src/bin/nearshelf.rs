@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 use nearshelf::Digest;
-use nearshelf::data::{Config, Dataset, prepare};
+use nearshelf::data::{Config, Dataset, prepare, write_vectors};
 use nearshelf::evaluate::{
     BaselineParams, EvaluateError, Protocol, Report, Scorer, Shipped, TwoTower, baselines, evaluate, tune_baselines,
     validation_split,
@@ -19,6 +19,7 @@ use nearshelf::platform::files::write_atomically;
 use nearshelf::release::{self, Refreshed};
 use nearshelf::towers::candidate::Towers;
 use nearshelf::towers::train::train;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -60,6 +61,12 @@ enum Command {
     Evaluate(Evaluation),
     /// Choose the baselines' knobs on what is before the test, and write them beside the configuration
     Tune,
+    /// Compute the long-term vectors of all users from all of their events, for a cache that clients ask
+    UserVectors {
+        /// Parquet with the columns `user` and `embedding`; without it, `user_vectors.parquet` in the work folder
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Embed and index the catalogue, and write a release
     Build {
         /// Folder of the release; without it, `release` in the work folder
@@ -161,6 +168,7 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
             println!("{text}");
             write(&place.baselines(), text.as_bytes())
         }
+        Command::UserVectors { out } => run_user_vectors(place, out.as_deref()),
         Command::Build { release, update } => run_build(place, release.as_deref(), *update),
         Command::Inspect { file } => run_inspect(file),
         Command::Verify { release, against } => {
@@ -258,6 +266,25 @@ fn run_build(place: &Place, folder: Option<&Path>, update: bool) -> Outcome {
     write(&picture, plan.to_svg()?.as_bytes())
 }
 
+fn run_user_vectors(place: &Place, out: Option<&Path>) -> Outcome {
+    let config = place.config()?;
+    let (dataset, towers) = (place.dataset(&config)?, Towers::of(&config, &place.run())?);
+    let Some(long_term) = &towers.long_term else {
+        let config = place.config.display();
+        return Err(format!("{config}: no [model.user_vector], so the query tower reads none; add it and train").into());
+    };
+    let ids = dataset.users.iter().map(|user| user.id.as_str());
+    let of = |user: u32| {
+        let events = dataset.events_of(user).iter();
+        towers.user_vector(events.map(|event| dataset.items[event.item as usize].id.as_str())).unwrap_or_default()
+    };
+    let vectors: Vec<f32> = (0..dataset.users.len() as u32).into_par_iter().flat_map(of).collect();
+    let path = out.map_or_else(|| place.work.join("user_vectors.parquet"), Path::to_owned);
+    write_vectors(&path, ("user", ids), &vectors, long_term.len())?;
+    println!("{} vectors of {} numbers: {}", dataset.users.len(), long_term.len(), path.display());
+    Ok(())
+}
+
 fn run_evaluate(place: &Place, evaluation: &Evaluation) -> Outcome {
     let config = place.config()?;
     let mut dataset = place.dataset(&config)?;
@@ -274,11 +301,10 @@ fn run_evaluate(place: &Place, evaluation: &Evaluation) -> Outcome {
         dataset = validation_split(&dataset);
     }
     let params = BaselineParams::read(&place.baselines())?;
-    let towers = match evaluation.baselines_only {
-        true => None,
-        false => Some(TwoTower::new(&dataset, &Towers::of(&config, &place.run())?)?),
-    };
-    let shipped = evaluation.release.as_deref().map(|folder| Shipped::open(&dataset, folder)).transpose()?;
+    let trained = (!evaluation.baselines_only).then(|| Towers::of(&config, &place.run())).transpose()?;
+    let towers = trained.as_ref().map(|trained| TwoTower::new(&dataset, trained)).transpose()?;
+    let released = trained.as_ref().zip(evaluation.release.as_deref());
+    let shipped = released.map(|(trained, folder)| Shipped::open(&dataset, trained, folder)).transpose()?;
     let baselines = baselines(&dataset, &params);
     let towers = towers.iter().map(|towers| towers as &dyn Scorer);
     let shipped = shipped.iter().map(|shipped| shipped as &dyn Scorer);

@@ -56,7 +56,8 @@ fn number(columns: &Columns<'_>, key: &str, entry: Option<&String>) -> Result<(E
     entry.map_or_else(|| Ok(absent()), |entry| columns.number(key, entry))
 }
 
-/// The rows of the events: `record, user_id, item, time_ms, event_type, quantity, price, location, basket, id, left_out, reason, value`.
+/// The rows of the events: `record, user_id, item, time_ms, event_type, quantity, price, location, device, basket, id, left_out, reason,
+/// value`.
 ///
 /// `item_status (item, left_out)` must be registered: an event of an item that the catalogue leaves out is left out with it.
 pub(super) async fn events(
@@ -83,6 +84,7 @@ pub(super) async fn events(
         price.alias("price"),
         price_text.alias("price_text"),
         label(&columns, "location", names.location.as_ref())?.alias("location"),
+        label(&columns, "device", names.device.as_ref())?.alias("device"),
         basket.alias("basket"),
         id.alias("id"),
     ]);
@@ -91,7 +93,7 @@ pub(super) async fn events(
     view(ctx, "event_reasons", sql(ctx, &event_reasons()).await?)?;
     let matched = sql(
         ctx,
-        "SELECT e.record, e.user_id, e.item, e.time_ms, e.event_type, e.quantity, e.price, e.location, e.basket, e.id, \
+        "SELECT e.record, e.user_id, e.item, e.time_ms, e.event_type, e.quantity, e.price, e.location, e.device, e.basket, e.id, \
          coalesce(e.reason IS NULL AND i.left_out = 1, false) AS left_out, \
          CASE WHEN e.reason IS NULL AND i.item IS NULL THEN 'unknown item' ELSE e.reason END AS reason, \
          CASE WHEN e.reason IS NULL AND i.item IS NULL THEN e.item ELSE e.value END AS value \
@@ -102,7 +104,7 @@ pub(super) async fn events(
         return Ok(matched);
     }
     view(ctx, "event_matches", matched)?;
-    let text = "SELECT record, user_id, item, time_ms, event_type, quantity, price, location, basket, id, left_out, \
+    let text = "SELECT record, user_id, item, time_ms, event_type, quantity, price, location, device, basket, id, left_out, \
          CASE WHEN valid AND id IS NOT NULL AND nth > 1 THEN 'duplicate event id' ELSE reason END AS reason, \
          CASE WHEN valid AND id IS NOT NULL AND nth > 1 THEN id ELSE value END AS value FROM \
          (SELECT *, row_number() OVER (PARTITION BY valid, id ORDER BY record) AS nth FROM \

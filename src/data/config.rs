@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::{DataError, Holdout};
 pub use content::{ContentConfig, TextConfig, VectorsConfig};
 pub use training::{
-    Decay, EncoderConfig, Examples, Loss, ModelConfig, Optimizer, PriorConfig, RateConfig, Targets, TrainConfig,
-    WarmStartConfig,
+    Decay, EarlyStopping, EncoderConfig, Examples, Loss, ModelConfig, Optimizer, PriorConfig, RateConfig, Targets,
+    TrainConfig, UserVectorConfig, WarmStartConfig,
 };
 
 /// A whole `nearshelf.toml`. Unknown keys are errors: a misspelt knob must not be ignored.
@@ -116,8 +116,11 @@ pub struct EventColumns {
     pub quantity: Option<String>,
     /// Price of one piece; must not be negative or NaN.
     pub price: Option<String>,
-    /// A store, region or country.
+    /// A store, region or country; or a path from the widest part down, as SQL: `country || '/' || region || '/' || city`. The towers
+    /// read a path at each of its resolutions.
     pub location: Option<String>,
+    /// What the shopper uses: `phone`, `desktop`, `app`.
+    pub device: Option<String>,
 }
 
 /// What happens to a second row with the same item id.

@@ -48,6 +48,8 @@ pub struct Event {
     pub time_ms: i64,
     /// Index into [`Dataset::locations`]; `u32::MAX` where unknown.
     pub location: u32,
+    /// Index into [`Dataset::devices`]; `u16::MAX` where unknown.
+    pub device: u16,
     /// Index into [`Dataset::event_types`].
     pub event_type: u16,
     /// Pieces.
@@ -81,6 +83,8 @@ pub struct Dataset {
     pub attributes: Vec<String>,
     /// Names of the locations.
     pub locations: Vec<String>,
+    /// Names of the devices.
+    pub devices: Vec<String>,
     /// Names of the event types.
     pub event_types: Vec<String>,
     /// All events that passed validation, training and test.

@@ -23,4 +23,4 @@ pub use dataset::{Attribute, Dataset, Event, Holdout, Item, User};
 pub use error::DataError;
 pub use prepare::prepare;
 pub use summary::PrepareSummary;
-pub use vectors::VectorsError;
+pub use vectors::{VectorsError, write_vectors};

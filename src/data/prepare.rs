@@ -29,7 +29,7 @@ const TABLES: [&str; 3] = ["catalogue", "events", "users"];
 ///
 /// | file | holds |
 /// |---|---|
-/// | `events.parquet` | user, item, time_ms, type, quantity, price, location, basket; sorted by user, time, source order |
+/// | `events.parquet` | user, item, time_ms, type, quantity, price, location, device, basket; sorted by user, time, source order |
 /// | `items.parquet` | item, title, category (levels joined with U+001F), brand, price, events, and `attribute <name>` for each; sorted by item |
 /// | `users.parquet` | user and one column per attribute, for every user with an event; sorted by user |
 /// | `rejects.csv` | source, record, reason, value, user, item, id of every rejected row |
@@ -195,6 +195,7 @@ impl<'a> Preparation<'a> {
             ("quantity", DataType::Float32),
             ("price", DataType::Float64),
             ("location", DataType::Utf8),
+            ("device", DataType::Utf8),
             ("basket", DataType::Utf8),
             ("id", DataType::Utf8),
             ("left_out", DataType::Boolean),
@@ -370,7 +371,7 @@ impl<'a> Preparation<'a> {
         let frame = self
             .sql(&format!(
                 "SELECT e.user_id, e.item, e.time_ms, coalesce(e.event_type, '{default_type}'), \
-                 coalesce(e.quantity, CAST(1 AS REAL)), e.price, e.location, e.basket \
+                 coalesce(e.quantity, CAST(1 AS REAL)), e.price, e.location, e.device, e.basket \
                  FROM valid_events e JOIN published p ON e.item = p.item ORDER BY e.user_id, e.time_ms, e.record"
             ))
             .await?;
@@ -382,6 +383,7 @@ impl<'a> Preparation<'a> {
             ("quantity", DataType::Float32),
             ("price", DataType::Float64),
             ("location", DataType::Utf8),
+            ("device", DataType::Utf8),
             ("basket", DataType::Utf8),
         ];
         let path = self.tables.join(EVENTS_FILE);

@@ -94,6 +94,12 @@ fn model(model: &ModelConfig) -> Check {
     count("model.history", model.history, 1024, "1 to 1024")?;
     number("model.history_decay", model.history_decay, |decay| decay > 0.0 && decay <= 1.0, "above 0, at most 1")?;
     share("model.history_count_power", model.history_count_power)?;
+    if let Some(user) = &model.user_vector {
+        count("model.user_vector.factors", user.factors, 512, "1 to 512")?;
+        number("model.user_vector.alpha", user.alpha, |found| found > 0.0, "above 0")?;
+        number("model.user_vector.regularization", user.regularization, |found| found > 0.0, "above 0")?;
+        share("model.user_vector.frequency_exponent", user.frequency_exponent)?;
+    }
     count("model.context_dim", model.context_dim, 256, "1 to 256")?;
     count("model.location_buckets", model.location_buckets as usize, 1 << 20, "1 to 1048576")?;
     count("model.label_dim", model.label_dim, 256, "1 to 256")?;
@@ -135,6 +141,10 @@ fn examples(config: &Config) -> Check {
         let (key, found) = ("train.uniform_negatives", train.uniform_negatives.to_string());
         return Err(DataError::ConfigValue { key, found, expected: "0 with train.loss = full, which has all items" });
     }
+    if train.hard_negatives > 0 && (train.loss == Loss::Full || train.examples == Examples::Sequences) {
+        let (key, found) = ("train.hard_negatives", train.hard_negatives.to_string());
+        return Err(DataError::ConfigValue { key, found, expected: "0, or loss = sampled with examples = baskets" });
+    }
     Ok(())
 }
 
@@ -153,6 +163,21 @@ fn train(train: &TrainConfig) -> Check {
     share("train.id_dropout", train.id_dropout)?;
     share("train.history_dropout", train.history_dropout)?;
     share("train.context_dropout", train.context_dropout)?;
+    share("train.user_dropout", train.user_dropout)?;
+    for weight in train.event_weights.values() {
+        number("train.event_weights", *weight, |weight| (0.0..=1000.0).contains(&weight), "0 to 1000")?;
+    }
+    if train.hard_negatives > 64 {
+        let found = train.hard_negatives.to_string();
+        return Err(DataError::ConfigValue { key: "train.hard_negatives", found, expected: "0 to 64" });
+    }
+    count("train.mine_every", train.mine_every, usize::MAX, "1 or more")?;
+    if let Some(stop) = &train.early_stopping {
+        count("train.early_stopping.every", stop.every, usize::MAX, "1 or more")?;
+        count("train.early_stopping.patience", stop.patience, usize::MAX, "1 or more")?;
+        count("train.early_stopping.users", stop.users, usize::MAX, "1 or more")?;
+        number("train.early_stopping.days", stop.days, |days| days > 0.0 && days <= 3660.0, "above 0, at most 3660")?;
+    }
     number("train.half_life_days", train.half_life_days, |days| days >= 0.0, "0 or more")?;
     share("train.basket_power", train.basket_power)?;
     if let Some(warm) = &train.warm_start {
@@ -236,6 +261,13 @@ mod tests {
             ("[train]\nexamples = \"sequences\"", "train.examples"),
             ("[train]\nloss = \"full\"\nuniform_negatives = 8", "train.uniform_negatives"),
             ("[train]\nlabel_smoothing = 1", "train.label_smoothing"),
+            ("[train]\nevent_weights = { view = -1 }", "train.event_weights"),
+            ("[train]\nloss = \"full\"\nhard_negatives = 2", "train.hard_negatives"),
+            ("[train]\nearly_stopping = { every = 0, patience = 1 }", "train.early_stopping.every"),
+            (
+                "[model]\nuser_vector = { factors = 0, alpha = 1, regularization = 1, frequency_exponent = 0 }",
+                "model.user_vector.factors",
+            ),
             (
                 "[model]\nencoder = { kind = \"attention\", layers = 1, heads = 3, feed_forward = 9 }",
                 "model.encoder.heads",

@@ -210,10 +210,14 @@ impl Names {
     }
 }
 
+/// As many as [`Event::device`] tells apart; the number after the last one is "unknown".
+const MOST_DEVICES: u32 = u16::MAX as u32;
+
 /// Events on their way into a [`Dataset`].
 struct Events {
     dataset: Dataset,
     locations: Names,
+    devices: Names,
     types: Names,
     /// Baskets of the user at hand: an id of another user is another basket.
     baskets: HashMap<String, u32>,
@@ -223,8 +227,8 @@ struct Events {
 
 impl Events {
     fn new(dataset: Dataset) -> Self {
-        let (locations, types, baskets) = (Names::default(), Names::default(), HashMap::new());
-        Self { dataset, locations, types, baskets, next_basket: 0, user: 0 }
+        let (locations, devices, types, baskets) = Default::default();
+        Self { dataset, locations, devices, types, baskets, next_basket: 0, user: 0 }
     }
 
     fn read(mut self, mut table: Table) -> Result<Dataset, DataError> {
@@ -242,12 +246,14 @@ impl Events {
         }
         self.dataset.items = items;
         let (locations, location_of) = self.locations.sorted();
+        let (devices, device_of) = self.devices.sorted();
         let (event_types, type_of) = self.types.sorted();
         for event in &mut self.dataset.events {
             event.location = location_of.get(event.location as usize).copied().unwrap_or(u32::MAX);
+            event.device = device_of.get(usize::from(event.device)).map_or(u16::MAX, |device| *device as u16);
             event.event_type = type_of[event.event_type as usize] as u16;
         }
-        Ok(Dataset { locations, event_types, ..self.dataset })
+        Ok(Dataset { locations, devices, event_types, ..self.dataset })
     }
 
     fn push(&mut self, table: &Table, batch: &RecordBatch, item_of: &HashMap<&str, u32>) -> Result<(), DataError> {
@@ -257,6 +263,7 @@ impl Events {
         let types = table.required("type", table.text(batch, "type")?)?;
         let quantities = table.required("quantity", table.column(batch, "quantity", &DataType::Float32)?)?;
         let (locations, baskets) = (table.text(batch, "location")?, table.text(batch, "basket")?);
+        let devices = table.text(batch, "device")?;
         let (times, quantities) = (times.as_primitive::<Int64Type>(), quantities.as_primitive::<Float32Type>());
         for row in 0..batch.num_rows() {
             self.enter(table, row, users.value(row))?;
@@ -267,12 +274,16 @@ impl Events {
             }
             let event_type = u16::try_from(self.types.number(types.value(row)))
                 .map_err(|_| table.bad_row(row, "one event type more", "at most 65536 event types"))?;
+            let device = at(&devices, row).map_or(MOST_DEVICES, |name| self.devices.number(name));
+            let device = u16::try_from(device.min(MOST_DEVICES + 1))
+                .map_err(|_| table.bad_row(row, "one device more", "at most 65535 devices"))?;
             let item = item_of.get(items.value(row)).copied();
             let event = Event {
                 user: self.user as u32,
                 item: item.ok_or_else(|| table.bad_row(row, items.value(row), "an item of items.parquet"))?,
                 time_ms,
                 location: at(&locations, row).map_or(u32::MAX, |name| self.locations.number(name)),
+                device,
                 event_type,
                 quantity: quantities.value(row),
                 basket: self.basket(at(&baskets, row)),

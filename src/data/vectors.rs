@@ -8,10 +8,14 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, FixedSizeListBuilder, Float32Builder, RecordBatch, StringArray,
+};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Float32Type};
+use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::npy::Npy;
@@ -40,6 +44,34 @@ pub enum VectorsError {
         /// What is needed.
         expected: String,
     },
+}
+
+/// Writes vectors as Parquet: `name`, the ids, and `embedding`, lists of `width` numbers.
+///
+/// # Errors
+/// [`VectorsError::Io`] if the file cannot be written.
+pub fn write_vectors<'i>(
+    path: &Path,
+    (name, ids): (&str, impl Iterator<Item = &'i str>),
+    vectors: &[f32],
+    width: usize,
+) -> Result<(), VectorsError> {
+    let failed = |source: std::io::Error| VectorsError::Io { path: path.to_owned(), source };
+    let ids: ArrayRef = Arc::new(StringArray::from_iter_values(ids));
+    let mut lists = FixedSizeListBuilder::new(Float32Builder::with_capacity(vectors.len()), width as i32);
+    for vector in vectors.chunks_exact(width) {
+        lists.values().append_slice(vector);
+        lists.append(true);
+    }
+    let lists: ArrayRef = Arc::new(lists.finish());
+    let batch = RecordBatch::try_from_iter([(name, ids), ("embedding", lists)]).map_err(|e| failed(io(e)))?;
+    let file = File::create(path).map_err(failed)?;
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).map_err(|e| failed(io(e)))?;
+    writer.write(&batch).and_then(|()| writer.close().map(drop)).map_err(|e| failed(io(e)))
+}
+
+fn io(error: impl std::error::Error + Send + Sync + 'static) -> std::io::Error {
+    std::io::Error::other(error)
 }
 
 /// How long vectors have to be.

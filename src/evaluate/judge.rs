@@ -14,7 +14,6 @@ use crate::metrics::{
     RecallNorm, coverage, gini, heldout_recall_at_k, hit_rate_of_rank, intra_list_diversity, ndcg_at_k, ndcg_of_rank,
     rank_with_ties, self_information,
 };
-use crate::towers::train::training_events;
 
 /// The most that a protocol has.
 const FIGURES: usize = 5;
@@ -39,7 +38,7 @@ struct Catalogue {
 impl Catalogue {
     fn of(dataset: &Dataset) -> Self {
         let by_item = Interactions::of_training(dataset).transpose();
-        let users = (0..dataset.users.len() as u32).filter(|&user| !training_events(dataset, user).is_empty()).count();
+        let users = (0..dataset.users.len() as u32).filter(|&user| !dataset.training_events(user).is_empty()).count();
         let information =
             (0..by_item.rows()).map(|item| self_information(by_item.row(item).0.len() as u64, users as u64));
         let mut numbers = HashMap::new();

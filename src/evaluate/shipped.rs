@@ -3,16 +3,20 @@
 use std::path::Path;
 use std::sync::Mutex;
 
-use super::two_tower::context_of;
+use super::two_tower::{context_of, long_term_of};
 use super::{LONG_LIST, Scorer};
-use crate::data::Dataset;
-use crate::recommend::{MAX_LIMIT, Recommender, Request};
+use crate::data::{Dataset, Event};
+use crate::features::Context;
+use crate::recommend::{HistoryEvent, MAX_LIMIT, Recommender, Request};
 use crate::release::{self, Release, ReleaseError};
+use crate::towers::candidate::Towers;
 
 /// Recommends from the shards of a release.
 pub struct Shipped<'d> {
     dataset: &'d Dataset,
     release: Release,
+    /// By user; nothing where the query tower reads none.
+    long_term: Vec<Option<Vec<f32>>>,
     /// Idle ones: each has working memory, and a search of its own needs one.
     recommenders: Mutex<Vec<Recommender>>,
 }
@@ -21,25 +25,31 @@ impl<'d> Shipped<'d> {
     /// As reports call it.
     pub const NAME: &'static str = "nearshelf, as shipped";
 
-    /// Opens the release in a folder.
+    /// Opens the release in a folder; `towers` are what it was built with, and make the users' long-term vectors.
     ///
     /// # Errors
     /// The first thing that is wrong with the release; [`ReleaseError::Segment`] for one by column, which has lists for each of its
     /// values and none for all items.
-    pub fn open(dataset: &'d Dataset, folder: &Path) -> Result<Self, ReleaseError> {
+    pub fn open(dataset: &'d Dataset, towers: &Towers, folder: &Path) -> Result<Self, ReleaseError> {
         let release = release::open(folder)?;
         release.manifest().check_segment(None)?;
-        Ok(Self { dataset, release, recommenders: Mutex::default() })
+        let long_term = (0..dataset.users.len() as u32).map(|user| long_term_of(dataset, towers, user)).collect();
+        Ok(Self { dataset, release, long_term, recommenders: Mutex::default() })
     }
 
     /// Lists as long as the longest that is judged, and by as much longer as the history, which some modes leave out.
     fn request(&self, user: u32) -> Request {
         let events = self.dataset.query_events(user);
-        let history: Vec<String> =
-            events.iter().map(|event| self.dataset.items[event.item as usize].id.clone()).collect();
-        let distinct = history.iter().collect::<std::collections::HashSet<_>>().len();
+        let event = |event: &Event| HistoryEvent {
+            id: self.dataset.items[event.item as usize].id.clone(),
+            event_type: self.dataset.event_types.get(usize::from(event.event_type)).cloned().unwrap_or_default(),
+            at_ms: Some(event.time_ms),
+        };
+        let history: Vec<HistoryEvent> = events.iter().map(event).collect();
+        let distinct = events.iter().map(|event| event.item).collect::<std::collections::HashSet<_>>().len();
+        let context = Context { user: self.long_term[user as usize].clone(), ..context_of(self.dataset, user) };
         let limit = (LONG_LIST + distinct).min(MAX_LIMIT);
-        Request { limit, history, context: context_of(self.dataset, user), ..Request::default() }
+        Request { limit, history, context, ..Request::default() }
     }
 }
 

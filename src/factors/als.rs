@@ -113,6 +113,43 @@ impl Als {
     }
 }
 
+/// Finds vectors of single histories, with the items' as they are.
+#[derive(Debug, Clone)]
+pub struct FoldIn {
+    items: Vec<f32>,
+    params: AlsParams,
+    gram: Normal,
+}
+
+impl FoldIn {
+    /// `items` are the vectors of a factorisation with these knobs, row by row.
+    pub fn new(items: Vec<f32>, params: AlsParams) -> Self {
+        let gram = gram(&items, params.factors);
+        Self { items, params, gram }
+    }
+
+    /// The items' vectors, row by row.
+    pub fn items(&self) -> &[f32] {
+        &self.items
+    }
+
+    /// The knobs.
+    pub fn params(&self) -> &AlsParams {
+        &self.params
+    }
+
+    /// The vector of a history, given its items, ascending, and the strengths of interest in them; zeros for an empty one.
+    ///
+    /// # Panics
+    /// If an item is none of the factorisation.
+    pub fn vector(&self, items: &[u32], strengths: &[f32]) -> Vec<f32> {
+        let mut solution = vec![0.0; self.params.factors];
+        let mut normal = Normal::zeros(self.params.factors);
+        solve_row(&mut normal, &self.gram, (items, strengths), &self.items, &self.params, &mut solution);
+        solution
+    }
+}
+
 /// Solves every row of `solved` with `fixed` held: `weights` has a row per row of `solved`, a column per row of `fixed`.
 fn half_step(weights: &Interactions, fixed: &[f32], solved: &mut [f32], params: &AlsParams) {
     let dim = params.factors;
@@ -121,23 +158,34 @@ fn half_step(weights: &Interactions, fixed: &[f32], solved: &mut [f32], params: 
         || Normal::zeros(dim),
         |normal, (block, rows)| {
             for (offset, solution) in rows.chunks_exact_mut(dim).enumerate() {
-                let (columns, strengths) = weights.row(block * BLOCK + offset);
-                solution.fill(0.0);
-                if columns.is_empty() {
-                    continue;
-                }
-                let vector = |column: u32| &fixed[column as usize * dim..(column as usize + 1) * dim];
-                normal.copy_from(&gram);
-                normal.add_outer(columns.iter().zip(strengths).map(|(&column, r)| (vector(column), params.alpha * r)));
-                normal.add_diagonal(params.regularization * (columns.len() as f32).powf(params.frequency_exponent));
-                for (&column, r) in columns.iter().zip(strengths) {
-                    let confidence = 1.0 + params.alpha * r;
-                    solution.iter_mut().zip(vector(column)).for_each(|(sum, value)| *sum += confidence * value);
-                }
-                normal.solve(solution);
+                solve_row(normal, &gram, weights.row(block * BLOCK + offset), fixed, params, solution);
             }
         },
     );
+}
+
+fn solve_row(
+    normal: &mut Normal,
+    gram: &Normal,
+    (columns, strengths): (&[u32], &[f32]),
+    fixed: &[f32],
+    params: &AlsParams,
+    solution: &mut [f32],
+) {
+    solution.fill(0.0);
+    if columns.is_empty() {
+        return;
+    }
+    let dim = params.factors;
+    let vector = |column: u32| &fixed[column as usize * dim..(column as usize + 1) * dim];
+    normal.copy_from(gram);
+    normal.add_outer(columns.iter().zip(strengths).map(|(&column, r)| (vector(column), params.alpha * r)));
+    normal.add_diagonal(params.regularization * (columns.len() as f32).powf(params.frequency_exponent));
+    for (&column, r) in columns.iter().zip(strengths) {
+        let confidence = 1.0 + params.alpha * r;
+        solution.iter_mut().zip(vector(column)).for_each(|(sum, value)| *sum += confidence * value);
+    }
+    normal.solve(solution);
 }
 
 /// `rows^T rows`.

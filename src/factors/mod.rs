@@ -14,7 +14,7 @@ mod weighting;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-pub use als::{Als, AlsParams};
+pub use als::{Als, AlsParams, FoldIn};
 pub use interactions::Interactions;
 pub(crate) use inverse::inverse;
 pub use weighting::Weighting;

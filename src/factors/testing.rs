@@ -13,6 +13,7 @@ pub(crate) fn dataset(events: &[(u32, u32, i64, u16)], test_from_ms: i64) -> Dat
             item,
             time_ms,
             location: u32::MAX,
+            device: u16::MAX,
             event_type,
             quantity: 1.0,
             basket: 0,

@@ -26,4 +26,14 @@ pub enum FeatureError {
         /// The embedding length of the towers.
         expected: usize,
     },
+    /// A long-term vector that is not one of these towers.
+    #[error(
+        "long-term vector: found {found} values, expected {expected} finite ones; compute it with the towers of this release"
+    )]
+    User {
+        /// Its length.
+        found: usize,
+        /// The length that the towers read.
+        expected: usize,
+    },
 }

@@ -10,9 +10,11 @@
 pub mod content;
 mod error;
 pub mod hashing;
+pub mod history;
 #[cfg(feature = "origin")]
 pub mod items;
 pub mod schema;
 
 pub use error::FeatureError;
-pub use schema::{Categorical, Context, FeatureSchema, FeatureVector, HistorySchema};
+pub use history::{Ages, HistorySchema, PastEvent, PastItem, Repeats};
+pub use schema::{Categorical, Context, FeatureSchema, FeatureVector, UserVector};

@@ -27,7 +27,7 @@ fn filter(json: &Value) -> Result<ColumnFilter, ColumnsError> {
 }
 
 fn request(filter: ColumnFilter, limit: usize) -> Request {
-    Request { limit, history: vec!["1-item-7".to_owned()], filter, ..Request::default() }
+    Request { limit, history: vec!["1-item-7".into()], filter, ..Request::default() }
 }
 
 fn ids(found: &[Candidate]) -> Vec<&str> {
@@ -99,7 +99,7 @@ fn what_a_delta_adds_is_filtered_and_what_it_removes_is_gone() {
         assert_eq!(found, expected, "{json}");
         assert!(found.iter().any(|candidate| candidate.id.starts_with("2-")), "{json}");
     }
-    let history = [vec!["1-item-4".to_owned()], vec!["2-item-7".to_owned()]];
+    let history = [["1-item-4".into()], ["2-item-7".into()]];
     let known =
         history.map(|history| Recommender::of(&with_delta).embed(&history, &Context::default()).unwrap().history);
     assert_eq!(known, [vec![], vec!["2-item-7".to_owned()]]);
@@ -183,8 +183,12 @@ fn under_a_filter_more_clusters_are_visited_until_enough_passes_or_a_limit_is_re
     }
     let mut recommender = Recommender::of(sync.ready().unwrap());
     let mut fetched = |json: Value, limit| {
-        let request =
-            Request { limit, history: history[..1].to_vec(), filter: filter(&json).unwrap(), ..Request::default() };
+        let request = Request {
+            limit,
+            history: vec![history[0].as_str().into()],
+            filter: filter(&json).unwrap(),
+            ..Request::default()
+        };
         loop {
             let absent = recommender.absent(&request).unwrap();
             if absent.is_empty() {

@@ -21,8 +21,8 @@ pub(crate) const DIM: usize = 8;
 
 /// A query tower that negates the newest item of the history.
 pub(crate) fn tower(towers: Digest) -> Vec<u8> {
-    let history = HistorySchema { length: 1, decay: 1.0, count_power: 0.0 };
-    let schema = FeatureSchema { dim: DIM, history, categories: Vec::new() };
+    let history = HistorySchema::of_items(1, 1.0, 0.0);
+    let schema = FeatureSchema { dim: DIM, history, categories: Vec::new(), user: None };
     let inputs = vec![(InputKind::Float, DIM), (InputKind::Float, 1)];
     let program = Program::new(inputs, Vec::new(), vec![Op::Unary { function: Unary::Neg, a: 0 }]).unwrap();
     QueryTower::new(schema, program, towers).unwrap().write()

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::given::{self, GivenEmbeddings};
 use super::train::files;
+use super::train::long_term::LongTerm;
 use super::{Input, Program, QueryTower, Scratch, TowerError, lower};
 use crate::Digest;
 use crate::data::{Config, Item};
+use crate::features::FeatureSchema;
 use crate::features::content::ContentSchema;
 use crate::features::items::{ItemFeatures, ItemSchema, KnownItems};
-use crate::features::{FeatureSchema, HistorySchema};
 
 /// What a run folder says about its other files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,23 +33,28 @@ pub struct TowerSchemas {
     pub query_onnx: Digest,
     /// SHA-256 of `candidate.onnx`.
     pub candidate_onnx: Digest,
-    /// Identifies the epoch: the digest of both digests. Embeddings with another one do not mix with these.
+    /// SHA-256 of `user_factors.safetensors`, where the query tower reads long-term vectors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_factors: Option<Digest>,
+    /// Identifies the epoch: the digest of the digests of both towers, and of what else goes into a score. Embeddings with another one do not mix with these.
     pub towers: Digest,
 }
 
 impl TowerSchemas {
-    /// Describes the known items and two ONNX files.
+    /// Describes the known items, two ONNX files and a factorisation, if there is one.
     pub fn new(
         query: FeatureSchema,
         (items, content): (ItemSchema, ContentSchema),
-        catalogue: &[u8],
-        query_onnx: &[u8],
-        candidate_onnx: &[u8],
+        [catalogue, query_onnx, candidate_onnx]: [&[u8]; 3],
+        user_factors: Option<&[u8]>,
     ) -> Self {
         let (query_onnx, candidate_onnx) = (Digest::of(query_onnx), Digest::of(candidate_onnx));
-        let towers = Digest::of_parts([&query_onnx.as_bytes()[..], candidate_onnx.as_bytes()]);
-        let catalogue = Digest::of(catalogue);
-        Self { query, items, content, catalogue, query_onnx, candidate_onnx, towers }
+        let (catalogue, user_factors) = (Digest::of(catalogue), user_factors.map(Digest::of));
+        let trained = (&query.history.repeats, &query.user);
+        let more = if trained == (&None, &None) { Vec::new() } else { format!("{trained:?}").into_bytes() };
+        let factors = user_factors.as_ref().map_or(&[][..], |digest| &digest.as_bytes()[..]);
+        let towers = Digest::of_parts([&query_onnx.as_bytes()[..], candidate_onnx.as_bytes(), &more, factors]);
+        Self { query, items, content, catalogue, query_onnx, candidate_onnx, user_factors, towers }
     }
 }
 
@@ -57,6 +63,8 @@ impl TowerSchemas {
 pub struct Towers {
     /// The query tower, as clients run it.
     pub query: QueryTower,
+    /// What makes long-term vectors of shoppers, where the query tower reads them.
+    pub long_term: Option<LongTerm>,
     candidates: Candidates,
 }
 
@@ -92,7 +100,7 @@ impl Towers {
     pub fn of(config: &Config, run: &Path) -> Result<Self, TowerError> {
         let Some(given) = &config.towers else { return Self::trained(config, run) };
         let (query, embeddings) = given::read(config, given)?;
-        Ok(Self { query, candidates: Candidates::Given(embeddings) })
+        Ok(Self { query, long_term: None, candidates: Candidates::Given(embeddings) })
     }
 
     /// The towers of a run folder, if they are of this shape.
@@ -103,10 +111,13 @@ impl Towers {
             return Err(TowerError::Untrained { path, found, expected });
         }
         let towers = Self::read(config, run)?;
-        let shape = |dim: usize, history: &HistorySchema| format!("dim {dim}, {history:?}");
-        let schema = towers.query.schema();
-        let (found, expected) =
-            (shape(schema.dim, &schema.history), shape(config.model.dim, &HistorySchema::of(&config.model)));
+        let shape = |dim: usize, length: usize, [decay, power]: [f32; 2]| {
+            format!("dim {dim}, history {length}, decay {decay}, count power {power}")
+        };
+        let (schema, model) = (towers.query.schema(), &config.model);
+        let found = &schema.history;
+        let found = shape(schema.dim, found.length, [found.decay, found.count_power]);
+        let expected = shape(model.dim, model.history, [model.history_decay, model.history_count_power]);
         if found == expected { Ok(towers) } else { Err(TowerError::Untrained { path, found, expected }) }
     }
 
@@ -140,9 +151,21 @@ impl Towers {
         let program = compile(files::QUERY, schemas.query_onnx)?;
         let candidate = compile(files::CANDIDATE, schemas.candidate_onnx)?;
         let query = QueryTower::new(schemas.query, program, schemas.towers)?;
+        let factors = schemas.user_factors.map(|digest| checked(files::USER_FACTORS, digest)).transpose()?;
+        let long_term = factors.map(|(path, bytes)| LongTerm::from_bytes(&path, &bytes)).transpose()?;
         let (items, content) = (schemas.items, schemas.content);
         let trained = Trained { items, known, tower: candidate, content, config: config.clone(), run: run.to_owned() };
-        Ok(Self { query, candidates: Candidates::Trained(Box::new(trained)) })
+        Ok(Self { query, long_term, candidates: Candidates::Trained(Box::new(trained)) })
+    }
+
+    /// The long-term vector of a shopper, given the ids of the items of all events; `None` where the query tower reads none. Items that
+    /// the training did not know are passed over.
+    pub fn user_vector<'i>(&self, items: impl Iterator<Item = &'i str>) -> Option<Vec<f32>> {
+        let (long_term, Candidates::Trained(trained)) = (self.long_term.as_ref()?, &self.candidates) else {
+            return None;
+        };
+        // Row 0 is the unknown item.
+        Some(long_term.vector_of(items.filter_map(|id| trained.known.row(id).checked_sub(1))))
     }
 
     /// The candidate embeddings of a catalogue, `[items, dim]`, in the catalogue's order. Items that the towers do not know are

@@ -2,6 +2,7 @@
 
 use super::{QueryTower, TowerError, lower};
 use crate::Digest;
+use crate::data::config::ModelConfig;
 use crate::data::vectors::{VectorTable, Width};
 use crate::data::{Config, Item, TowersConfig, VectorsError};
 use crate::features::{FeatureSchema, HistorySchema};
@@ -16,8 +17,9 @@ pub(super) fn read(config: &Config, given: &TowersConfig) -> Result<(QueryTower,
     let dim = config.model.dim;
     let ids = given.ids.as_ref().map(|ids| config.resolve(ids));
     let embeddings = GivenEmbeddings(VectorTable::read(candidates, ids.as_deref(), Width::Dim(dim))?);
-    let history = HistorySchema::of(&config.model);
-    let schema = FeatureSchema { dim, history, categories: Vec::new() };
+    let ModelConfig { history, history_decay, history_count_power, .. } = config.model;
+    let history = HistorySchema::of_items(history, history_decay, history_count_power);
+    let schema = FeatureSchema { dim, history, categories: Vec::new(), user: None };
     let program = lower::compile(&query)?;
     // The epoch is the query tower's alone: an item that is embedded later is an update of the same release.
     let bytes = std::fs::read(&query).map_err(|source| TowerError::Io { path: query.clone(), source })?;

@@ -2,7 +2,7 @@
 //!
 //! | tower     | inputs                                                                                              |
 //! |-----------|-----------------------------------------------------------------------------------------------------|
-//! | query     | `history [batch, length, dim]`, `weights [batch, length]`, `categories [batch, C]` (int64, if any)   |
+//! | query     | `history [batch, length, dim]`, `weights [batch, length]`, and where the schema has them `marks [batch, length * marks]`, `categories [batch, C]` (int64) and `user [batch, U]` |
 //! | candidate | `item [batch, 1]`, `tokens [batch, T]`, `labels [batch, L]` (int64), `token_weights [batch, T]`, `numbers [batch, N]` |
 //!
 //! The output of either is `embedding [batch, dim]`: of unit length, or a unit vector and a popularity number.

@@ -13,8 +13,8 @@
 //! |      … |    … | program        | see [`program`](super::program)                                    |
 //! |      … |   32 | digest         | SHA-256 of all bytes before                                        |
 //!
-//! The program's inputs are those of a [`FeatureVector`]: history `[length * dim]`, weights `[length]` and, where the
-//! schema has categorical features, their rows. Its output is the query embedding, `[dim]`.
+//! The program's inputs are those of a [`FeatureVector`]: history `[length * dim]`, weights `[length]` and, where the schema has
+//! them, marks `[length * marks]`, rows of categorical features and the long-term vector. Its output is the query embedding, `[dim]`.
 
 use super::TowerError;
 use super::program::{Input, InputKind, Program, Scratch, program_error};
@@ -48,7 +48,9 @@ impl QueryTower {
         let mut expected = vec![
             (InputKind::Float, schema.history.length * schema.dim),
             (InputKind::Float, schema.history.length),
+            (InputKind::Index, schema.history.length * schema.history.marks_per_item()),
             (InputKind::Index, schema.categories.len()),
+            (InputKind::Float, schema.user.as_ref().map_or(0, |user| user.default.len())),
         ];
         expected.retain(|(_, length)| *length > 0);
         if program.inputs() != expected {
@@ -124,8 +126,15 @@ impl QueryTower {
     /// # Errors
     /// [`TowerError::Input`] if `query` was not assembled with this tower's schema.
     pub fn embed<'s>(&self, query: &FeatureVector, scratch: &'s mut Scratch) -> Result<&'s [f32], TowerError> {
-        let inputs = [Input::Float(&query.history), Input::Float(&query.weights), Input::Index(&query.categories)];
-        self.program.run(&inputs[..self.program.inputs().len().min(inputs.len())], scratch)
+        let mut inputs = vec![Input::Float(&query.history), Input::Float(&query.weights)];
+        inputs.extend(
+            [&query.marks, &query.categories]
+                .into_iter()
+                .filter(|rows| !rows.is_empty())
+                .map(|rows| Input::Index(rows)),
+        );
+        inputs.extend((!query.user.is_empty()).then_some(Input::Float(&query.user)));
+        self.program.run(&inputs, scratch)
     }
 
     /// What the tower reads.

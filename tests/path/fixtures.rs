@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nearshelf::data::{Config, IndexConfig, Layout};
 use nearshelf::features::Context;
-use nearshelf::recommend::{Recommender, Request};
+use nearshelf::recommend::{HistoryEvent, Recommender, Request};
 use nearshelf::release;
 use nearshelf::shard::columns::ColumnFilter;
 use nearshelf::towers::candidate::Towers;
@@ -25,19 +25,31 @@ const FILTERS: [&str; 4] = [
     r#"{"category":[["shelf 3"]],"price":{"min":100.5,"max":30000}}"#,
 ];
 
+/// An event as a shopper's device has it; now and then of an unknown type, or without a time.
+fn event(id: String, rng: &mut ChaCha8Rng) -> HistoryEvent {
+    let event_type = ["view", "purchase", "glance"][rng.random_range(0..3)].to_owned();
+    HistoryEvent { id, event_type, at_ms: rng.random_bool(0.9).then(|| rng.random_range(0..2_000_000_000_000)) }
+}
+
 /// A request, and its filter as JSON.
 fn random_request(rng: &mut ChaCha8Rng) -> (Request, &'static str) {
     let mut id = |below: u32| format!("item-{:04}", rng.random_range(0..below));
     // Ids beyond the catalogue are unknown to the release.
-    let history: Vec<String> = (0..10).map(|_| id(shop::ITEMS + 20)).collect();
+    let ids: Vec<String> = (0..10).map(|_| id(shop::ITEMS + 20)).collect();
     let exclude = (0..5).map(|_| id(shop::ITEMS)).collect();
+    let history: Vec<HistoryEvent> = ids.into_iter().map(|id| event(id, rng)).collect();
     let length = rng.random_range(0..=history.len());
     let place = rng.random_range(0..4_usize);
     let filter = FILTERS.get(rng.random_range(0..3 * FILTERS.len())).copied().unwrap_or("{}");
     let context = Context {
         now_ms: rng.random_bool(0.9).then(|| rng.random_range(0..2_000_000_000_000)),
-        location: ["here", "there", "elsewhere"].get(place).map(|place| (*place).to_owned()),
-        attributes: vec![("group".to_owned(), format!("group {}", rng.random_range(0..7)))],
+        location: ["land/here", "land/there", "elsewhere"].get(place).map(|place| (*place).to_owned()),
+        attributes: vec![
+            ("group".to_owned(), format!("group {}", rng.random_range(0..7))),
+            ("device".to_owned(), ["phone", "television"][rng.random_range(0..2)].to_owned()),
+        ],
+        user: rng.random_bool(0.5).then(|| (0..8).map(|_| rng.random_range(-0.5..0.5)).collect()),
+        ..Context::default()
     };
     let conditions: serde_json::Map<String, serde_json::Value> = serde_json::from_str(filter).unwrap();
     let limit = rng.random_range(1..=20);
@@ -58,13 +70,14 @@ fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) ->
     exclude.sort();
     let attributes: serde_json::Map<_, _> =
         request.context.attributes.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let of_event = |event: &HistoryEvent| json!({ "id": event.id, "type": event.event_type, "at": event.at_ms });
     json!({
         "request": {
             "limit": request.limit,
-            "history": request.history.iter().map(|id| json!({ "id": id, "type": "view", "at": 0 })).collect::<Vec<_>>(),
+            "history": request.history.iter().map(of_event).collect::<Vec<_>>(),
             "exclude": exclude,
             "where": serde_json::from_str::<serde_json::Value>(filter).unwrap(),
-            "context": { "now": request.context.now_ms, "location": request.context.location, "attributes": attributes },
+            "context": { "now": request.context.now_ms, "location": request.context.location, "attributes": attributes, "user": request.context.user },
         },
         "embedding": embedding,
         "history": query.history,
@@ -145,7 +158,7 @@ fn by_column_each_value_has_an_index_of_its_own_items() {
     println!("{}", release::verify(folder.path()).unwrap());
     let whole = release::open(folder.path()).unwrap();
     let mut recommender = Recommender::of(&whole.for_segment("shelf 2").unwrap());
-    let request = Request { limit: 1000, history: vec!["item-0002".to_owned()], ..Request::default() };
+    let request = Request { limit: 1000, history: vec!["item-0002".into()], ..Request::default() };
     let mut found: Vec<String> =
         recommender.recommend(&request).unwrap().into_iter().map(|candidate| candidate.id).collect();
     found.sort();

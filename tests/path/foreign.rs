@@ -141,7 +141,8 @@ fn towers_from_elsewhere_make_a_release_that_recommends_by_them() {
 
     let opened = release::open(&folder.path().join("candidates.npy release")).unwrap();
     let history: Vec<String> = [3, 77, 140].iter().map(|&at: &usize| items[at].id.clone()).collect();
-    let request = Request { limit: 10, history: history.clone(), ..Request::default() };
+    let request =
+        Request { limit: 10, history: history.iter().map(|id| id.as_str().into()).collect(), ..Request::default() };
     let found = Recommender::of(&opened).recommend(&request).unwrap();
 
     let row = |at: usize| &vectors[(items.len() - 1 - at) * DIM..][..DIM];

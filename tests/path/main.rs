@@ -9,6 +9,7 @@ mod fixtures;
 mod foreign;
 mod onnx;
 mod shop;
+mod signals;
 mod training;
 mod update;
 

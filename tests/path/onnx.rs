@@ -85,8 +85,9 @@ pub(crate) fn check_against_tract(file: &Path, rows: &[u32], weights: usize, cou
 fn the_query_tower_computes_what_tract_computes() {
     let trained = trained();
     let towers = nearshelf::towers::candidate::Towers::read(&crate::shop::config(), &trained.run()).unwrap();
-    let rows = towers.query.schema().category_rows();
-    check_against_tract(&trained.run().join("query.onnx"), &[rows], QUERY_WEIGHTS, INPUTS);
+    let schema = towers.query.schema();
+    let rows = [schema.history.mark_rows(), schema.category_rows()];
+    check_against_tract(&trained.run().join("query.onnx"), &rows, QUERY_WEIGHTS, INPUTS);
 }
 
 #[test]
@@ -122,11 +123,12 @@ print(worst)
 fn onnxruntime_reads_the_towers_and_agrees() {
     let trained = trained();
     let towers = nearshelf::towers::candidate::Towers::read(&crate::shop::config(), &trained.run()).unwrap();
-    let rows = towers.query.schema().category_rows();
+    let schema = towers.query.schema();
+    let rows = vec![schema.history.mark_rows(), schema.category_rows()];
     let mut rng = ChaCha8Rng::seed_from_u64(SEED + 1);
     let items = trained.dataset.items.len() as u32 + 1;
     let mut cases = Vec::new();
-    let towers = [("query.onnx", vec![rows], QUERY_WEIGHTS), ("candidate.onnx", vec![items, 4097, 12], TOKEN_WEIGHTS)];
+    let towers = [("query.onnx", rows, QUERY_WEIGHTS), ("candidate.onnx", vec![items, 4097, 12], TOKEN_WEIGHTS)];
     for (name, rows, weights) in towers {
         let file = trained.run().join(name);
         let program = lower::compile(&file).unwrap();

@@ -35,6 +35,9 @@ pub(crate) fn config() -> Config {
         dim = 16
         hidden = 16
         history = 6
+        history_ages = true
+        repeats = true
+        user_vector = { factors = 8, alpha = 1.0, regularization = 0.1, frequency_exponent = 0.0 }
         prior = { strength = 0.5, recent_days = 30, recent_weight = 0.5 }
         [train]
         steps = 60
@@ -65,8 +68,9 @@ pub(crate) fn dataset(seed: u64) -> Dataset {
         items: items.collect(),
         users: users.collect(),
         attributes: vec!["group".into()],
-        locations: vec!["here".into(), "there".into()],
-        event_types: vec!["purchase".into()],
+        locations: vec!["land/here".into(), "land/there".into()],
+        devices: vec!["desktop".into(), "phone".into()],
+        event_types: vec!["purchase".into(), "view".into()],
         events: vec![],
         user_offsets: vec![0],
         test_from_ms: 80 * DAY_MS,
@@ -86,7 +90,8 @@ pub(crate) fn dataset(seed: u64) -> Dataset {
                     item,
                     time_ms,
                     location: if location == 2 { u32::MAX } else { location },
-                    event_type: 0,
+                    device: user as u16 % 3,
+                    event_type: u16::from(item.is_multiple_of(5)),
                     quantity: 1.0,
                     basket: user * BASKETS as u32 + basket as u32,
                 });

@@ -74,7 +74,7 @@ fn a_release_is_judged_as_clients_search_it() {
     let towers = Towers::read(&shop::config(), &trained.run()).unwrap();
     release::build(&trained.dataset.items, &towers, &[], &config, folder.path()).unwrap();
     let exact = TwoTower::new(&trained.dataset, &towers).unwrap();
-    let shipped = Shipped::open(&trained.dataset, folder.path()).unwrap();
+    let shipped = Shipped::open(&trained.dataset, &towers, folder.path()).unwrap();
     let report = evaluate(&trained.dataset, &[&exact, &shipped]).unwrap();
     for &mode in Protocol::Time.main_modes() {
         let value = |scorer| report.row(scorer, mode).unwrap().value("R@20");

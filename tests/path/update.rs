@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nearshelf::data::{ColumnsConfig, Config, IndexConfig, Item, Layout};
 use nearshelf::features::Context;
-use nearshelf::recommend::{Recommender, Request};
+use nearshelf::recommend::{HistoryEvent, Recommender, Request};
 use nearshelf::release::{self, Anew, Refreshed, UpdateReport};
 use nearshelf::shard::columns::ColumnFilter;
 use nearshelf::towers::candidate::Towers;
@@ -61,14 +61,15 @@ fn an_update_is_what_a_build_anew_would_be() {
         what_differs_is_told(&items, &towers, &config);
 
         let history = vec!["item-new".to_owned()];
-        let all = Request { limit: 1000, history: history.clone(), ..Request::default() };
+        let events = [HistoryEvent::from("item-new")];
+        let all = Request { limit: 1000, history: events.to_vec(), ..Request::default() };
         let found = ids(folder.path(), &all);
         assert!(found.contains(&"item-new".to_owned()) && !found.contains(&"item-0007".to_owned()));
         let cheap = serde_json::json!({"price": {"max": 1}});
         let cheap = ColumnFilter::from_json(cheap.as_object().unwrap()).unwrap();
         assert_eq!(ids(folder.path(), &Request { filter: cheap, ..all }), ["item-0011"]);
         let mut recommender = Recommender::of(&release::open(folder.path()).unwrap());
-        assert_eq!(recommender.embed(&history, &Context::default()).unwrap().history, history);
+        assert_eq!(recommender.embed(&events, &Context::default()).unwrap().history, history);
     }
 }
 
@@ -76,7 +77,8 @@ fn an_update_is_what_a_build_anew_would_be() {
 fn what_differs_is_told(items: &[Item], towers: &Towers, config: &Config) {
     let (mut dearer, mut other_taste) = (items.to_vec(), items.to_vec());
     dearer[5].price = Some(1.0);
-    other_taste[5] = Item { id: items[5].id.clone(), ..items[203].clone() };
+    other_taste[5] =
+        Item { title: "nothing of the kind".to_owned(), category: Vec::new(), brand: None, ..items[5].clone() };
     for (others, names, part) in [(dearer, None, "price"), (other_taste, Some(Vec::new()), "vectors")] {
         let config = Config { columns: ColumnsConfig { names }, ..config.clone() };
         let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());

@@ -2,7 +2,7 @@
 //! that the product has in front of them; `benches/search/library.rs` is the same natively. The towers bench: a query tower by itself.
 
 use nearshelf::Digest;
-use nearshelf::features::{Context, FeatureVector};
+use nearshelf::features::{Context, FeatureVector, PastEvent, PastItem};
 use nearshelf::index::{Hit, Scratch, SearchParams};
 use nearshelf::release::{ObjectKind, ObjectRef};
 use nearshelf::shard::columns::{Columns, Predicate};
@@ -113,9 +113,10 @@ impl Tower {
     pub fn new(bytes: &[u8]) -> Result<Self, JsError> {
         let model = QueryTower::open(bytes)?;
         let schema = model.schema();
-        let item = |place: usize| (0..schema.dim).map(move |at| ((place * 31 + at * 7) % 17) as f32 / 68.0 - 0.12);
-        let rows: Vec<Vec<f32>> = (0..schema.history.length).map(|place| item(place).collect()).collect();
-        let query = schema.assemble(rows.iter().map(|row| (&row[..], 1)), &Context::default())?;
+        let numbers = |place: usize| (0..schema.dim).map(move |at| ((place * 31 + at * 7) % 17) as f32 / 68.0 - 0.12);
+        let rows: Vec<Vec<f32>> = (0..schema.history.length).map(|place| numbers(place).collect()).collect();
+        let item = PastItem { newest: PastEvent { item: (), event_type: 0, at_ms: None }, count: 1 };
+        let query = schema.assemble(rows.iter().map(|row| (&row[..], item)), &Context::default())?;
         Ok(Self { model, query, scratch: towers::Scratch::default() })
     }
 

@@ -1,5 +1,7 @@
 //! What towers look like, and how they are trained.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Shapes of the towers.
@@ -18,6 +20,16 @@ pub struct ModelConfig {
     pub history_decay: f32,
     /// An item that came `n` times weighs `n^history_count_power`, 0 to 1.
     pub history_count_power: f32,
+    /// Whether the query tower reads the types of events, where the data have several.
+    pub history_types: bool,
+    /// Whether it reads how old events are: with `encoder = "mean"` until the query, which makes old ones count less, or more; with the
+    /// others until the next event.
+    pub history_ages: bool,
+    /// Whether items that the shopper has had get a number on their score, by how often and how long ago. For shops where people buy
+    /// the same again.
+    pub repeats: bool,
+    /// A long-term vector of the shopper as an input; without it the tower reads none.
+    pub user_vector: Option<UserVectorConfig>,
     /// Numbers per categorical feature of the query.
     pub context_dim: usize,
     /// Buckets of hashed locations.
@@ -63,6 +75,21 @@ pub enum EncoderConfig {
     },
 }
 
+/// Long-term vectors of shoppers: their whole histories, folded into a factorisation of the training events. The origin makes them; a
+/// request without one takes a trained default. The last three knobs are those of the factorisation, as in [`WarmStartConfig`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserVectorConfig {
+    /// Numbers of a vector, 1 to 512.
+    pub factors: usize,
+    /// Confidence of one unit of interest, above 0.
+    pub alpha: f32,
+    /// Pull towards zero, above 0.
+    pub regularization: f32,
+    /// The pull of a row is `regularization * pairs^exponent`, 0 to 1.
+    pub frequency_exponent: f32,
+}
+
 /// A popularity prior: the last number of a candidate embedding is a share of its log-popularity, the last one of a query
 /// embedding says how mainstream the shopper is. The rest of the vectors then has only the personal part to learn.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -85,6 +112,10 @@ impl Default for ModelConfig {
             history: 10,
             history_decay: 1.0,
             history_count_power: 0.5,
+            history_types: true,
+            history_ages: false,
+            repeats: false,
+            user_vector: None,
             context_dim: 8,
             location_buckets: 64,
             label_dim: 16,
@@ -188,12 +219,25 @@ pub struct TrainConfig {
     pub history_dropout: f32,
     /// Share of the context's values that are hidden, each by itself, 0 to 1: what is missing at serving was then trained.
     pub context_dropout: f32,
+    /// Share of the queries without their long-term vector, 0 to 1: what stands for a missing one is then trained.
+    pub user_dropout: f32,
     /// A basket is half as likely to be drawn when it is this many days older; 0 draws all alike.
     pub half_life_days: f32,
     /// A basket of `n` targets is drawn `n^basket_power` times as often as one with one target, 0 to 1.
     pub basket_power: f32,
     /// Which items of a basket are targets.
     pub targets_of_basket: Targets,
+    /// What a target counts by the type of its event, 0 or more: `{ purchase = 1.0, cart = 0.3, view = 0.0 }`. Events of weight 0 are
+    /// history only; types that are not named weigh 1.
+    pub event_weights: BTreeMap<String, f32>,
+    /// With `loss = "sampled"` and `examples = "baskets"`, per query, items that the towers' own index finds for it and that are no
+    /// targets: every target of the step competes with those of all queries (ANCE, Xiong et al. 2021). Up: the best are told apart,
+    /// and what was not bought by chance is pushed away.
+    pub hard_negatives: usize,
+    /// Steps between two indexes for `hard_negatives`; there are none before the first.
+    pub mine_every: usize,
+    /// Ends the training when a validation says so, and keeps the best state; without it all steps are taken.
+    pub early_stopping: Option<EarlyStopping>,
     /// Items' own vectors start from a factorisation of the training events; without it, at random.
     pub warm_start: Option<WarmStartConfig>,
     /// What turns gradients into steps.
@@ -221,6 +265,32 @@ pub struct WarmStartConfig {
     pub frequency_exponent: f32,
     /// Rate of items' own vectors as a share of `table_rate`, above 0 to 1. Up: training forgets where it started, and overfits.
     pub rate: f32,
+}
+
+/// When a training ends before its last step. Of what training may see, the latest part is held back and judged: with
+/// `split.test_from` the last `days`, with `split.leave_one_out` the validation item, which is not trained in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// Steps between two validations, 1 and up.
+    pub every: usize,
+    /// Validations without a better one that end the training, 1 and up.
+    pub patience: usize,
+    /// Days that are held back, above 0, where the split is one by time. To publish, train once more without this table and with the
+    /// number of steps that it found.
+    #[serde(default = "four_weeks")]
+    pub days: f32,
+    /// Shoppers that are judged, at most; fewer are quicker.
+    #[serde(default = "some_users")]
+    pub users: usize,
+}
+
+fn four_weeks() -> f32 {
+    28.0
+}
+
+fn some_users() -> usize {
+    5_000
 }
 
 /// A learning rate over a training: a linear rise, then a fall.
@@ -256,9 +326,14 @@ impl Default for TrainConfig {
             dropout: 0.1,
             history_dropout: 0.1,
             context_dropout: 0.2,
+            user_dropout: 0.3,
             half_life_days: 60.0,
             basket_power: 0.5,
             targets_of_basket: Targets::All,
+            event_weights: BTreeMap::new(),
+            hard_negatives: 0,
+            mine_every: 200,
+            early_stopping: None,
             warm_start: None,
             optimizer: Optimizer::Adagrad,
             table_rate: RateConfig { peak: 0.1, warm_up: 0.1, last: 0.05, decay: Decay::Linear },

@@ -289,7 +289,7 @@ fn clusters_that_are_shown_stay_shown_until_their_update_has_arrived() {
         };
         sync.set_head(&files.head()).unwrap();
         bring(&mut sync, &files);
-        let request = Request { limit: 12, history: vec![shop.ids[5].clone()], ..Request::default() };
+        let request = Request { limit: 12, history: vec![shop.ids[5].as_str().into()], ..Request::default() };
         let mut recommender = Recommender::of(sync.ready().unwrap());
         loop {
             let absent = recommender.absent(&request).unwrap();

@@ -37,8 +37,12 @@ fn a_request_is_answered_from_the_clusters_that_it_visits_as_from_all() {
         let mut fetched = 0;
         for id in ids.iter().step_by(37) {
             // The test's tower reads one item: an unknown one must not take its place.
-            let history = vec![id.clone(), "unknown".to_owned()];
-            let request = Request { limit: 5, history, ..Request::default() };
+            let history = [id.clone(), "unknown".to_owned()];
+            let request = Request {
+                limit: 5,
+                history: history.iter().map(|id| id.as_str().into()).collect(),
+                ..Request::default()
+            };
             let mut rounds = 0;
             loop {
                 let absent = some.absent(&request).unwrap();
@@ -85,8 +89,12 @@ fn a_client_of_a_release_by_column_holds_and_searches_the_shards_of_its_segment(
     };
     let found = |release: &crate::release::Release| -> Vec<String> {
         // Of two markets: the item of the other one is unknown here.
-        let history = vec!["1-item-4".to_owned(), "3-item-2".to_owned()];
-        let request = Request { limit: 100, history, ..Request::default() };
+        let history = ["1-item-4".to_owned(), "3-item-2".to_owned()];
+        let request = Request {
+            limit: 100,
+            history: history.iter().map(|id| id.as_str().into()).collect(),
+            ..Request::default()
+        };
         let mut recommender = Recommender::of(release);
         assert_eq!(recommender.absent(&request).unwrap(), []);
         recommender.recommend(&request).unwrap().into_iter().map(|candidate| candidate.id).collect()

@@ -6,6 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::moments::Past;
 use super::rows::{Rows, Token, one_per_history};
 use super::sampler::{Drawn, Query, StreamingFrequency};
 use crate::data::config::{Loss, TrainConfig};
@@ -28,14 +29,18 @@ pub(crate) struct Batch {
     pub(crate) log_q: Vec<f32>,
     /// Per query, candidates that are no negatives, the targets among them.
     pub(crate) masked: Vec<Vec<u32>>,
+    /// Per query, candidates that the shopper has had, with the rows of the numbers on their scores.
+    pub(crate) repeats: Vec<Vec<(u32, [u32; 2])>>,
     /// Weight of each target.
     pub(crate) weights: Vec<f32>,
+    /// Rows of the table of marks of an item of a history.
+    pub(crate) marks_per_item: usize,
 }
 
 /// Histories in terms of slots.
 pub(crate) enum Histories {
-    /// Per query: slots with weights that sum to 1.
-    Pooled(Vec<Vec<(u32, f32)>>),
+    /// Per query, the history in terms of slots.
+    Pooled(Vec<Vec<Past>>),
     /// Tokens are slots; per query, the token that ends its history.
     Encoded(Rows, Vec<usize>),
 }
@@ -45,14 +50,21 @@ pub(crate) struct Batcher<'d> {
     config: &'d TrainConfig,
     /// Tokens of a row, and most items that a history has; `None` where histories are pooled.
     encoded: Option<[usize; 2]>,
+    /// Rows of the table of marks of an item.
+    pub(crate) marks_per_item: usize,
     /// Slot of each item plus one, 0 where it is not in the batch.
     slots: Vec<u32>,
     items: Vec<u32>,
 }
 
 impl<'d> Batcher<'d> {
-    pub(crate) fn new(config: &'d TrainConfig, items: usize, encoded: Option<[usize; 2]>) -> Self {
-        Self { config, encoded, slots: vec![0; items], items: Vec::new() }
+    pub(crate) fn new(
+        config: &'d TrainConfig,
+        items: usize,
+        encoded: Option<[usize; 2]>,
+        marks_per_item: usize,
+    ) -> Self {
+        Self { config, encoded, marks_per_item, slots: vec![0; items], items: Vec::new() }
     }
 
     fn slot(&mut self, item: u32) -> u32 {
@@ -81,8 +93,9 @@ impl<'d> Batcher<'d> {
             *end += query.targets.len();
             Some(*end)
         }));
-        let weights = queries.iter().flat_map(|query| query.targets.iter().map(|_| query.weight)).collect();
+        let weights = queries.iter().flat_map(|query| query.weights.iter().copied()).collect();
         let wanted = queries.iter().flat_map(|query| query.targets.iter().copied());
+        let mut repeats: Vec<_> = queries.iter().map(|query| query.repeats.clone()).collect();
         let (columns, targets, log_q, masked) = if is_full {
             let masked = queries.iter().map(|query| query.known.clone()).collect();
             (None, wanted.collect(), vec![0.0; self.slots.len()], masked)
@@ -93,8 +106,10 @@ impl<'d> Batcher<'d> {
             let more = self.config.uniform_negatives;
             let drawn = [columns.len(), more];
             columns.extend((0..more).map(|_| rng.random_range(0..items)));
+            columns.extend(queries.iter().flat_map(|query| query.hard.iter().copied()));
             let log_q = columns.iter().map(|item| self.config.log_q * frequency.log_q_mixed(*item, drawn)).collect();
             let masked = masks(queries, &columns);
+            repeats = repeated(queries, &columns);
             let slots = columns.iter().map(|item| self.slot(*item)).collect();
             (Some(slots), targets, log_q, masked)
         };
@@ -103,15 +118,16 @@ impl<'d> Batcher<'d> {
             self.slots[*item as usize] = 0;
         }
         let dropped = items.iter().map(|_| rng.random_bool(f64::from(self.config.id_dropout))).collect();
-        Batch { items, dropped, histories, columns, targets, offsets, log_q, masked, weights }
+        let marks_per_item = self.marks_per_item;
+        Batch { marks_per_item, items, dropped, histories, columns, targets, offsets, log_q, masked, repeats, weights }
     }
 
     fn histories(&mut self, drawn: &Drawn) -> Histories {
         let Some([length, history]) = self.encoded else {
-            let pooled = drawn.queries.iter().map(|query| {
-                let total: f32 = query.history.iter().map(|(_, weight)| weight).sum();
-                query.history.iter().map(|(item, weight)| (self.slot(*item), weight / total)).collect()
-            });
+            let pooled = drawn
+                .queries
+                .iter()
+                .map(|query| query.history.iter().map(|past| Past { item: self.slot(past.item), ..*past }).collect());
             return Histories::Pooled(pooled.collect());
         };
         let (mut rows, places) = if let Some(tokens) = &drawn.tokens {
@@ -140,14 +156,18 @@ pub(crate) struct Content<'c> {
     pub(crate) rows: &'c [f32],
 }
 
-impl Batch {
-    /// The rows of the content that belong to the batch.
-    pub(crate) fn content<'c>(&self, content: Content<'c>) -> Cow<'c, [f32]> {
-        if self.columns.is_none() || content.width == 0 {
-            return Cow::Borrowed(content.rows);
+impl<'c> Content<'c> {
+    /// The rows of some items.
+    pub(crate) fn of(&self, items: &[u32]) -> Vec<f32> {
+        items.iter().flat_map(|item| &self.rows[*item as usize * self.width..][..self.width]).copied().collect()
+    }
+
+    /// The rows that belong to a batch.
+    pub(crate) fn of_batch(&self, batch: &Batch) -> Cow<'c, [f32]> {
+        if batch.columns.is_none() || self.width == 0 {
+            return Cow::Borrowed(self.rows);
         }
-        let rows = self.items.iter().flat_map(|item| &content.rows[*item as usize * content.width..][..content.width]);
-        Cow::Owned(rows.copied().collect())
+        Cow::Owned(self.of(&batch.items))
     }
 }
 
@@ -156,6 +176,19 @@ fn masks(queries: &[Query], columns: &[u32]) -> Vec<Vec<u32>> {
     let of_query = |query: &Query| {
         let known = columns.iter().enumerate().filter(|(_, item)| query.known.binary_search(item).is_ok());
         known.map(|(column, _)| column as u32).collect()
+    };
+    queries.par_iter().map(of_query).collect()
+}
+
+/// Per query, the candidates that the shopper has had.
+fn repeated(queries: &[Query], columns: &[u32]) -> Vec<Vec<(u32, [u32; 2])>> {
+    let of_query = |query: &Query| {
+        if query.repeats.is_empty() {
+            return Vec::new();
+        }
+        let found = |item: &u32| query.repeats.binary_search_by_key(item, |(item, _)| *item).ok();
+        let had = columns.iter().enumerate().filter_map(|(at, item)| Some((at as u32, query.repeats[found(item)?].1)));
+        had.collect()
     };
     queries.par_iter().map(of_query).collect()
 }

@@ -19,6 +19,11 @@ pub(super) fn query_onnx(model: &Model, schema: &FeatureSchema, config: &ModelCo
     let length = Axis::Fixed(schema.history.length);
     let history = graph.float_input("history", &[Axis::Batch, length, Axis::Fixed(schema.dim)]);
     let weights = graph.float_input("weights", &[Axis::Batch, length]);
+    let of_item = schema.history.marks_per_item();
+    let marks = model.marks.as_ref().map(|table| {
+        let marks = graph.index_input("marks", &[Axis::Batch, Axis::Fixed(schema.history.length * of_item)]);
+        marks_of(&mut graph, table, &marks, [schema.history.length, of_item])
+    });
     let mut rest = Vec::new();
     if !schema.categories.is_empty() {
         let count = schema.categories.len();
@@ -26,9 +31,21 @@ pub(super) fn query_onnx(model: &Model, schema: &FeatureSchema, config: &ModelCo
         let table = graph.floats("contexts", &model.contexts.shape, &halved(&model.contexts));
         rest.push(embed_flat(&mut graph, "context", &table, &categories, count * config.context_dim));
     }
-    let pooled = match &model.encoder {
-        None => weighted_mean(&mut graph, "pooled", &history, &weights),
-        Some(of_history) => {
+    if let Some(user) = &schema.user {
+        rest.push(graph.float_input("user", &[Axis::Batch, Axis::Fixed(user.default.len())]));
+    }
+    let pooled = match (&model.encoder, marks) {
+        (None, None) => weighted_mean(&mut graph, "pooled", &history, &weights),
+        (None, Some(marks)) => {
+            let flat = graph.integers("marks_flat", &[-1, schema.history.length as i64]);
+            graph.node("marks_column", "Reshape", &[&marks, &flat], &[]);
+            graph.node("marks_factor", "Exp", &["marks_column"], &[]);
+            let weights = graph.node("marked_weights", "Mul", &[&weights, "marks_factor"], &[]);
+            weighted_mean(&mut graph, "pooled", &history, &weights)
+        }
+        (Some(of_history), marks) => {
+            let history =
+                marks.map_or(history.clone(), |marks| graph.node("marked_history", "Add", &[&history, &marks], &[]));
             let inputs = encoder::Inputs { history: &history, weights: &weights, length: schema.history.length };
             encoder::encoded(&mut graph, of_history, inputs)
         }
@@ -37,6 +54,24 @@ pub(super) fn query_onnx(model: &Model, schema: &FeatureSchema, config: &ModelCo
     let halves = model.query.weights.each_ref().map(halved);
     let halves = halves.each_ref().map(Vec::as_slice);
     finish_tower(graph, &pooled, &rest, network(&model.query, halves))
+}
+
+/// What the marks of each item add up to, `[batch, length, width]`.
+fn marks_of(graph: &mut GraphBuilder, table: &Weights, marks: &str, [length, of_item]: [usize; 2]) -> String {
+    let values = graph.floats("marks_table", &table.shape, &halved(table));
+    let rows = graph.node("marks_rows", "Gather", &[&values, marks], &[("axis", 0)]);
+    let axis = graph.integers("marks_axis", &[1]);
+    let planes: Vec<String> = (0..of_item)
+        .map(|kind| {
+            let end = |name, at: usize| (format!("marks_{name}{kind}"), (at * length) as i64);
+            let [from, to] = [end("from", kind), end("to", kind + 1)].map(|(name, at)| graph.integers(&name, &[at]));
+            graph.node(&format!("marks_plane{kind}"), "Slice", &[&rows, &from, &to, &axis], &[])
+        })
+        .collect();
+    match &planes[..] {
+        [types, ages] => graph.node("marks_sum", "Add", &[types, ages], &[]),
+        _ => planes.concat(),
+    }
 }
 
 /// The candidate tower as ONNX.
@@ -87,11 +122,12 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    use super::super::model::Shape;
+    use super::super::model::{Shape, add};
+    use super::super::moments::Past;
     use super::super::rows::{Token, one_per_history};
     use super::*;
     use crate::data::config::{EncoderConfig, TrainConfig};
-    use crate::features::HistorySchema;
+    use crate::features::{Ages, HistorySchema, UserVector};
     use crate::towers::{Input, Scratch, lower};
 
     const DIM: usize = 16;
@@ -109,31 +145,59 @@ mod tests {
         model
     }
 
-    /// What training computes for a history, the newest item first.
-    fn trained(model: &Model, history: &[Vec<f32>]) -> Vec<f32> {
-        let device = Device::flex().autodiff();
-        let items: Vec<(u32, f32)> = (0..history.len() as u32).map(|item| (item, 1.0)).collect();
-        let rows = one_per_history([&items[..]].into_iter(), LENGTH);
-        let vector = |token: &Token| match token {
-            Token::Item(item) => history[*item as usize].clone(),
-            _ => vec![0.0; DIM],
+    /// A history, the newest item first: vectors, and marks of a type and an age.
+    type History = Vec<(Vec<f32>, [u32; 2])>;
+
+    fn history(count: usize, schema: &FeatureSchema, rng: &mut ChaCha8Rng) -> History {
+        let mut item = || {
+            let marks = [rng.random_range(0..=2), rng.random_range(3..schema.history.mark_rows())];
+            ((0..DIM).map(|_| rng.random_range(-0.4..0.4)).collect(), marks)
         };
-        let x = rows.tokens.iter().flat_map(vector).collect();
-        let encoded = model.encoder.as_ref().unwrap().forward(x, &rows, None, &device).values();
-        let last = encoded[encoded.len() - DIM..].to_vec();
-        model.query.forward(last, &device).values()
+        (0..count).map(|_| item()).collect()
+    }
+
+    /// What training computes for a history.
+    fn trained(model: &Model, history: &History, user: &[f32]) -> Vec<f32> {
+        let device = Device::flex().autodiff();
+        let items: Vec<Past> =
+            (0..).zip(history).map(|(item, (_, marks))| Past { item, weight: 0.5, marks: *marks }).collect();
+        let table = model.marks.as_ref().unwrap();
+        let mut pooled = vec![0.0; DIM];
+        if let Some(encoder) = &model.encoder {
+            let rows = one_per_history([&items[..]].into_iter(), LENGTH);
+            let vector = |(token, marks): (&Token, &[u32; 2])| match token {
+                Token::Item(item) => {
+                    let mut vector = history[*item as usize].0.clone();
+                    marks.iter().for_each(|row| add(&mut vector, table.row(*row), 1.0));
+                    vector
+                }
+                _ => vec![0.0; DIM],
+            };
+            let x = rows.tokens.iter().zip(&rows.marks).flat_map(vector).collect();
+            let encoded = encoder.forward(x, &rows, None, &device).values();
+            pooled.copy_from_slice(&encoded[encoded.len() - DIM..]);
+        } else {
+            let factor = |marks: &[u32; 2]| marks.iter().map(|row| table.row(*row)[0]).sum::<f32>().exp();
+            let total: f32 = history.iter().map(|(_, marks)| factor(marks)).sum();
+            history.iter().for_each(|(vector, marks)| add(&mut pooled, vector, factor(marks) / total));
+        }
+        model.query.forward([&pooled, user].concat(), &device).values()
     }
 
     #[test]
-    fn the_program_of_an_encoder_computes_what_was_trained() {
-        let history = HistorySchema { length: LENGTH, decay: 1.0, count_power: 0.0 };
-        let schema = FeatureSchema { dim: DIM, history, categories: vec![] };
+    fn the_program_of_a_query_tower_computes_what_was_trained() {
+        let types = vec!["cart".to_owned(), "view".to_owned()];
         for encoder in [
+            EncoderConfig::Mean,
             EncoderConfig::Attention { layers: 2, heads: 2, feed_forward: 24 },
             EncoderConfig::Attention { layers: 1, heads: 4, feed_forward: 8 },
             EncoderConfig::Gru { hidden: 12 },
             EncoderConfig::Lstm { hidden: 12 },
         ] {
+            let plain = HistorySchema::of_items(LENGTH, 1.0, 0.0);
+            let history_schema = HistorySchema { types: types.clone(), ages: Some(Ages::Next), ..plain };
+            let user = Some(UserVector { default: vec![0.0; 3] });
+            let schema = FeatureSchema { dim: DIM, history: history_schema, categories: vec![], user };
             let config = ModelConfig { dim: DIM, history: LENGTH, encoder, ..ModelConfig::default() };
             let model = model(&config, &schema);
             let folder = tempfile::tempdir().unwrap();
@@ -142,14 +206,18 @@ mod tests {
             let program = lower::compile(&path).unwrap_or_else(|error| panic!("{encoder:?}: {error}"));
             let mut rng = ChaCha8Rng::seed_from_u64(6);
             for count in [0, 1, 4, LENGTH] {
-                let items: Vec<Vec<f32>> =
-                    (0..count).map(|_| (0..DIM).map(|_| rng.random_range(-0.4..0.4)).collect()).collect();
-                let mut vectors = items.concat();
+                let items = history(count, &schema, &mut rng);
+                let mut vectors: Vec<f32> = items.iter().flat_map(|(vector, _)| vector.clone()).collect();
                 vectors.resize(LENGTH * DIM, 0.0);
-                let weights: Vec<f32> = (0..LENGTH).map(|at| f32::from(u8::from(at < count))).collect();
+                let weights: Vec<f32> = (0..LENGTH).map(|at| if at < count { 0.5 } else { 0.0 }).collect();
+                let marks: Vec<u32> = items.iter().flat_map(|(_, marks)| *marks).collect();
+                let marks = schema.history.planes(&marks);
+                let user = [0.3, -0.2, count as f32 / 8.0];
                 let mut scratch = Scratch::default();
-                let found = program.run(&[Input::Float(&vectors), Input::Float(&weights)], &mut scratch).unwrap();
-                for (found, expected) in found.iter().zip(trained(&model, &items)) {
+                let inputs =
+                    [Input::Float(&vectors), Input::Float(&weights), Input::Index(&marks), Input::Float(&user)];
+                let found = program.run(&inputs, &mut scratch).unwrap();
+                for (found, expected) in found.iter().zip(trained(&model, &items, &user)) {
                     assert!((found - expected).abs() < 1e-4, "{encoder:?}, {count} items: {found} {expected}");
                 }
             }

@@ -5,7 +5,7 @@
 //! is `-log(e^s_t / (e^s_t + N))` with `s_k = q_g . c_k / temperature - log Q_k`, where `N` sums `e^s_k` over the candidates that are
 //! not masked for `g`, and `Q_k` is the probability that `k` is sampled (Yi et al., `RecSys` 2019, equation 5), 1 where all items
 //! are candidates. Candidates that are right for `g` too ("accidental hits") are masked. Several targets share the work for
-//! their query. With label smoothing `e` (Szegedy et al. 2016) the target's score counts `1 - e`, the mean score of target and
+//! their query. `bonus` is added to the scores of some pairs. With label smoothing `e` (Szegedy et al. 2016) the target's score counts `1 - e`, the mean score of target and
 //! negatives `e`.
 //!
 //! Queries are worked off in tiles, tiles in bands; the partial sums of the bands are added in their order, so that loss and
@@ -34,6 +34,8 @@ pub struct HeadInput<'a> {
     pub offsets: &'a [usize],
     /// Candidates that are no negatives, per query; the query's own targets are among them.
     pub masked: &'a [Vec<u32>],
+    /// Per query, candidates and what is added to their scores; empty without any.
+    pub bonus: &'a [Vec<(u32, f32)>],
     /// Logarithm of each candidate's sampling probability, `[C]`; zeros switch the correction off.
     pub log_q: &'a [f32],
     /// Weight of each target's loss, `[B]`.
@@ -55,6 +57,8 @@ pub struct HeadOutput {
     pub d_queries: Vec<f32>,
     /// Gradient of the loss by each candidate embedding, `[C, D]`.
     pub d_candidates: Vec<f32>,
+    /// Gradient of the loss by each number of [`HeadInput::bonus`].
+    pub d_bonus: Vec<Vec<f32>>,
 }
 
 /// The queries of a band.
@@ -62,6 +66,7 @@ struct Band {
     loss: f64,
     d_queries: Vec<f32>,
     d_candidates: Vec<f32>,
+    d_bonus: Vec<Vec<f32>>,
 }
 
 /// Computes loss and gradients of one batch.
@@ -78,6 +83,7 @@ pub fn softmax_loss(input: HeadInput<'_>) -> HeadOutput {
     for band in bands {
         loss += band.loss;
         output.d_queries.extend(band.d_queries);
+        output.d_bonus.extend(band.d_bonus);
         for (sum, part) in output.d_candidates.iter_mut().zip(band.d_candidates) {
             *sum += part;
         }
@@ -88,8 +94,12 @@ pub fn softmax_loss(input: HeadInput<'_>) -> HeadOutput {
 
 fn band(input: HeadInput<'_>, queries: std::ops::Range<usize>, total: f32) -> Band {
     let (columns, dim) = (input.log_q.len(), input.dim);
-    let mut band =
-        Band { loss: 0.0, d_queries: vec![0.0; queries.len() * dim], d_candidates: vec![0.0; input.candidates.len()] };
+    let mut band = Band {
+        loss: 0.0,
+        d_queries: vec![0.0; queries.len() * dim],
+        d_candidates: vec![0.0; input.candidates.len()],
+        d_bonus: Vec::new(),
+    };
     let scale = 1.0 / input.temperature;
     let candidate_rows = MatrixRef::row_major(input.candidates, dim);
     let mut scores = vec![0.0; TILE * columns];
@@ -99,7 +109,10 @@ fn band(input: HeadInput<'_>, queries: std::ops::Range<usize>, total: f32) -> Ba
         let query_rows = MatrixRef::row_major(&input.queries[start * dim..(start + rows) * dim], dim);
         gemm_f32([rows, columns, dim], scores, scale, query_rows, candidate_rows.transposed());
         for (row, scores) in scores.chunks_exact_mut(columns).enumerate() {
+            let bonus = input.bonus.get(start + row).map_or(&[][..], Vec::as_slice);
+            bonus.iter().for_each(|(column, bonus)| scores[*column as usize] += bonus);
             band.loss += softmax_row(input, start + row, scores, total);
+            band.d_bonus.push(bonus.iter().map(|(column, _)| scores[*column as usize]).collect());
         }
         let gradient = MatrixRef::row_major(scores, columns);
         gemm_f32([rows, dim, columns], d_queries, scale, gradient, candidate_rows);
@@ -199,6 +212,7 @@ mod tests {
     use super::*;
 
     struct Batch {
+        bonus: Vec<Vec<(u32, f32)>>,
         queries: Vec<f32>,
         candidates: Vec<f32>,
         targets: Vec<u32>,
@@ -236,6 +250,9 @@ mod tests {
             (0..candidates).filter(column_is_masked).map(|column| column as u32).collect()
         });
         Batch {
+            bonus: (0..queries)
+                .map(|query| vec![((query * 7 % candidates) as u32, 0.3), (target(offsets[query]), -0.2)])
+                .collect(),
             queries: numbers(1, queries * DIM),
             candidates: numbers(2, candidates * DIM),
             masked: masked.collect(),
@@ -255,6 +272,7 @@ mod tests {
                 targets: &self.targets,
                 offsets: &self.offsets,
                 masked: &self.masked,
+                bonus: &self.bonus,
                 log_q: &self.log_q,
                 weights: &self.weights,
                 temperature: 0.2,
@@ -268,7 +286,9 @@ mod tests {
             let score = |query: usize, column: usize| {
                 let pairs = self.queries[query * DIM..].iter().zip(&self.candidates[column * DIM..]).take(DIM);
                 let product: f64 = pairs.map(|(q, c)| f64::from(*q) * f64::from(*c)).sum();
-                product / 0.2_f32 as f64 - f64::from(self.log_q[column])
+                let bonus = self.bonus[query].iter().filter(|(of, _)| *of as usize == column);
+                let bonus: f64 = bonus.map(|(_, bonus)| f64::from(*bonus)).sum();
+                product / 0.2_f32 as f64 + bonus - f64::from(self.log_q[column])
             };
             let smoothing = f64::from(self.smoothing);
             let mut loss = 0.0;
@@ -313,6 +333,19 @@ mod tests {
             assert!((query - output.d_queries[at]).abs() < 1e-5, "{at} {query} {}", output.d_queries[at]);
             let candidate = slope(&mut batch, |batch| &mut batch.candidates, at);
             assert!((candidate - output.d_candidates[at]).abs() < 1e-5, "{at} {candidate}");
+        }
+        for query in [0, 77, 149] {
+            for place in 0..2 {
+                let start = batch.bonus[query][place].1;
+                let mut at = |bonus: f32| {
+                    batch.bonus[query][place].1 = bonus;
+                    batch.naive()
+                };
+                let expected = ((at(start + step) - at(start - step)) / f64::from(2.0 * step)) as f32;
+                at(start);
+                let found = output.d_bonus[query][place];
+                assert!((found - expected).abs() < 1e-5, "{query} {place} {found} {expected}");
+            }
         }
     }
 

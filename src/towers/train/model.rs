@@ -4,13 +4,13 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::batch::Batch;
 use super::encoder::Encoder;
 use super::graph::{Last, Mlp};
 use super::optimizer::{Rule, Weights};
 use super::sampler::Query;
-use crate::data::config::{ModelConfig, TrainConfig};
+use crate::data::config::{EncoderConfig, ModelConfig, TrainConfig};
 use crate::features::FeatureSchema;
+use crate::features::history::{AGES, COUNTS};
 use crate::features::items::{ItemFeatures, ItemSchema, NUMBERS};
 use crate::kernels::gemm::{MatrixRef, gemm_f32};
 
@@ -38,6 +38,12 @@ pub(crate) struct Model {
     pub(crate) candidate: Mlp,
     /// A linear map of items' content to what it adds to their own vectors, `[width, dim]`.
     pub(crate) content: Option<Weights>,
+    /// What the marks of an event add to its item's vector, or with a mean to the logarithm of its weight, `[mark rows, dim or 1]`.
+    pub(crate) marks: Option<Weights>,
+    /// What is added to the scores of what the shopper has had, in nats: by count, then by age, `[1, COUNTS + AGES]`.
+    pub(crate) repeats: Option<Weights>,
+    /// What stands for a missing long-term vector, `[1, its length]`.
+    pub(crate) user: Option<Weights>,
     /// What reads histories; without it, their weighted mean.
     pub(crate) encoder: Option<Encoder>,
     /// The query tower's network.
@@ -54,6 +60,8 @@ pub(crate) struct Rates {
     pub(crate) table: Rule,
     /// The table of items' own vectors.
     pub(crate) ids: Rule,
+    /// The numbers on what shoppers have had.
+    pub(crate) repeats: Rule,
     pub(crate) dense: Rule,
 }
 
@@ -86,7 +94,12 @@ impl Model {
         let candidate_inputs = config.dim + config.token_dim + items.labels() * config.label_dim + NUMBERS;
         let candidate_inputs = candidate_inputs + usize::from(priors.is_some());
         let lasts = if priors.is_some() { [Last::Prior, Last::Affinity] } else { [Last::Unit; 2] };
-        let query_inputs = config.dim + query.categories.len() * config.context_dim;
+        let user = query.user.as_ref().map_or(0, |user| user.default.len());
+        let query_inputs = config.dim + query.categories.len() * config.context_dim + user;
+        let encoder_width = if config.encoder == EncoderConfig::Mean { 1 } else { config.dim };
+        let zeros =
+            |name, rows: u32, width| Weights::new(name, [rows as usize, width], vec![0.0; rows as usize * width]);
+        let mark_rows = query.history.mark_rows();
         Self {
             ids,
             tokens,
@@ -95,6 +108,10 @@ impl Model {
             candidate: Mlp::new([candidate_inputs, config.hidden, config.dim], lasts[0], &mut rng),
             query: Mlp::new([query_inputs, config.hidden, config.dim], lasts[1], &mut rng),
             content: map,
+            // From zero on, so that towers without these inputs are where they begin.
+            marks: (mark_rows > 0).then(|| zeros("marks", mark_rows, encoder_width)),
+            repeats: query.history.repeats.is_some().then(|| zeros("repeats", 1, (COUNTS + AGES) as usize)),
+            user: (user > 0).then(|| zeros("user", 1, user)),
             encoder: Encoder::new(config, &mut rng),
             log_scale: Weights::new("log_scale", [1, 1], vec![-train.temperature.ln()]),
             priors,
@@ -109,7 +126,7 @@ impl Model {
     /// All weights with names that are unique among them.
     pub(crate) fn named(&self) -> Vec<(String, &Weights)> {
         let tables = [&self.ids, &self.tokens, &self.labels, &self.contexts, &self.log_scale];
-        let tables = tables.into_iter().chain(&self.content);
+        let tables = tables.into_iter().chain(&self.content).chain(&self.marks).chain(&self.repeats).chain(&self.user);
         let mut named: Vec<_> = tables.map(|table| (table.name.to_owned(), table)).collect();
         for (tower, mlp) in [("candidate", &self.candidate), ("query", &self.query)] {
             named.extend(mlp.weights.iter().map(|weights| (format!("{tower}.{}", weights.name), weights)));
@@ -122,7 +139,8 @@ impl Model {
     /// As [`Model::named`], to be filled.
     pub(crate) fn named_mut(&mut self) -> Vec<(String, &mut Weights)> {
         let tables = [&mut self.ids, &mut self.tokens, &mut self.labels, &mut self.contexts, &mut self.log_scale];
-        let tables = tables.into_iter().chain(&mut self.content);
+        let tables = tables.into_iter().chain(&mut self.content).chain(&mut self.marks);
+        let tables = tables.chain(&mut self.repeats).chain(&mut self.user);
         let mut named: Vec<_> = tables.map(|table| (table.name.to_owned(), table)).collect();
         for (tower, mlp) in [("candidate", &mut self.candidate), ("query", &mut self.query)] {
             named.extend(mlp.weights.iter_mut().map(|weights| (format!("{tower}.{}", weights.name), weights)));
@@ -132,11 +150,17 @@ impl Model {
         named
     }
 
-    /// The candidate network's inputs for a batch's items, given all items' features and the content of the batch's items.
-    pub(crate) fn candidate_inputs(&self, features: &[ItemFeatures], content: &[f32], batch: &Batch) -> Vec<f32> {
+    /// The candidate network's inputs for some items, given all items' features and the content of these; `dropped` ones are
+    /// seen by content only.
+    pub(crate) fn candidate_inputs(
+        &self,
+        features: &[ItemFeatures],
+        content: &[f32],
+        (items, dropped): (&[u32], &[bool]),
+    ) -> Vec<f32> {
         let width = self.candidate.weights[0].shape[0];
-        let mut inputs = vec![0.0; batch.items.len() * width];
-        inputs.par_chunks_exact_mut(width).zip(&batch.items).zip(&batch.dropped).for_each(|((row, item), dropped)| {
+        let mut inputs = vec![0.0; items.len() * width];
+        inputs.par_chunks_exact_mut(width).zip(items).zip(dropped).for_each(|((row, item), dropped)| {
             let features = &features[*item as usize];
             let id = if *dropped { 0 } else { features.id };
             let (base, rest) = row.split_at_mut(self.ids.shape[1]);
@@ -196,14 +220,24 @@ impl Model {
         Some(sum)
     }
 
+    /// What the numbers of [`Model::repeats`] add to a score of the softmax.
+    pub(crate) fn bonus(&self, rows: [u32; 2]) -> f32 {
+        let of = |repeats: &Weights| repeats.values[rows[0] as usize] + repeats.values[(COUNTS + rows[1]) as usize];
+        self.repeats.as_ref().map_or(0.0, of)
+    }
+
     /// The query network's inputs, given one vector per history, `[queries, dim]`.
     pub(crate) fn query_inputs(&self, queries: &[Query], histories: &[f32]) -> Vec<f32> {
         let (width, dim) = (self.query.weights[0].shape[0], self.ids.shape[1]);
         let mut inputs = vec![0.0; queries.len() * width];
         let rows = inputs.par_chunks_exact_mut(width).zip(queries).zip(histories.par_chunks_exact(dim));
         rows.for_each(|((row, query), history)| {
-            let (pooled, contexts) = row.split_at_mut(dim);
+            let (pooled, rest) = row.split_at_mut(dim);
+            let (contexts, user) = rest.split_at_mut(query.context.len() * self.contexts.shape[1]);
             pooled.copy_from_slice(history);
+            if let Some(default) = &self.user {
+                user.copy_from_slice(if query.user.is_empty() { &default.values } else { &query.user });
+            }
             for (slot, context) in contexts.chunks_exact_mut(self.contexts.shape[1]).zip(&query.context) {
                 slot.copy_from_slice(self.contexts.row(*context));
             }

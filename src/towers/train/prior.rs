@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use super::graph::AFFINITY;
-use super::sampler::{DAY_MS, recency, training_events};
+use super::moments::{DAY_MS, recency};
 use crate::data::Dataset;
 use crate::data::config::{PriorConfig, Targets, TrainConfig};
 
-/// The last number of every candidate embedding, row 0 for the unknown item: `temperature * strength / AFFINITY` times
+/// The last number of every candidate embedding, row 0 for the unknown item, which has the mean of all: `temperature * strength / AFFINITY` times
 /// the log-popularity against the most popular item, so 0 at most. Multiplied by an affinity and divided by the
 /// temperature it is on the scale of the softmax.
 pub(super) fn priors(dataset: &Dataset, config: &PriorConfig, train: &TrainConfig) -> Vec<f32> {
@@ -18,7 +18,11 @@ pub(super) fn priors(dataset: &Dataset, config: &PriorConfig, train: &TrainConfi
     let share = f64::from(config.recent_weight);
     let scale = f64::from(train.temperature) * f64::from(config.strength) / f64::from(AFFINITY);
     let rows = all.iter().zip(&recent);
-    rows.map(|(all, recent)| (scale * ((1.0 - share) * all + share * recent)) as f32).collect()
+    let mut priors: Vec<f32> =
+        rows.map(|(all, recent)| (scale * ((1.0 - share) * all + share * recent)) as f32).collect();
+    // Nobody has bought what is new, and that says nothing: the least popular item's number would keep it from every list.
+    priors[0] = priors[1..].iter().sum::<f32>() / (priors.len() - 1).max(1) as f32;
+    priors
 }
 
 /// Logarithm of each item's number of buyers against that of the most popular one, one more buyer added to each.
@@ -28,7 +32,7 @@ pub(super) fn priors(dataset: &Dataset, config: &PriorConfig, train: &TrainConfi
 fn buyers(dataset: &Dataset, targets: Targets, weight: impl Fn(i64) -> f64) -> Vec<f64> {
     let mut counts = vec![1.0; dataset.items.len() + 1];
     for user in 0..dataset.users.len() as u32 {
-        let times = training_events(dataset, user).iter().map(|event| (event.item, event.time_ms));
+        let times = dataset.training_events(user).iter().map(|event| (event.item, event.time_ms));
         // Of several times of an item the last one that comes is kept.
         let counted: HashMap<u32, i64> = match targets {
             Targets::All => times.collect(),

@@ -9,38 +9,43 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::moments::{Marks, Moments, Past, weighted_items};
 use super::rows::Token;
+use crate::data::Event;
 use crate::data::config::{Targets, TrainConfig};
-use crate::data::{Dataset, Event};
-use crate::features::{Context, FeatureSchema};
 
 /// Longest history that [`TrainConfig::history_dropout`] leaves: what a new shopper's first minutes look like.
 const SHORT_HISTORY: usize = 10;
-pub(crate) const DAY_MS: f64 = 86_400_000.0;
 
 /// What is drawn for a step.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Drawn {
     pub(crate) queries: Vec<Query>,
-    /// Rows of tokens that hold the histories; `None` where each query has its own.
-    pub(crate) tokens: Option<Vec<Token>>,
+    /// Rows of tokens that hold the histories, with the marks of each; `None` where each query has its own.
+    pub(crate) tokens: Option<(Vec<Token>, Vec<Marks>)>,
 }
 
 /// One training query.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Query {
-    /// Distinct items of the history with their weights, the newest first; empty where [`Drawn::tokens`] hold it.
-    pub(crate) history: Vec<(u32, f32)>,
+    /// Distinct items of the history, the newest first; empty where [`Drawn::tokens`] hold it.
+    pub(crate) history: Vec<Past>,
     /// The last token of the history in [`Drawn::tokens`].
     pub(crate) place: usize,
     /// Rows of the merged context table.
     pub(crate) context: Vec<u32>,
+    /// The long-term vector; empty where there is none.
+    pub(crate) user: Vec<f32>,
+    /// Items that the shopper has had, ascending, each with the rows of the numbers that are added to its score.
+    pub(crate) repeats: Vec<(u32, [u32; 2])>,
     /// Items to be found.
     pub(crate) targets: Vec<u32>,
     /// Items that are no negatives, sorted: all of the basket, and what [`Targets`] leaves out.
     pub(crate) known: Vec<u32>,
-    /// Weight of its loss.
-    pub(crate) weight: f32,
+    /// Items that the index finds for the query and that are no targets.
+    pub(crate) hard: Vec<u32>,
+    /// Weight of each target's loss.
+    pub(crate) weights: Vec<f32>,
 }
 
 /// A basket that can be drawn: its events are `start..end` of the user's, the history is what came before.
@@ -54,49 +59,46 @@ struct Basket {
 /// The baskets of the training events and how likely each is drawn.
 #[derive(Debug)]
 pub(crate) struct Sampler<'d> {
-    dataset: &'d Dataset,
-    schema: &'d FeatureSchema,
-    config: &'d TrainConfig,
+    moments: Moments<'d>,
     baskets: Vec<Basket>,
-    /// Rows of the context table that stand for missing values.
-    missing: Vec<u32>,
     /// Running sums of the baskets' weights.
     cumulative: Vec<f64>,
 }
 
 impl<'d> Sampler<'d> {
     /// Collects the baskets before the test; `None` without any.
-    pub(crate) fn new(dataset: &'d Dataset, schema: &'d FeatureSchema, config: &'d TrainConfig) -> Option<Self> {
+    pub(crate) fn new(moments: Moments<'d>) -> Option<Self> {
         let mut baskets = Vec::new();
         let mut cumulative = Vec::new();
         let mut sum = 0.0;
+        let dataset = moments.dataset;
         for user in 0..dataset.users.len() as u32 {
-            let events = training_events(dataset, user);
+            let events = dataset.training_events(user);
             let mut start = 0;
             let mut bought = HashSet::new();
             for basket in events.chunk_by(|a, b| a.basket == b.basket && a.time_ms == b.time_ms) {
                 let end = start + basket.len();
-                let targets = targets(basket, &bought, config.targets_of_basket).len();
+                let targets = targets(&moments, basket, &bought).len();
                 if targets > 0 {
                     baskets.push(Basket { user, start: start as u32, end: end as u32 });
-                    sum += weight(targets, basket[0].time_ms, dataset.end_of_training_ms(), config);
+                    sum += weight(targets, moments.config) * moments.recency(&basket[0]);
                     cumulative.push(sum);
                 }
                 bought.extend(basket.iter().map(|event| event.item));
                 start = end;
             }
         }
-        let missing = schema.category_indices(&Context::default());
-        (sum > 0.0).then_some(Self { dataset, schema, config, baskets, missing, cumulative })
+        (sum > 0.0).then_some(Self { moments, baskets, cumulative })
     }
 
     /// All queries of one step.
     pub(crate) fn step(&self, step: usize) -> Drawn {
-        let queries = (0..self.config.queries)
+        let config = self.moments.config;
+        let queries = (0..config.queries)
             .into_par_iter()
             .map(|position| {
-                let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
-                rng.set_stream((step * self.config.queries + position) as u64);
+                let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+                rng.set_stream((step * config.queries + position) as u64);
                 self.query(&mut rng)
             })
             .collect();
@@ -104,21 +106,28 @@ impl<'d> Sampler<'d> {
     }
 
     fn query(&self, rng: &mut ChaCha8Rng) -> Query {
+        let Self { moments, .. } = self;
         let Basket { user, start, end } = self.baskets[self.draw(rng)];
-        let events = self.dataset.events_of(user);
+        let events = moments.dataset.events_of(user);
         let (before, basket) = (&events[..start as usize], &events[start as usize..end as usize]);
-        let history = self.history(before, rng);
-        let of_basket = self.config.targets_of_basket;
-        let masked = if of_basket == Targets::New { before } else { &[] };
+        let items = moments.distinct(before);
+        let mut read = items.len();
+        if rng.random_bool(f64::from(moments.config.history_dropout)) {
+            read = read.min(rng.random_range(0..=SHORT_HISTORY));
+        }
+        let masked = if moments.config.targets_of_basket == Targets::New { before } else { &[] };
         let bought: HashSet<u32> = masked.iter().map(|event| event.item).collect();
-        let mut targets = targets(basket, &bought, of_basket);
+        let mut targets = targets(moments, basket, &bought);
         let mut known: Vec<u32> = bought.into_iter().chain(basket.iter().map(|event| event.item)).collect();
         known.sort_unstable();
         known.dedup();
-        let (targets, _) = targets.partial_shuffle(rng, self.config.targets);
-        let mut context = self.schema.category_indices(&context(self.dataset, user, &basket[0]));
-        drop_context(&mut context, &self.missing, self.config, rng);
-        Query { history, place: 0, context, targets: targets.to_vec(), known, weight: 1.0 }
+        let (targets, _) = targets.partial_shuffle(rng, moments.config.targets);
+        let (targets, weights) = targets.iter().copied().unzip();
+        let context = moments.context(user, &basket[0], rng);
+        let now = moments.now(&basket[0], rng);
+        let (history, repeats) = (moments.past(&items[..read], now), moments.repeats(&items[..read], now));
+        let user = moments.user(before, rng);
+        Query { history, place: 0, context, user, repeats, targets, known, hard: Vec::new(), weights }
     }
 
     /// A basket, with a probability in proportion to its weight.
@@ -126,64 +135,19 @@ impl<'d> Sampler<'d> {
         let point = rng.random_range(0.0..self.cumulative.last().copied().unwrap_or(1.0));
         self.cumulative.partition_point(|sum| *sum <= point).min(self.baskets.len() - 1)
     }
-
-    fn history(&self, before: &[Event], rng: &mut ChaCha8Rng) -> Vec<(u32, f32)> {
-        let mut items = self.schema.history.distinct(before.iter().rev().map(|event| event.item));
-        if rng.random_bool(f64::from(self.config.history_dropout)) {
-            items.truncate(rng.random_range(0..=SHORT_HISTORY));
-        }
-        let weighted = items.iter().enumerate();
-        weighted.map(|(newer, (item, count))| (*item, self.schema.history.weight(newer, *count))).collect()
-    }
 }
 
-/// Hides some values of a query's context behind the rows of `missing`.
-pub(crate) fn drop_context(context: &mut [u32], missing: &[u32], config: &TrainConfig, rng: &mut ChaCha8Rng) {
-    for (row, missing) in context.iter_mut().zip(missing) {
-        if rng.random_bool(f64::from(config.context_dropout)) {
-            *row = *missing;
-        }
-    }
-}
-
-/// The distinct items of a basket that can be targets, ascending.
-fn targets(basket: &[Event], bought: &HashSet<u32>, of_basket: Targets) -> Vec<u32> {
-    let mut items: Vec<u32> = basket.iter().map(|event| event.item).collect();
-    items.sort_unstable();
-    items.dedup();
-    if of_basket == Targets::New {
-        items.retain(|item| !bought.contains(item));
+/// The distinct items of a basket that can be targets, ascending, with their weights.
+fn targets(moments: &Moments<'_>, basket: &[Event], bought: &HashSet<u32>) -> Vec<(u32, f32)> {
+    let mut items = weighted_items(basket, |event| moments.weight(event));
+    if moments.config.targets_of_basket == Targets::New {
+        items.retain(|(item, _)| !bought.contains(item));
     }
     items
 }
 
-/// The events of a user that training sees.
-pub(crate) fn training_events(dataset: &Dataset, user: u32) -> &[Event] {
-    dataset.training_events(user)
-}
-
-/// What was known of the user at an event.
-pub(crate) fn context(dataset: &Dataset, user: u32, event: &Event) -> Context {
-    let values = &dataset.users[user as usize].attributes;
-    let named = dataset.attributes.iter().zip(values);
-    Context {
-        now_ms: Some(event.time_ms),
-        location: dataset.locations.get(event.location as usize).cloned(),
-        attributes: named.filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect(),
-    }
-}
-
-fn weight(targets: usize, time_ms: i64, end_ms: i64, config: &TrainConfig) -> f64 {
-    (targets as f64).powf(f64::from(config.basket_power)) * recency(time_ms, end_ms, config)
-}
-
-/// How much an event counts, given its age at the end of the training events.
-pub(crate) fn recency(time_ms: i64, end_ms: i64, config: &TrainConfig) -> f64 {
-    if config.half_life_days == 0.0 {
-        return 1.0;
-    }
-    let age_days = (end_ms - time_ms) as f64 / DAY_MS;
-    0.5_f64.powf(age_days / f64::from(config.half_life_days))
+fn weight(targets: usize, config: &TrainConfig) -> f64 {
+    (targets as f64).powf(f64::from(config.basket_power))
 }
 
 /// How often each item is drawn as a target, counted while training runs.
@@ -231,7 +195,8 @@ impl StreamingFrequency {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::HistorySchema;
+    use crate::data::Dataset;
+    use crate::features::{FeatureSchema, HistorySchema};
 
     fn dataset() -> Dataset {
         let event = |item, basket: u32, time_ms| Event {
@@ -239,6 +204,7 @@ mod tests {
             item,
             time_ms,
             location: u32::MAX,
+            device: u16::MAX,
             event_type: 0,
             quantity: 1.0,
             basket,
@@ -255,17 +221,17 @@ mod tests {
     #[test]
     fn queries_never_see_their_own_basket_or_the_test() {
         let dataset = dataset();
-        let history = HistorySchema { length: 10, decay: 1.0, count_power: 0.0 };
-        let schema = FeatureSchema { dim: 8, history, categories: vec![] };
+        let history = HistorySchema::of_items(10, 1.0, 0.0);
+        let schema = FeatureSchema { dim: 8, history, categories: vec![], user: None };
         let config = TrainConfig { queries: 64, targets: 1, history_dropout: 0.0, ..TrainConfig::default() };
-        let sampler = Sampler::new(&dataset, &schema, &config).unwrap();
+        let sampler = Sampler::new(Moments::new(&dataset, &schema, &config, None)).unwrap();
         let queries = sampler.step(7).queries;
         assert_eq!(queries, sampler.step(7).queries);
         assert_ne!(queries, sampler.step(8).queries);
         for query in &queries {
             match query.known[..] {
                 [1, 2] => assert!(query.history.is_empty()),
-                [1, 3] => assert_eq!(query.history, [(2, 1.0), (1, 1.0)]),
+                [1, 3] => assert_eq!(query.history, [2, 1].map(|item| Past { item, weight: 1.0, marks: [0, 0] })),
                 _ => panic!("{query:?}"),
             }
             assert!(query.targets.iter().all(|item| query.known.contains(item)), "{query:?}");
@@ -290,11 +256,11 @@ mod tests {
             .collect();
         dataset.user_offsets = vec![0, dataset.events.len()];
         dataset.test_from_ms = 40;
-        let history = HistorySchema { length: 1, decay: 1.0, count_power: 0.0 };
-        let schema = FeatureSchema { dim: 8, history, categories: vec![] };
+        let history = HistorySchema::of_items(1, 1.0, 0.0);
+        let schema = FeatureSchema { dim: 8, history, categories: vec![], user: None };
         let config =
             TrainConfig { basket_power: 1.0, half_life_days: 0.0, queries: 20_000, seed: 5, ..TrainConfig::default() };
-        let sampler = Sampler::new(&dataset, &schema, &config).unwrap();
+        let sampler = Sampler::new(Moments::new(&dataset, &schema, &config, None)).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         let mut drawn = [0.0; 40];
         for _ in 0..config.queries {
@@ -313,12 +279,35 @@ mod tests {
     }
 
     #[test]
+    fn an_event_type_of_weight_0_is_history_only() {
+        let mut dataset = dataset();
+        dataset.event_types = vec!["purchase".into(), "view".into()];
+        // Item 2 is only seen; item 1 is seen in the basket in which it is bought.
+        let viewed = Event { event_type: 1, ..dataset.events[1] };
+        dataset.events =
+            vec![dataset.events[0], Event { item: 1, ..viewed }, viewed, dataset.events[2], dataset.events[3]];
+        dataset.user_offsets = vec![0, 5];
+        let schema =
+            FeatureSchema { dim: 8, history: HistorySchema::of_items(10, 1.0, 0.0), categories: vec![], user: None };
+        let event_weights = [("view".to_owned(), 0.0), ("purchase".to_owned(), 2.0)].into();
+        let config = TrainConfig { event_weights, history_dropout: 0.0, ..TrainConfig::default() };
+        let sampler = Sampler::new(Moments::new(&dataset, &schema, &config, None)).unwrap();
+        for query in sampler.step(0).queries {
+            match query.known[..] {
+                [1, 2] => assert_eq!((query.targets, query.weights), (vec![1], vec![2.0])),
+                [1, 3] => assert_eq!((query.history.len(), query.weights), (2, vec![2.0, 2.0])),
+                _ => panic!("{query:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn targets_can_be_new_items_only() {
         let dataset = dataset();
-        let history = HistorySchema { length: 10, decay: 1.0, count_power: 0.0 };
-        let schema = FeatureSchema { dim: 8, history, categories: vec![] };
+        let history = HistorySchema::of_items(10, 1.0, 0.0);
+        let schema = FeatureSchema { dim: 8, history, categories: vec![], user: None };
         let config = TrainConfig { targets_of_basket: Targets::New, ..TrainConfig::default() };
-        for query in Sampler::new(&dataset, &schema, &config).unwrap().step(0).queries {
+        for query in Sampler::new(Moments::new(&dataset, &schema, &config, None)).unwrap().step(0).queries {
             match query.known[..] {
                 [1, 2] => assert_eq!(query.targets.len(), 2),
                 [1, 2, 3] => assert_eq!(query.targets, [3]),

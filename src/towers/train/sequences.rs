@@ -9,11 +9,11 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::moments::{Marks, Moments, padded, past_event};
 use super::rows::Token;
-use super::sampler::{Drawn, Query, context, drop_context, recency, training_events};
-use crate::data::Dataset;
-use crate::data::config::{Targets, TrainConfig};
-use crate::features::{Context, FeatureSchema};
+use super::sampler::{Drawn, Query};
+use crate::data::config::Targets;
+use crate::features::history::age;
 
 /// Shortest row: shorter ones leave gaps that no sequence fits.
 const SHORTEST_ROW: usize = 64;
@@ -22,6 +22,7 @@ const SHORTEST_ROW: usize = 64;
 #[derive(Debug, Clone, Copy)]
 struct Place {
     token: Token,
+    marks: Marks,
     /// User and position among the user's events.
     target: Option<(u32, u32)>,
 }
@@ -31,9 +32,7 @@ type Row = Vec<Place>;
 /// The training sequences.
 #[derive(Debug)]
 pub(crate) struct Sequences<'d> {
-    dataset: &'d Dataset,
-    schema: &'d FeatureSchema,
-    config: &'d TrainConfig,
+    moments: Moments<'d>,
     /// Users with training events.
     users: Vec<u32>,
     /// Tokens of a row.
@@ -41,23 +40,22 @@ pub(crate) struct Sequences<'d> {
     /// Rows of a step.
     rows: usize,
     steps_per_epoch: usize,
-    missing: Vec<u32>,
     /// The rows of the epoch that was drawn from last.
     epoch: Mutex<Option<(usize, Arc<Vec<Row>>)>>,
 }
 
 impl<'d> Sequences<'d> {
     /// Collects the users before the test; `None` without any event.
-    pub(crate) fn new(dataset: &'d Dataset, schema: &'d FeatureSchema, config: &'d TrainConfig) -> Option<Self> {
-        let events = |user: &u32| training_events(dataset, *user).len();
+    pub(crate) fn new(moments: Moments<'d>) -> Option<Self> {
+        let Moments { dataset, schema, config, .. } = moments;
+        let events = |user: &u32| dataset.training_events(*user).len();
         let users: Vec<u32> = (0..dataset.users.len() as u32).filter(|user| events(user) > 0).collect();
         let tokens: usize = users.iter().map(events).sum();
         let length = SHORTEST_ROW.max((schema.history.length + 1).next_multiple_of(8));
         let rows = (config.queries / length).max(1);
         let steps_per_epoch = (tokens / (rows * length)).max(1);
-        let missing = schema.category_indices(&Context::default());
         let epoch = Mutex::new(None);
-        (tokens > 0).then_some(Self { dataset, schema, config, users, length, rows, steps_per_epoch, missing, epoch })
+        (tokens > 0).then_some(Self { moments, users, length, rows, steps_per_epoch, epoch })
     }
 
     /// Tokens of a row.
@@ -69,9 +67,10 @@ impl<'d> Sequences<'d> {
     pub(crate) fn step(&self, step: usize) -> Drawn {
         let rows = self.epoch(step / self.steps_per_epoch);
         let from = step % self.steps_per_epoch * self.rows;
-        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(self.moments.config.seed);
         rng.set_stream(2 * step as u64 + 1);
         let mut tokens = Vec::with_capacity(self.rows * self.length);
+        let mut marks = Vec::with_capacity(tokens.capacity());
         let mut queries = Vec::with_capacity(tokens.capacity());
         for row in rows.iter().skip(from).take(self.rows) {
             for place in row {
@@ -79,29 +78,41 @@ impl<'d> Sequences<'d> {
                     queries.extend(self.query(user, at as usize, tokens.len(), &mut rng));
                 }
                 tokens.push(place.token);
+                marks.push(place.marks);
             }
             let gap = tokens.len().next_multiple_of(self.length) - tokens.len();
             tokens.extend((0..gap).map(|_| Token::Padding));
+            marks.resize(tokens.len(), [0, 0]);
         }
-        Drawn { queries, tokens: Some(tokens) }
+        Drawn { queries, tokens: Some((tokens, marks)) }
     }
 
     fn query(&self, user: u32, at: usize, place: usize, rng: &mut ChaCha8Rng) -> Option<Query> {
-        let events = training_events(self.dataset, user);
-        let event = &events[at];
+        let Self { moments, .. } = self;
+        let events = moments.dataset.training_events(user);
+        let (before, event) = (&events[..at], &events[at]);
+        let weight = moments.weight(event) * moments.recency(event) as f32;
         let mut known = vec![event.item];
-        if self.config.targets_of_basket == Targets::New {
-            known.extend(events[..at].iter().map(|event| event.item));
+        if moments.config.targets_of_basket == Targets::New {
+            known.extend(before.iter().map(|event| event.item));
             known.sort_unstable();
             known.dedup();
-            if events[..at].iter().any(|before| before.item == event.item) {
+            if before.iter().any(|before| before.item == event.item) {
                 return None;
             }
         }
-        let mut context = self.schema.category_indices(&context(self.dataset, user, event));
-        drop_context(&mut context, &self.missing, self.config, rng);
-        let weight = recency(event.time_ms, self.dataset.end_of_training_ms(), self.config) as f32;
-        Some(Query { history: Vec::new(), place, context, targets: vec![event.item], known, weight })
+        if weight == 0.0 {
+            return None;
+        }
+        let context = moments.context(user, event, rng);
+        let mut repeats = Vec::new();
+        if moments.schema.history.repeats.is_some() {
+            let now = moments.now(event, rng);
+            repeats = moments.repeats(&moments.distinct(before), now);
+        }
+        let user = moments.user(before, rng);
+        let (history, hard, targets) = (Vec::new(), Vec::new(), vec![event.item]);
+        Some(Query { history, place, context, user, repeats, targets, known, hard, weights: vec![weight] })
     }
 
     fn epoch(&self, epoch: usize) -> Arc<Vec<Row>> {
@@ -118,7 +129,7 @@ impl<'d> Sequences<'d> {
 
     /// Packs all sequences: each into the row with the smallest gap that it fits.
     fn pack(&self, epoch: usize) -> Vec<Row> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(self.moments.config.seed);
         rng.set_stream(2 * epoch as u64);
         let mut users = self.users.clone();
         users.shuffle(&mut rng);
@@ -143,7 +154,14 @@ impl<'d> Sequences<'d> {
     /// A user's events in pieces of at most a row. A later piece begins somewhere else in every epoch; what its first events follow is
     /// then not seen, so its start is no query.
     fn pieces(&self, user: u32, rng: &mut ChaCha8Rng) -> Vec<Row> {
-        let events = training_events(self.dataset, user);
+        let (dataset, schema) = (self.moments.dataset, self.moments.schema);
+        let events = dataset.training_events(user);
+        // What a client's tower reads of an event, at the moment of the next one.
+        let mark = |at: usize| {
+            let until = age(Some(events[at].time_ms), Some(events[at + 1].time_ms));
+            let rows = schema.history.marks(past_event(schema, &events[at]).event_type, until);
+            padded(&rows.collect::<Vec<_>>())
+        };
         let mut pieces = Vec::new();
         let mut start = 0;
         while start < events.len() {
@@ -151,9 +169,12 @@ impl<'d> Sequences<'d> {
             let is_cut = left > self.length;
             let count = if is_cut && start == 0 { rng.random_range(2..=self.length) } else { left.min(self.length) };
             let piece = (0..count).map(|at| {
-                let token = if at == 0 { Token::Start } else { Token::Item(events[start + at - 1].item) };
+                let (token, marks) = match at {
+                    0 => (Token::Start, [0, 0]),
+                    _ => (Token::Item(events[start + at - 1].item), mark(start + at - 1)),
+                };
                 let target = (at > 0 || start == 0).then_some((user, (start + at) as u32));
-                Place { token, target }
+                Place { token, marks, target }
             });
             pieces.push(piece.collect());
             // The first item of a later piece is an event that the piece before has asked for.
@@ -168,8 +189,9 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::data::config::TrainConfig;
     use crate::factors::testing::dataset;
-    use crate::features::HistorySchema;
+    use crate::features::{Ages, FeatureSchema, HistorySchema};
 
     #[test]
     fn an_epoch_asks_once_for_every_training_event_after_what_came_before_it() {
@@ -178,10 +200,10 @@ mod tests {
             .flat_map(|user| (0..=user * 5).map(move |at| (user, user * 1000 + at, i64::from(at), 0)))
             .collect();
         let data = dataset(&purchases, 1_000_000);
-        let history = HistorySchema { length: 50, decay: 1.0, count_power: 0.0 };
-        let schema = FeatureSchema { dim: 8, history, categories: vec![] };
+        let history = HistorySchema { ages: Some(Ages::Next), ..HistorySchema::of_items(50, 1.0, 0.0) };
+        let schema = FeatureSchema { dim: 8, history, categories: vec![], user: None };
         let config = TrainConfig { queries: 128, seed: 9, half_life_days: 0.0, ..TrainConfig::default() };
-        let sequences = Sequences::new(&data, &schema, &config).unwrap();
+        let sequences = Sequences::new(Moments::new(&data, &schema, &config, None)).unwrap();
         let mut asked = HashMap::new();
         for row in sequences.pack(3) {
             assert!(row.len() <= sequences.length());
@@ -190,6 +212,8 @@ mod tests {
                 let before = &data.events_of(user)[..at as usize];
                 let expected = before.last().map_or(Token::Start, |event| Token::Item(event.item));
                 assert_eq!(pair[1].token, expected);
+                // Events follow each other at once, which is bucket 1 of the ages; bucket 0 is "unknown".
+                assert_eq!(pair[1].marks, [u32::from(!before.is_empty()), 0]);
             }
             row.iter().filter_map(|place| place.target).for_each(|target| *asked.entry(target).or_insert(0) += 1);
         }
@@ -198,8 +222,8 @@ mod tests {
         assert_eq!(sequences.step(5), sequences.step(5));
         assert_ne!(sequences.step(5), sequences.step(6));
         let drawn = sequences.step(1);
-        let tokens = drawn.tokens.unwrap();
-        assert_eq!(tokens.len(), 2 * sequences.length());
+        let (tokens, marks) = drawn.tokens.unwrap();
+        assert_eq!((tokens.len(), marks.len()), (2 * sequences.length(), 2 * sequences.length()));
         for query in &drawn.queries {
             assert!(tokens[query.place] != Token::Padding && query.targets == query.known);
         }

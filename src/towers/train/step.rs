@@ -8,10 +8,12 @@ use super::encoder::Encoded;
 use super::graph::Forward;
 use super::head::{HeadInput, softmax_loss};
 use super::model::{Model, Rates, add};
+use super::moments::Marks;
 use super::optimizer::RowGradient;
 use super::rows::Token;
 use super::sampler::{Drawn, Query, StreamingFrequency};
 use crate::data::config::TrainConfig;
+use crate::features::history::COUNTS;
 use crate::features::items::ItemFeatures;
 
 /// Runs the steps of a training; keeps what they share.
@@ -33,6 +35,7 @@ impl<'d> Stepper<'d> {
         content: Content<'d>,
         config: &'d TrainConfig,
         encoded: Option<[usize; 2]>,
+        marks_per_item: usize,
     ) -> Self {
         let tables = [&model.ids, &model.tokens, &model.labels, &model.contexts];
         Self {
@@ -40,7 +43,7 @@ impl<'d> Stepper<'d> {
             content,
             config,
             device: Device::flex().autodiff(),
-            batcher: Batcher::new(config, features.len(), encoded),
+            batcher: Batcher::new(config, features.len(), encoded, marks_per_item),
             gradients: tables.map(|table| RowGradient::new(table.shape)),
         }
     }
@@ -55,20 +58,24 @@ impl<'d> Stepper<'d> {
         rates: Rates,
     ) -> f32 {
         let batch = self.batcher.batch(drawn, frequency, step);
-        let content = batch.content(self.content);
+        let content = self.content.of_batch(&batch);
         let dim = model.ids.shape[1];
-        let candidate = model.candidate.forward(model.candidate_inputs(self.features, &content, &batch), &self.device);
+        let candidate = model
+            .candidate
+            .forward(model.candidate_inputs(self.features, &content, (&batch.items, &batch.dropped)), &self.device);
         let candidates = candidate.values();
-        let (histories, encoded) = self.histories(model, &batch, &candidates, step);
+        let (histories, read) = self.histories(model, &batch, &candidates, step);
         let query = model.query.forward(model.query_inputs(&drawn.queries, &histories), &self.device);
         let queries = query.values();
         let columns = batch.columns.as_deref().map(|slots| gathered(slots, &candidates, dim));
+        let bonus = bonus_of(model, &batch);
         let head = softmax_loss(HeadInput {
             queries: &queries,
             candidates: columns.as_deref().unwrap_or(&candidates),
             targets: &batch.targets,
             offsets: &batch.offsets,
             masked: &batch.masked,
+            bonus: &bonus,
             log_q: &batch.log_q,
             weights: &batch.weights,
             temperature: model.temperature(),
@@ -80,6 +87,7 @@ impl<'d> Stepper<'d> {
             let slope = queries.iter().zip(&head.d_queries).map(|(query, gradient)| query * gradient).sum();
             model.log_scale.step(&[slope], rates.dense);
         }
+        repeats_backward(model, &batch, &head.d_bonus, rates);
         let mut d_candidates = match &batch.columns {
             None => head.d_candidates,
             Some(slots) => {
@@ -91,39 +99,55 @@ impl<'d> Stepper<'d> {
             }
         };
         let d_histories = self.query_backward(model, query, head.d_queries, &drawn.queries, rates);
-        histories_backward(model, &batch, encoded, &d_histories, &mut d_candidates, rates);
+        histories_backward(model, &batch, (&candidates, read), &d_histories, &mut d_candidates, rates);
         self.candidate_backward(model, candidate, d_candidates, (&batch, &content), rates);
         head.loss
     }
 
-    /// One vector per query, `[queries, dim]`, and what an encoder remembers of its work.
-    fn histories(&self, model: &Model, batch: &Batch, candidates: &[f32], step: usize) -> (Vec<f32>, Option<Encoded>) {
+    /// One vector per query, `[queries, dim]`, and what is needed to go back.
+    fn histories(&self, model: &Model, batch: &Batch, candidates: &[f32], step: usize) -> (Vec<f32>, Read) {
         let dim = model.ids.shape[1];
         match (&batch.histories, &model.encoder) {
             (Histories::Encoded(rows, places), Some(encoder)) => {
                 let mut x = vec![0.0; rows.tokens.len() * dim];
-                for (x, token) in x.chunks_exact_mut(dim).zip(&rows.tokens) {
+                for ((x, token), marks) in x.chunks_exact_mut(dim).zip(&rows.tokens).zip(&rows.marks) {
                     if let Token::Item(slot) = token {
                         x.copy_from_slice(&candidates[*slot as usize * dim..][..dim]);
+                        self.marked(model, *marks).for_each(|row| add(x, row, 1.0));
                     }
                 }
                 let dropout = Dropout::new(self.config.dropout, self.config.seed, step);
                 let encoded = encoder.forward(x, rows, dropout, &self.device);
                 let values = encoded.values();
                 let of_queries = places.iter().flat_map(|place| &values[place * dim..][..dim]);
-                (of_queries.copied().collect(), Some(encoded))
+                (of_queries.copied().collect(), Read::Encoded(Box::new(encoded)))
             }
             (Histories::Pooled(histories), _) => {
                 let mut pooled = vec![0.0; histories.len() * dim];
+                let mut shares = Vec::with_capacity(histories.len());
                 for (sum, history) in pooled.chunks_exact_mut(dim).zip(histories) {
-                    for (slot, weight) in history {
-                        add(sum, &candidates[*slot as usize * dim..][..dim], *weight);
+                    let weights = history.iter().map(|past| {
+                        let marks: f32 = self.marked(model, past.marks).map(|row| row[0]).sum();
+                        if marks == 0.0 { past.weight } else { past.weight * marks.exp() }
+                    });
+                    let weights: Vec<f32> = weights.collect();
+                    let total: f32 = weights.iter().sum();
+                    let of_history: Vec<f32> = weights.iter().map(|weight| weight / total).collect();
+                    for (past, share) in history.iter().zip(&of_history) {
+                        add(sum, &candidates[past.item as usize * dim..][..dim], *share);
                     }
+                    shares.push(of_history);
                 }
-                (pooled, None)
+                (pooled.clone(), Read::Pooled { shares, pooled })
             }
             (Histories::Encoded(..), None) => unreachable!("rows are made for models with an encoder"),
         }
+    }
+
+    /// The rows of the table of marks.
+    fn marked<'m>(&self, model: &'m Model, marks: Marks) -> impl Iterator<Item = &'m [f32]> + use<'m> {
+        let of_item = self.batcher.marks_per_item;
+        model.marks.iter().flat_map(move |table| marks.into_iter().take(of_item).map(|row| table.row(row)))
     }
 
     /// Steps the query tower's network; the gradient by the vectors of the histories.
@@ -143,6 +167,13 @@ impl<'d> Stepper<'d> {
             for (gradient, context) in row[dim..].chunks_exact(model.contexts.shape[1]).zip(&query.context) {
                 self.gradients[3].add(*context, gradient, 1.0);
             }
+        }
+        if let Some(default) = &mut model.user {
+            let length = default.values.len();
+            let mut sum = vec![0.0; length];
+            let without = d_inputs.chunks_exact(width).zip(queries).filter(|(_, query)| query.user.is_empty());
+            without.for_each(|(row, _)| add(&mut sum, &row[width - length..], 1.0));
+            default.step(&sum, rates.dense);
         }
         model.contexts.step_rows(&mut self.gradients[3], rates.table);
         for (weights, gradient) in model.query.weights.iter_mut().zip(d_weights) {
@@ -191,37 +222,89 @@ fn gathered(slots: &[u32], rows: &[f32], dim: usize) -> Vec<f32> {
     slots.iter().flat_map(|slot| &rows[*slot as usize * dim..][..dim]).copied().collect()
 }
 
-/// Adds to the gradient of the candidates what comes through the histories, and steps the encoder.
+/// What a pass through the histories leaves.
+enum Read {
+    /// Per query, the share of each item; and the weighted means, `[queries, dim]`.
+    Pooled { shares: Vec<Vec<f32>>, pooled: Vec<f32> },
+    /// The encoder's graph.
+    Encoded(Box<Encoded>),
+}
+
+/// What is added to the scores of what shoppers have had.
+fn bonus_of(model: &Model, batch: &Batch) -> Vec<Vec<(u32, f32)>> {
+    if model.repeats.is_none() {
+        return Vec::new();
+    }
+    let of_query =
+        |repeats: &Vec<(u32, [u32; 2])>| repeats.iter().map(|(column, rows)| (*column, model.bonus(*rows))).collect();
+    batch.repeats.iter().map(of_query).collect()
+}
+
+/// Steps the numbers on the scores of what shoppers have had.
+fn repeats_backward(model: &mut Model, batch: &Batch, gradients: &[Vec<f32>], rates: Rates) {
+    let Some(repeats) = &mut model.repeats else { return };
+    let mut sums = vec![0.0; repeats.values.len()];
+    for ((_, [count, age]), gradient) in batch.repeats.iter().flatten().zip(gradients.iter().flatten()) {
+        sums[*count as usize] += gradient;
+        sums[(COUNTS + age) as usize] += gradient;
+    }
+    repeats.step(&sums, rates.repeats);
+}
+
+/// Adds to the gradient of the candidates what comes through the histories; steps marks and encoder.
 fn histories_backward(
     model: &mut Model,
     batch: &Batch,
-    encoded: Option<Encoded>,
+    (candidates, read): (&[f32], Read),
     gradient: &[f32],
     d_candidates: &mut [f32],
     rates: Rates,
 ) {
     let dim = model.ids.shape[1];
-    match (&batch.histories, encoded, &mut model.encoder) {
-        (Histories::Pooled(histories), ..) => {
-            for (history, gradient) in histories.iter().zip(gradient.chunks_exact(dim)) {
-                for (slot, weight) in history {
-                    add(&mut d_candidates[*slot as usize * dim..][..dim], gradient, *weight);
+    let width = model.marks.as_ref().map_or(0, |marks| marks.values.len());
+    let mut d_marks = vec![0.0; width];
+    match (&batch.histories, read) {
+        (Histories::Pooled(histories), Read::Pooled { shares, pooled }) => {
+            let rows = gradient.chunks_exact(dim).zip(pooled.chunks_exact(dim));
+            for ((history, shares), (gradient, mean)) in histories.iter().zip(&shares).zip(rows) {
+                let through_mean = if width > 0 { product(gradient, mean) } else { 0.0 };
+                for (past, share) in history.iter().zip(shares) {
+                    let place = past.item as usize * dim;
+                    add(&mut d_candidates[place..][..dim], gradient, *share);
+                    if width > 0 {
+                        // A share moves with the logarithm of its weight, all others against it.
+                        let slope = share * (product(gradient, &candidates[place..][..dim]) - through_mean);
+                        past.marks.iter().take(batch.marks_per_item).for_each(|row| d_marks[*row as usize] += slope);
+                    }
                 }
             }
         }
-        (Histories::Encoded(rows, places), Some(encoded), Some(encoder)) => {
+        (Histories::Encoded(rows, places), Read::Encoded(encoded)) => {
             let mut by_token = vec![0.0; rows.tokens.len() * dim];
             for (place, gradient) in places.iter().zip(gradient.chunks_exact(dim)) {
                 add(&mut by_token[place * dim..][..dim], gradient, 1.0);
             }
             let (d_x, d_weights) = encoded.backward(by_token);
-            for (token, gradient) in rows.tokens.iter().zip(d_x.chunks_exact(dim)) {
+            for ((token, marks), gradient) in rows.tokens.iter().zip(&rows.marks).zip(d_x.chunks_exact(dim)) {
                 if let Token::Item(slot) = token {
                     add(&mut d_candidates[*slot as usize * dim..][..dim], gradient, 1.0);
+                    if width > 0 {
+                        let rows = marks.iter().take(batch.marks_per_item);
+                        rows.for_each(|row| add(&mut d_marks[*row as usize * dim..][..dim], gradient, 1.0));
+                    }
                 }
             }
-            encoder.step(&d_weights, rates.dense);
+            if let Some(encoder) = &mut model.encoder {
+                encoder.step(&d_weights, rates.dense);
+            }
         }
-        (Histories::Encoded(..), ..) => unreachable!("rows are made for models with an encoder"),
+        _ => unreachable!("histories are read as they were made"),
     }
+    if let Some(marks) = &mut model.marks {
+        marks.step(&d_marks, rates.table);
+    }
+}
+
+fn product(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

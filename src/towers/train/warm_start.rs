@@ -57,8 +57,8 @@ mod tests {
         let dataset = planted(4, 12, GROUP as u32);
         let prior = PriorConfig { strength: 1.0, recent_days: 30.0, recent_weight: 0.5 };
         let config = ModelConfig { dim: DIM, prior: Some(prior), ..ModelConfig::default() };
-        let history = HistorySchema { length: 10, decay: 1.0, count_power: 0.0 };
-        let schema = FeatureSchema { dim: DIM, history, categories: vec![] };
+        let history = HistorySchema::of_items(10, 1.0, 0.0);
+        let schema = FeatureSchema { dim: DIM, history, categories: vec![], user: None };
         let items = ItemSchema::of(&dataset.items, config.token_buckets, config.max_tokens);
         let priors = Some(vec![0.0; dataset.items.len() + 1]);
         let shape = Shape { query: &schema, items: &items, count: dataset.items.len(), content: 0 };

@@ -200,7 +200,7 @@ mod tests {
         use Token::{Item, Padding, Start};
         let first = [Start, Item(1), Item(2), Start, Item(3), Item(1)];
         let second = [Start, Item(4), Item(5), Item(4), Item(6), Padding];
-        Rows::new([first, second].concat(), 6, 4)
+        Rows::new(([first, second].concat(), vec![[0, 0]; 12]), 6, 4)
     }
 
     fn vectors(rows: &Rows) -> Vec<f32> {
@@ -253,7 +253,7 @@ mod tests {
     fn a_history_is_encoded_the_same_wherever_it_lies() {
         use Token::{Item, Padding, Start};
         let device = Device::flex().autodiff();
-        let alone = Rows::new(vec![Padding, Padding, Padding, Start, Item(3), Item(1)], 6, 4);
+        let alone = Rows::new((vec![Padding, Padding, Padding, Start, Item(3), Item(1)], vec![[0, 0]; 6]), 6, 4);
         let packed = rows();
         for config in ALL {
             let encoder = encoder(config);
