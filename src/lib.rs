@@ -34,6 +34,8 @@ pub mod rank;
 pub mod recommend;
 pub mod release;
 pub mod shard;
+#[cfg(feature = "origin")]
+pub mod simulate;
 pub mod sync;
 pub mod towers;
 #[cfg(feature = "wasm")]

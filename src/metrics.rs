@@ -5,8 +5,11 @@
 //! - [`search_recall_at_k`]: how much of the *exact* nearest neighbours an approximate search found;
 //! - [`heldout_recall_at_k`]: how much of what a user really did *afterwards* (the targets) was recommended.
 //!
-//! A list is best first and holds no id twice; targets are distinct, in any order. All results but [`self_information`] lie in 0 to
-//! 1, larger is better except for [`gini`]. `k` is at least 1. A list shorter than `k` counts as if the rest were misses.
+//! Of predicted probabilities: [`auc`] for their order, [`log_loss`] for their values, [`expected_calibration_error`] for their meaning.
+//!
+//! A list is best first and holds no id twice; targets are distinct, in any order. All results but [`self_information`], [`log_loss`] and
+//! [`rank_correlation`] lie in 0 to 1, larger is better except for [`gini`] and what is called loss or error. `k` is at least 1. A list
+//! shorter than `k` counts as if the rest were misses.
 
 /// What the hits of a held-out recall are divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +144,97 @@ pub fn gini(frequencies: &[u64]) -> f64 {
     weighted / (n * total)
 }
 
+/// Places of the values in ascending order, from 1; equal values share the mean of theirs.
+fn mean_ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_unstable_by(|a, b| values[*a].total_cmp(&values[*b]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut before = 0;
+    for equal in order.chunk_by(|a, b| values[*a] == values[*b]) {
+        equal.iter().for_each(|at| ranks[*at] = before as f64 + 0.5 * (equal.len() + 1) as f64);
+        before += equal.len();
+    }
+    ranks
+}
+
+/// Area under the ROC curve: how probable it is that something that happened has a larger prediction than something that did not, where
+/// equal predictions count half (Mann and Whitney 1947). 0.5 where all or none happened.
+pub fn auc(predicted: &[f64], happened: &[bool]) -> f64 {
+    let positives = happened.iter().filter(|happened| **happened).count() as f64;
+    let negatives = happened.len() as f64 - positives;
+    if positives == 0.0 || negatives == 0.0 {
+        return 0.5;
+    }
+    let ranks = mean_ranks(predicted);
+    let sum: f64 = ranks.iter().zip(happened).filter(|(_, happened)| **happened).map(|(rank, _)| rank).sum();
+    (sum - positives * (positives + 1.0) / 2.0) / (positives * negatives)
+}
+
+/// Mean negative log-likelihood of predicted probabilities, in nats; 0 of nothing. A probability counts as at least `1e-12` away
+/// from 0 and 1, so that one wrong certainty does not make the mean infinite.
+pub fn log_loss(predicted: &[f64], happened: &[bool]) -> f64 {
+    let loss = |(p, happened): (&f64, &bool)| {
+        let p = p.clamp(1e-12, 1.0 - 1e-12);
+        if *happened { -p.ln() } else { -(-p).ln_1p() }
+    };
+    predicted.iter().zip(happened).map(loss).sum::<f64>() / predicted.len().max(1) as f64
+}
+
+/// Predictions that lie near each other, and what happened.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CalibrationBin {
+    /// How many.
+    pub count: usize,
+    /// Mean of the predicted probabilities.
+    pub predicted: f64,
+    /// Share of what happened.
+    pub observed: f64,
+}
+
+/// Cuts predictions, in ascending order, into at most `bins` bins of nearly equal counts. Equal predictions stay
+/// together: the order in which they are given does not count.
+pub fn calibration_bins(predicted: &[f64], happened: &[bool], bins: usize) -> Vec<CalibrationBin> {
+    let mut order: Vec<usize> = (0..predicted.len()).collect();
+    order.sort_unstable_by(|a, b| predicted[*a].total_cmp(&predicted[*b]));
+    let (mut found, mut start) = (Vec::new(), 0);
+    for end in 1..=order.len() {
+        let is_full = end * bins >= (found.len() + 1) * order.len();
+        if end < order.len() && (!is_full || predicted[order[end - 1]] == predicted[order[end]]) {
+            continue;
+        }
+        let (members, count) = (&order[start..end], (end - start) as f64);
+        found.push(CalibrationBin {
+            count: end - start,
+            predicted: members.iter().map(|at| predicted[*at]).sum::<f64>() / count,
+            observed: members.iter().filter(|at| happened[**at]).count() as f64 / count,
+        });
+        start = end;
+    }
+    found
+}
+
+/// Expected calibration error: the mean distance of what was predicted from what happened over [`calibration_bins`], each
+/// with its count (Naeini et al. 2015, with bins of equal counts as Nixon et al. 2019, because most probabilities of a shop are small). 0 is
+/// calibrated.
+pub fn expected_calibration_error(bins: &[CalibrationBin]) -> f64 {
+    let total: usize = bins.iter().map(|bin| bin.count).sum();
+    let off: f64 = bins.iter().map(|bin| bin.count as f64 * (bin.predicted - bin.observed).abs()).sum();
+    off / total.max(1) as f64
+}
+
+/// Spearman's rank correlation, -1 to 1; equal values share a rank. 0 where one side is constant.
+pub fn rank_correlation(a: &[f64], b: &[f64]) -> f64 {
+    let centred = |values: &[f64]| {
+        let ranks = mean_ranks(values);
+        let mean = ranks.iter().sum::<f64>() / ranks.len().max(1) as f64;
+        ranks.into_iter().map(|rank| rank - mean).collect::<Vec<_>>()
+    };
+    let (a, b) = (centred(a), centred(b));
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let norms = (product(&a, &a) * product(&b, &b)).sqrt();
+    if norms > 0.0 { product(&a, &b) / norms } else { 0.0 }
+}
+
 fn ratio(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
@@ -214,6 +308,27 @@ mod tests {
         assert!(close(coverage(&[]), 0.0));
     }
 
+    #[test]
+    fn predictions_agree_with_cases_computed_by_hand() {
+        let (predicted, happened) = ([0.1, 0.4, 0.4, 0.8], [false, true, false, true]);
+        // Of four pairs three are right and one is a tie.
+        assert!(close(auc(&predicted, &happened), 3.5 / 4.0));
+        assert!(close(auc(&[0.3; 4], &happened), 0.5) && close(auc(&predicted, &[true; 4]), 0.5));
+        let expected = -(0.9_f64.ln() + 0.4_f64.ln() + 0.6_f64.ln() + 0.8_f64.ln()) / 4.0;
+        assert!(close(log_loss(&predicted, &happened), expected));
+        assert!(log_loss(&[1.0], &[false]) < 28.0);
+        let bins = calibration_bins(&predicted, &happened, 4);
+        // The two equal ones stay together.
+        assert_eq!(bins.iter().map(|bin| bin.count).collect::<Vec<_>>(), [1, 2, 1]);
+        assert!(close(expected_calibration_error(&bins), (0.1 + 2.0 * 0.1 + 0.2) / 4.0));
+        assert_eq!(calibration_bins(&[0.2; 5], &[true; 5], 3).len(), 1);
+        assert!(calibration_bins(&[], &[], 3).is_empty());
+        assert!(close(rank_correlation(&[1.0, 2.0, 9.0], &[0.1, 0.2, 0.3]), 1.0));
+        assert!(close(rank_correlation(&[1.0, 2.0, 3.0], &[5.0, 5.0, 5.0]), 0.0));
+        // Ranks 1, 2.5, 2.5 against 3, 1, 2: covariance -0.75 over the root of 1.5 * 2, doubled.
+        assert!(close(rank_correlation(&[0.0, 7.0, 7.0], &[9.0, 1.0, 2.0]), -1.5 / 3.0_f64.sqrt()));
+    }
+
     /// The mean absolute difference of all pairs over twice the mean: the definition that [`gini`] is a faster form of.
     fn gini_of_pairs(frequencies: &[u64]) -> f64 {
         let n = frequencies.len() as f64;
@@ -223,6 +338,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn auc_is_the_share_of_pairs_in_order(rows in prop::collection::vec((0..8_u8, any::<bool>()), 2..40)) {
+            let (predicted, happened): (Vec<f64>, Vec<bool>) = rows.iter().map(|(p, y)| (f64::from(*p), *y)).unzip();
+            let (mut right, mut pairs) = (0.0, 0.0);
+            for (a, _) in rows.iter().filter(|(_, y)| *y) {
+                for (b, _) in rows.iter().filter(|(_, y)| !*y) {
+                    pairs += 1.0;
+                    right += f64::from(u8::from(a > b)) + 0.5 * f64::from(u8::from(a == b));
+                }
+            }
+            let expected = if pairs > 0.0 { right / pairs } else { 0.5 };
+            prop_assert!((auc(&predicted, &happened) - expected).abs() < 1e-9);
+        }
+
         #[test]
         fn agree_with_their_definitions_over_sets(
             list in Just((0..40u32).collect::<Vec<_>>()).prop_shuffle(),

@@ -9,16 +9,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 use nearshelf::Digest;
-use nearshelf::data::{Config, Dataset, prepare, write_vectors};
+use nearshelf::data::{self, Config, Dataset, Impressions, Task, prepare, write_vectors};
 use nearshelf::evaluate::{
     BaselineParams, EvaluateError, Protocol, Report, Scorer, Shipped, TwoTower, baselines, evaluate, tune_baselines,
     validation_split,
 };
 use nearshelf::index::{FineBits, Truth, build, choose_search};
+use nearshelf::kernels::dot_f32;
 use nearshelf::platform::files::write_atomically;
+use nearshelf::rank::train::{Logged, Retrieval, train_ranker};
 use nearshelf::release::{self, Refreshed};
+use nearshelf::simulate::{self, FunnelParams, funnel};
 use nearshelf::towers::candidate::Towers;
 use nearshelf::towers::train::train;
+use nearshelf::towers::{Scratch, TowerError};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
@@ -56,6 +60,13 @@ enum Command {
         /// Another seed than the configured one
         #[arg(long)]
         seed: Option<u64>,
+        #[command(flatten)]
+        ranker: RankerOptions,
+    },
+    /// Invent data over a real catalogue, with a known truth
+    Simulate {
+        #[command(subcommand)]
+        what: Simulation,
     },
     /// Compare the towers with popularity, own counts, item neighbours, matrix factorisation, a linear model and sequential rules
     Evaluate(Evaluation),
@@ -100,6 +111,41 @@ enum Command {
         /// Also write all embeddings of candidates and of users, for benches of other programs
         #[arg(long, value_name = "DIR")]
         dump: Option<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+struct RankerOptions {
+    /// Train the ranker on impressions, not the towers
+    #[arg(long, requires = "impressions")]
+    ranker: bool,
+    /// What shoppers were shown and did, as Parquet
+    #[arg(long, value_name = "FILE", requires = "ranker")]
+    impressions: Option<PathBuf>,
+    /// The true probabilities of a simulation's impressions, to judge the ranker by
+    #[arg(long, value_name = "FILE", requires = "ranker")]
+    truth: Option<PathBuf>,
+    /// Also take the score of the trained towers
+    #[arg(long, requires = "ranker")]
+    scores: bool,
+}
+
+#[derive(Subcommand)]
+enum Simulation {
+    /// Impressions, clicks, carts and purchases of shoppers who are modelled on real users: synthetic
+    Funnel {
+        /// Prepared data; without it, those of the work folder
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// Every random choice follows from it
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many, each modelled on a user of its own
+        #[arg(long)]
+        shoppers: usize,
+        /// Folder of the impressions, their truth, and events that `prepare` reads
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
     },
 }
 
@@ -160,7 +206,13 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
             println!("{}", prepare(&place.config()?, &place.prepared())?);
             Ok(())
         }
-        Command::Train { steps, seed } => run_train(place, *steps, *seed),
+        Command::Train { steps, seed, ranker } => match &ranker.impressions {
+            Some(impressions) => run_train_ranker(place, *steps, *seed, (impressions, ranker)),
+            None => run_train(place, *steps, *seed),
+        },
+        Command::Simulate { what: Simulation::Funnel { data, seed, shoppers, out } } => {
+            run_simulate(place, data.as_deref(), &FunnelParams::new(*seed, *shoppers), out)
+        }
         Command::Evaluate(evaluation) => run_evaluate(place, evaluation),
         Command::Tune => {
             let params = tune_baselines(&place.dataset(&place.config()?)?)?;
@@ -236,6 +288,66 @@ fn run_train(place: &Place, steps: Option<NonZeroUsize>, seed: Option<u64>) -> O
         .into());
     }
     println!("loss curve: {}", place.run().join(nearshelf::towers::train::files::CURVE).display());
+    Ok(())
+}
+
+fn run_train_ranker(
+    place: &Place,
+    steps: Option<NonZeroUsize>,
+    seed: Option<u64>,
+    (impressions, options): (&Path, &RankerOptions),
+) -> Outcome {
+    let config = place.config()?;
+    let mut ranker = config.ranker.clone();
+    ranker.steps = steps.map_or(ranker.steps, NonZeroUsize::get);
+    ranker.seed = seed.unwrap_or(ranker.seed);
+    let dataset = place.dataset(&config)?;
+    let impressions = Impressions::read(impressions, &dataset)?;
+    let truth = options.truth.as_deref().map(|path| data::Truth::read(path, &impressions, &dataset)).transpose()?;
+    let scores = if options.scores { Some(TowerScores::of(&dataset, &config, &place.run())?) } else { None };
+    let score = |user: Option<u32>, item: u32| scores.as_ref().map_or(0.0, |scores| scores.of_pair(user, item));
+    let retrieval = scores.as_ref().map(|scores| Retrieval { towers: scores.digest, score: &score });
+    let logged = Logged { dataset: &dataset, impressions: &impressions, truth: truth.as_ref(), retrieval };
+    let report = train_ranker(logged, &ranker, &place.run())?;
+    print!("{report}");
+    println!("calibration: {}", place.run().join(nearshelf::rank::train::files::CHART).display());
+    Ok(())
+}
+
+/// Inner products of the trained towers as of the split.
+struct TowerScores {
+    digest: Digest,
+    /// By user.
+    queries: Vec<Vec<f32>>,
+    /// `[items, dim]`
+    items: Vec<f32>,
+}
+
+impl TowerScores {
+    fn of(dataset: &Dataset, config: &Config, run: &Path) -> Result<Self, Box<dyn std::error::Error>> {
+        let towers = Towers::of(config, run)?;
+        let two = TwoTower::new(dataset, &towers)?;
+        let mut scratch = Scratch::default();
+        let queries: Result<Vec<_>, TowerError> =
+            (0..dataset.users.len() as u32).map(|user| two.query(user, &mut scratch)).collect();
+        Ok(Self { digest: towers.query.towers(), queries: queries?, items: two.embeddings().to_vec() })
+    }
+
+    /// 0 for somebody without events.
+    fn of_pair(&self, user: Option<u32>, item: u32) -> f32 {
+        let Some(query) = user.map(|user| &self.queries[user as usize]) else { return 0.0 };
+        dot_f32(query, &self.items[item as usize * query.len()..][..query.len()])
+    }
+}
+
+fn run_simulate(place: &Place, data: Option<&Path>, params: &FunnelParams, out: &Path) -> Outcome {
+    let folder = data.map_or_else(|| place.prepared(), Path::to_owned);
+    let dataset = Dataset::read(&folder, &place.config()?)?;
+    let found = funnel(&dataset, params)?;
+    simulate::write(&dataset, params, &found, out)?;
+    let count = |task: Task| format!("{} {}s", found.count(task), task.name());
+    let counts = Task::ALL.map(count).join(", ");
+    println!("{}: {} impressions, {counts}: {}", simulate::SYNTHETIC, found.impressions.len(), out.display());
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `nearshelf.toml`: what a shop's data look like, and how its towers are trained.
 
 mod content;
+mod ranker;
 mod training;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DataError, Holdout};
 pub use content::{ContentConfig, TextConfig, VectorsConfig};
+pub use ranker::{RankerConfig, TaskWeights};
 pub use training::{
     Decay, EarlyStopping, EncoderConfig, Examples, Loss, ModelConfig, Optimizer, PriorConfig, RateConfig, Targets,
     TrainConfig, UserVectorConfig, WarmStartConfig,
@@ -43,6 +45,9 @@ pub struct Config {
     /// How the towers are trained.
     #[serde(default)]
     pub train: TrainConfig,
+    /// The ranker, and how it is trained.
+    #[serde(default)]
+    pub ranker: RankerConfig,
     /// How the candidates are indexed.
     #[serde(default)]
     pub index: IndexConfig,
@@ -327,7 +332,7 @@ impl Config {
     ///
     /// # Errors
     /// [`DataError::Io`] if it cannot be read, [`DataError::Config`] if it is not what this type describes,
-    /// [`DataError::ConfigValue`] for a value of `[content]`, `[model]`, `[train]`, `[index]` or `[columns]` out of its range.
+    /// [`DataError::ConfigValue`] for a value of `[content]`, `[model]`, `[train]`, `[ranker]`, `[index]` or `[columns]` out of its range.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let text = std::fs::read_to_string(path).map_err(|source| DataError::Io { path: path.into(), source })?;
         let mut config: Self = toml::from_str(&text)
@@ -391,8 +396,12 @@ mod tests {
 
     #[test]
     fn the_docs_list_every_key_and_their_example_is_right() {
-        let sources =
-            [include_str!("config.rs"), include_str!("config/content.rs"), include_str!("config/training.rs")];
+        let sources = [
+            include_str!("config.rs"),
+            include_str!("config/content.rs"),
+            include_str!("config/ranker.rs"),
+            include_str!("config/training.rs"),
+        ];
         let keys = sources.into_iter().flat_map(str::lines).filter_map(|line| {
             line.strip_prefix("    pub ")?.split_once(": ").map(|(key, _)| key).filter(|key| !key.contains(' '))
         });

@@ -2,13 +2,14 @@
 //!
 //! [`prepare`] turns a shop's files, as [`Config`] describes them, into a folder of Parquet tables; [`Dataset::read`] takes them into
 //! memory. Rows that fail a check end up in `rejects.csv` with line and reason; [`PrepareSummary`] counts every row once. A broken
-//! file or configuration is a [`DataError`], and leaves prepared tables as they were.
+//! file or configuration is a [`DataError`], and leaves prepared tables as they were. [`Impressions`] are read and written as they are.
 mod checks;
 mod columns;
 pub mod config;
 pub mod dataset;
 mod error;
 mod folder;
+pub mod impressions;
 mod npy;
 mod prepare;
 mod ranges;
@@ -21,6 +22,7 @@ pub(crate) mod vectors;
 pub use config::{ColumnsConfig, Config, ContentConfig, IndexConfig, Layout, TowersConfig};
 pub use dataset::{Attribute, Dataset, Event, Holdout, Item, User};
 pub use error::DataError;
+pub use impressions::{Impression, Impressions, ImpressionsError, Task, Truth};
 pub use prepare::prepare;
 pub use summary::PrepareSummary;
 pub use vectors::{VectorsError, write_vectors};

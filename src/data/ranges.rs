@@ -1,10 +1,10 @@
-//! The ranges of what `[content]`, `[model]`, `[train]`, `[index]` and `[columns]` say, so that nothing later has to doubt them.
+//! The ranges of what `[content]`, `[model]`, `[train]`, `[ranker]`, `[index]` and `[columns]` say, so that nothing later has to doubt them.
 
-use super::DataError;
 use super::config::{
-    ColumnsConfig, Config, ContentConfig, EncoderConfig, Examples, IndexConfig, Layout, Loss, ModelConfig, RateConfig,
-    TrainConfig,
+    ColumnsConfig, Config, ContentConfig, EncoderConfig, Examples, IndexConfig, Layout, Loss, ModelConfig,
+    RankerConfig, RateConfig, TrainConfig,
 };
+use super::{DataError, Task};
 use crate::shard::columns::format::MAX_NAME_BYTES;
 
 type Check = Result<(), DataError>;
@@ -34,6 +34,7 @@ pub(super) fn check(config: &Config) -> Check {
     model(&config.model)?;
     train(&config.train)?;
     examples(config)?;
+    ranker(&config.ranker)?;
     index(&config.index)?;
     by(config)?;
     columns(config)
@@ -190,6 +191,26 @@ fn train(train: &TrainConfig) -> Check {
     rate(["train.dense_rate.peak", "train.dense_rate.warm_up", "train.dense_rate.last"], &train.dense_rate)
 }
 
+fn ranker(ranker: &RankerConfig) -> Check {
+    count("ranker.steps", ranker.steps, 1 << 24, "1 to 16777216")?;
+    count("ranker.batch", ranker.batch, 1 << 16, "1 to 65536")?;
+    count("ranker.bottom", ranker.bottom.len(), 4, "1 to 4 layers")?;
+    for width in &ranker.bottom {
+        count("ranker.bottom", *width, 1024, "widths of 1 to 1024")?;
+    }
+    // 0 is no layer.
+    count("ranker.head", ranker.head.max(1), 1024, "0 to 1024")?;
+    let weights = ["ranker.tasks.click", "ranker.tasks.cart", "ranker.tasks.purchase"];
+    for (key, task) in weights.into_iter().zip(Task::ALL) {
+        number(key, ranker.tasks.of(task), |weight| (0.0..=1e6).contains(&weight), "0 or more")?;
+    }
+    count("ranker.tasks", ranker.tasks.trained().len(), 3, "a weight above 0")?;
+    count("ranker.positions", ranker.positions, 1 << 12, "1 to 4096")?;
+    let dropout = ranker.position_dropout;
+    number("ranker.position_dropout", dropout, |share| share > 0.0 && share <= 1.0, "above 0, at most 1")?;
+    rate(["ranker.rate.peak", "ranker.rate.warm_up", "ranker.rate.last"], &ranker.rate)
+}
+
 fn rate([peak, warm_up, last]: [&'static str; 3], rate: &RateConfig) -> Check {
     number(peak, rate.peak, |found| found > 0.0 && found <= 10.0, "above 0, at most 10")?;
     share(warm_up, rate.warm_up)?;
@@ -274,6 +295,12 @@ mod tests {
             ),
             ("[model]\nencoder = { kind = \"gru\", hidden = 0 }", "model.encoder.hidden"),
             ("[train]\ntemperature = 0", "train.temperature"),
+            ("[ranker]\nbottom = []", "ranker.bottom"),
+            ("[ranker]\nbottom = [32, 0]", "ranker.bottom"),
+            ("[ranker.tasks]\nclick = -1", "ranker.tasks.click"),
+            ("[ranker.tasks]\nclick = 0\ncart = 0\npurchase = 0", "ranker.tasks"),
+            ("[ranker]\nposition_dropout = 0", "ranker.position_dropout"),
+            ("[ranker.rate]\npeak = 0\nwarm_up = 0\nlast = 0", "ranker.rate.peak"),
             ("[index]\nbits = 5", "index.bits"),
             ("[index]\nprobes = 0", "index.probes"),
             ("[index]\nlayout = \"by column\"", "index.by"),

@@ -13,7 +13,7 @@ use datafusion::error::DataFusionError;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::errors::ParquetError;
-use datafusion::parquet::file::properties::WriterProperties;
+use datafusion::parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use datafusion::prelude::DataFrame;
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -120,6 +120,11 @@ fn typed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowEr
     RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
 }
 
+/// How Parquet is written.
+pub(super) fn properties() -> Result<WriterPropertiesBuilder, ParquetError> {
+    Ok(WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?)))
+}
+
 /// Writes the rows of a plan as one Parquet file and counts them.
 pub(super) async fn write_parquet(
     frame: DataFrame,
@@ -128,8 +133,7 @@ pub(super) async fn write_parquet(
     step: &'static str,
 ) -> Result<u64, DataError> {
     let file = File::create(path).map_err(DataError::io(path))?;
-    let level = ZstdLevel::try_new(3).map_err(DataError::unreadable(path, "Parquet"))?;
-    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
+    let properties = properties().map_err(DataError::unreadable(path, "Parquet"))?.build();
     let mut writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties))
         .map_err(DataError::unreadable(path, "Parquet"))?;
     let rows = for_each_batch(frame, schema, step, |batch| {

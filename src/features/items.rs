@@ -200,7 +200,7 @@ impl KnownItems {
     }
 
     /// The rank of an item's price in its full category path, -1 cheapest to 1 dearest, 0 without a price or alone.
-    fn rank(&self, item: &Item) -> f32 {
+    pub fn rank(&self, item: &Item) -> f32 {
         let now = KnownItem::of(item);
         if let Some(index) = self.rows.get(&item.id).map(|row| *row as usize - 1) {
             // Among equal prices the rank is that of the place in the catalogue.

@@ -4,7 +4,8 @@
 //! [`FeatureSchema::assemble`] turns a history (as candidate embeddings) and a [`Context`] into a [`FeatureVector`].
 //! A missing or unknown value has an index of its own, which is trained: nothing is guessed.
 //!
-//! At the origin, `items` does the same for the candidate tower, and `content` turns texts and pictures of items into vectors.
+//! At the origin, `items` does the same for the candidate tower, `shelves` say what stands together, and `content` turns texts
+//! and pictures of items into vectors.
 
 #[cfg(feature = "origin")]
 pub mod content;
@@ -14,6 +15,8 @@ pub mod history;
 #[cfg(feature = "origin")]
 pub mod items;
 pub mod schema;
+#[cfg(feature = "origin")]
+pub mod shelves;
 
 pub use error::FeatureError;
 pub use history::{Ages, HistorySchema, PastEvent, PastItem, Repeats};

@@ -2,6 +2,13 @@
 //!
 //! Candidates come from one or more shards, each list in order. [`best`] merges them into one list whose order depends on
 //! nothing but scores and ids, so that a server and a browser with other shards in memory show the same.
+//!
+//! A ranker (`train`) predicts from [`features`] how probable it is that each of them is clicked, put into the cart and bought. It is trained
+//! and judged at the origin; requests are not ranked by it yet.
+
+pub mod features;
+#[cfg(feature = "origin")]
+pub mod train;
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;

@@ -5,22 +5,22 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// The live line of a training, and its losses.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
-    pub(super) losses: Vec<f32>,
-    pub(super) examples: u64,
+    pub(crate) losses: Vec<f32>,
+    pub(crate) examples: u64,
     started: Instant,
 }
 
 impl Progress {
-    pub(super) fn new(first: usize, steps: usize) -> Self {
+    pub(crate) fn new(first: usize, steps: usize) -> Self {
         let bar = ProgressBar::new(steps as u64).with_position(first as u64);
         let style = ProgressStyle::with_template("train {bar:30} {pos}/{len} {msg} {eta} left");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self { bar, losses: Vec::new(), examples: 0, started: Instant::now() }
     }
 
-    pub(super) fn step(&mut self, loss: f32, examples: usize) {
+    pub(crate) fn step(&mut self, loss: f32, examples: usize) {
         self.losses.push(loss);
         self.examples += examples as u64;
         let rate = self.examples as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
@@ -28,7 +28,7 @@ impl Progress {
         self.bar.set_message(format!("loss {:.3}, {rate:.0} examples/s,", self.recent_loss()));
     }
 
-    pub(super) fn recent_loss(&self) -> f32 {
+    pub(crate) fn recent_loss(&self) -> f32 {
         let recent = &self.losses[self.losses.len() - self.losses.len().div_ceil(10)..];
         recent.iter().sum::<f32>() / recent.len().max(1) as f32
     }

@@ -1,0 +1,70 @@
+//! What can be wrong with the training of a ranker.
+
+use crate::data::ImpressionsError;
+use crate::towers::TowerError;
+
+/// An error of the training of a ranker.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RankerError {
+    /// Too few impressions, or all of one moment.
+    #[error(
+        "ranker: found {found} impressions that do not divide by time, expected some before and some in the last fifth; log for longer"
+    )]
+    Few {
+        /// Impressions of items in the catalogue.
+        found: usize,
+    },
+    /// A task that never happened, or always did.
+    #[error(
+        "ranker: found {found} of {of} training impressions with a {task}, expected some with and some without; \
+         log for longer, or set ranker.tasks.{task} = 0"
+    )]
+    Constant {
+        /// The task.
+        task: &'static str,
+        /// How often it happened.
+        found: usize,
+        /// Among so many.
+        of: usize,
+    },
+    /// The towers have seen what happened after these impressions.
+    #[error(
+        "ranker: found impressions from {first_ms} ms on, expected none before split.test_from = {from_ms} ms with the towers' scores, \
+         which know what happened until then; leave --scores out, or train the towers with an earlier split"
+    )]
+    Scores {
+        /// The first one.
+        first_ms: i64,
+        /// The split.
+        from_ms: i64,
+    },
+    /// The loss is no number any more.
+    #[error("ranker: found a loss of {found} in step {step}, expected a finite number; lower ranker.rate.peak")]
+    Diverged {
+        /// The step.
+        step: usize,
+        /// The loss.
+        found: f32,
+    },
+    /// A picture that could not be drawn.
+    #[error("ranker: chart of calibration: found {found}, expected a drawing; report this as a defect")]
+    Chart {
+        /// What went wrong.
+        found: String,
+    },
+    /// Impressions that cannot be used.
+    #[error(transparent)]
+    Impressions(#[from] ImpressionsError),
+    /// The network could not be lowered or run.
+    #[error(transparent)]
+    Tower(#[from] TowerError),
+    /// A file could not be written.
+    #[error("{}: {source}; check the folder", path.display())]
+    Io {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,150 @@
+//! Training of the ranker: one network, a head per step of the funnel, on what shoppers were shown and did.
+//!
+//! Impressions become numbers (`inputs`), a shared-bottom network (`network`) gives log odds for each step, and the loss (`loss`) is that
+//! of each task over all impressions. The first four fifths of the time are trained with, the last fifth is judged on (`report`), by
+//! the program that clients would run, lowered from the ONNX file that was written (`export`).
+//!
+//! The same seed, configuration and impressions give the same files, bit for bit, on the same machine.
+
+mod chart;
+mod error;
+mod export;
+mod inputs;
+mod loss;
+mod network;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::data::config::{Optimizer, RankerConfig};
+use crate::data::{Dataset, Impressions, Task, Truth};
+use crate::platform::files::write_atomically;
+use crate::rank::features::FEATURES;
+use crate::towers::Program;
+use crate::towers::lower;
+use crate::towers::train::optimizer::Rule;
+use crate::towers::train::progress::Progress;
+
+pub use error::RankerError;
+use inputs::Inputs;
+pub use inputs::Retrieval;
+use network::Network;
+pub use report::{RankerReport, TaskReport, TruthReport};
+
+/// File names in a run folder.
+pub mod files {
+    /// The ranker.
+    pub const RANKER: &str = "ranker.onnx";
+    /// What it reads and gives, and how good it is.
+    pub const REPORT: &str = "ranker.json";
+    /// What was predicted against what happened.
+    pub const CHART: &str = "ranker-calibration.svg";
+}
+
+/// What a ranker is trained with.
+#[derive(Clone, Copy)]
+pub struct Logged<'l> {
+    /// Histories and catalogue.
+    pub dataset: &'l Dataset,
+    /// What was shown.
+    pub impressions: &'l Impressions,
+    /// How probable it really was, where that is known; judged with, never trained with.
+    pub truth: Option<&'l Truth>,
+    /// The towers' scores.
+    pub retrieval: Option<Retrieval<'l>>,
+}
+
+/// Trains a ranker and writes its [`files`] into the run folder.
+///
+/// # Errors
+/// [`RankerError`] for impressions that cannot be trained with, and if the folder cannot be written.
+pub fn train_ranker(logged: Logged<'_>, config: &RankerConfig, run: &Path) -> Result<RankerReport, RankerError> {
+    let tasks = config.tasks.trained();
+    let inputs = Inputs::of(logged.impressions, logged.dataset, logged.retrieval, config.positions)?;
+    let (mut network, loss) = fit(&inputs, &tasks, config)?;
+    network.halve();
+    write(run, files::RANKER, &export::ranker_onnx(&network))?;
+    let program = lower::compile(&run.join(files::RANKER))?;
+    let (report, bins) = report::judge(&program, &inputs, logged, (&tasks, config, loss))?;
+    write(run, files::CHART, chart::calibration(&bins)?.as_bytes())?;
+    write(run, files::REPORT, &serde_json::to_vec_pretty(&report).unwrap_or_default())?;
+    Ok(report)
+}
+
+/// Reads the program of a trained ranker.
+///
+/// # Errors
+/// [`RankerError::Tower`] if there is none.
+pub fn read_ranker(run: &Path) -> Result<Program, RankerError> {
+    Ok(lower::compile(&run.join(files::RANKER))?)
+}
+
+/// The trained network, and the mean loss of the last tenth of its steps.
+fn fit(inputs: &Inputs, tasks: &[Task], config: &RankerConfig) -> Result<(Network, f32), RankerError> {
+    let shares = step_shares(inputs, tasks)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+    let mut network = Network::new(config, scaling(inputs), &shares, &mut rng);
+    let weights: Vec<f32> = tasks.iter().map(|task| config.tasks.of(*task)).collect();
+    let device = Device::flex().autodiff();
+    let mut progress = Progress::new(0, config.steps);
+    for step in 0..config.steps {
+        let rows: Vec<usize> = (0..config.batch).map(|_| rng.random_range(0..inputs.trained)).collect();
+        let numbers: Vec<f32> = rows.iter().flat_map(|row| inputs.row(*row)).copied().collect();
+        let mut slot = |row: &usize| {
+            if rng.random_bool(f64::from(config.position_dropout)) { 0 } else { inputs.slots[*row] }
+        };
+        let slots: Vec<u32> = rows.iter().map(&mut slot).collect();
+        let reached = |row: &usize| {
+            let furthest = inputs.furthest[*row];
+            tasks.iter().map(move |task| furthest >= Some(*task))
+        };
+        let labels: Vec<bool> = rows.iter().flat_map(reached).collect();
+        let forward = network.forward(&numbers, &slots, &device);
+        let (loss, gradient) = loss::funnel_loss(&forward.log_odds, &labels, &weights);
+        if !loss.is_finite() {
+            return Err(RankerError::Diverged { step, found: loss });
+        }
+        let rule = Rule { optimizer: Optimizer::Adam, rate: config.rate.rate(step, config.steps), step };
+        network.step(forward, &slots, gradient, rule);
+        progress.step(loss, config.batch);
+    }
+    Ok((network, progress.recent_loss()))
+}
+
+/// The share of each task among the rows that reached the one before.
+fn step_shares(inputs: &Inputs, tasks: &[Task]) -> Result<Vec<f64>, RankerError> {
+    let mut before = inputs.trained;
+    let share = |task: &Task| {
+        let found = inputs.reached(0..inputs.trained, *task).into_iter().filter(|reached| *reached).count();
+        if found == 0 || found == inputs.trained {
+            return Err(RankerError::Constant { task: task.name(), found, of: inputs.trained });
+        }
+        let share = found as f64 / before as f64;
+        before = found;
+        Ok(share)
+    };
+    tasks.iter().map(share).collect()
+}
+
+/// Mean of each number over the training, and the reciprocal of its deviation; 0 for one that is always the same.
+fn scaling(inputs: &Inputs) -> [Vec<f32>; 2] {
+    let column = |at: usize| (0..inputs.trained).map(move |row| f64::from(inputs.row(row)[at]));
+    let scale = |at: usize| {
+        let mean = column(at).sum::<f64>() / inputs.trained as f64;
+        let variance = column(at).map(|number| (number - mean).powi(2)).sum::<f64>() / inputs.trained as f64;
+        (mean as f32, if variance > 1e-12 { variance.sqrt().recip() as f32 } else { 0.0 })
+    };
+    let (means, scales) = (0..FEATURES.len()).map(scale).unzip();
+    [means, scales]
+}
+
+fn write(run: &Path, name: &str, bytes: &[u8]) -> Result<(), RankerError> {
+    let path = run.join(name);
+    write_atomically(&path, bytes).map_err(|source| RankerError::Io { path, source })
+}

@@ -1,0 +1,38 @@
+//! What can be wrong with a simulation.
+
+use crate::data::ImpressionsError;
+
+/// An error of the simulation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SimulateError {
+    /// Shoppers are modelled on users.
+    #[error(
+        "simulation: found {found} shoppers, expected 1 to {most}, the users with training events; ask for so many, or prepare more data"
+    )]
+    Shoppers {
+        /// Asked for.
+        found: usize,
+        /// Users.
+        most: usize,
+    },
+    /// Too few items to fill a slate.
+    #[error("simulation: found {found} items with training events, expected {least} at least; prepare more data")]
+    Items {
+        /// Items.
+        found: usize,
+        /// Twice a slate.
+        least: usize,
+    },
+    /// What was simulated could not be written.
+    #[error(transparent)]
+    Impressions(#[from] ImpressionsError),
+    /// A file could not be written.
+    #[error("{}: {source}; check the folder", path.display())]
+    Io {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
