@@ -57,6 +57,8 @@ impl TowerSchemas {
 pub struct Towers {
     /// The query tower, as clients run it.
     pub query: QueryTower,
+    /// Why the query tower is an ONNX graph, if it is: what has no lowering.
+    pub unlowered: Option<String>,
     candidates: Candidates,
 }
 
@@ -91,8 +93,8 @@ impl Towers {
     /// As [`Towers::read`], [`TowerError::Untrained`] or [`TowerError::Embeddings`].
     pub fn of(config: &Config, run: &Path) -> Result<Self, TowerError> {
         let Some(given) = &config.towers else { return Self::trained(config, run) };
-        let (query, embeddings) = given::read(config, given)?;
-        Ok(Self { query, candidates: Candidates::Given(embeddings) })
+        let (query, unlowered, embeddings) = given::read(config, given)?;
+        Ok(Self { query, unlowered, candidates: Candidates::Given(embeddings) })
     }
 
     /// The towers of a run folder, if they are of this shape.
@@ -142,7 +144,7 @@ impl Towers {
         let query = QueryTower::new(schemas.query, program, schemas.towers)?;
         let (items, content) = (schemas.items, schemas.content);
         let trained = Trained { items, known, tower: candidate, content, config: config.clone(), run: run.to_owned() };
-        Ok(Self { query, candidates: Candidates::Trained(Box::new(trained)) })
+        Ok(Self { query, unlowered: None, candidates: Candidates::Trained(Box::new(trained)) })
     }
 
     /// The candidate embeddings of a catalogue, `[items, dim]`, in the catalogue's order. Items that the towers do not know are

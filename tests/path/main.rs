@@ -10,6 +10,7 @@ mod foreign;
 mod onnx;
 mod shop;
 mod training;
+mod unlowered;
 mod update;
 
 use std::path::{Path, PathBuf};
