@@ -26,7 +26,11 @@ export async function buildSite({ release, out = join(here, "dist"), engine = jo
     bundle: true, minify: true, sourcemap: true, format: "esm", target: "es2022", logLevel: "warning",
     plugins: [{
       name: "engine",
-      setup: ({ onResolve }) => onResolve({ filter: /\/wasm\/nearshelf\.js$/ }, () => ({ path: resolve(engine, "nearshelf.js") })),
+      setup: ({ onResolve }) => {
+        onResolve({ filter: /\/wasm\/nearshelf\.js$/ }, () => ({ path: resolve(engine, "nearshelf.js") }));
+        // Towers that nearshelf trained are programs: the engine for ONNX graphs stays out of this storefront.
+        onResolve({ filter: /\/onnx\.js$/ }, ({ path }) => ({ path, external: true }));
+      },
     }],
   });
   cpSync(join(here, "src/index.html"), join(out, "index.html"));

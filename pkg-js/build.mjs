@@ -1,4 +1,4 @@
-// TypeScript -> dist/index.js (one ES module) and its types. Prints what a shop's visitor downloads.
+// TypeScript -> dist/index.js and dist/onnx.js (ES modules that share one) and their types. Prints what a shop's visitor downloads.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -10,14 +10,22 @@ import { build } from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
 /** Bytes after brotli. */
-export const LIMITS = { "JavaScript": 15_000, "WASM": 120_000 };
+export const LIMITS = { "JavaScript": 15_000, "WASM": 120_000, "ONNX WASM": 2_000_000 };
 
 const runTsc = (...args) => execFileSync(process.execPath, [tsc, ...args], { cwd: here, stdio: "inherit" });
 
-/** The engine's file stays beside `dist/`, so that a bundler or a server finds it where it is. */
+const ENGINES = { "nearshelf-engine": "../wasm/nearshelf.js", "nearshelf-engine-onnx": "../wasm-onnx/nearshelf_onnx.js" };
+
+/** The engines' files stay beside `dist/`, so that a bundler or a server finds them where they are. */
 const engineBesideDist = {
   name: "engine-beside-dist",
-  setup: ({ onResolve }) => onResolve({ filter: /^nearshelf-engine$/ }, () => ({ path: "../wasm/nearshelf.js", external: true })),
+  setup: ({ onResolve }) => onResolve({ filter: /^nearshelf-engine(-onnx)?$/ }, ({ path }) => ({ path: ENGINES[path], external: true })),
+};
+
+/** What is fetched only for a release that needs it. */
+const lazy = {
+  name: "lazy",
+  setup: ({ onResolve }) => onResolve({ filter: /^\.\/onnx\.js$/ }, ({ path }) => ({ path, external: true })),
 };
 
 /** wasm-bindgen's types must fit what this package declares of the engine. */
@@ -38,13 +46,14 @@ function compareEngineTypes() {
   }
 }
 
-/** What the browser downloads: the package and the engine's glue as one minified module, and the WASM. */
+/** What the browser downloads for most releases: the package and the engine's glue as one minified module, and the WASM. */
 export async function sizes() {
   const glue = join(here, "wasm/nearshelf.js");
   const bundle = await build({
     entryPoints: [join(here, "dist/index.js")],
     bundle: true, minify: true, format: "esm", write: false, logLevel: "silent",
     external: existsSync(glue) ? [] : ["../wasm/nearshelf.js"],
+    plugins: [lazy],
   });
   const wasm = join(here, "wasm/nearshelf_bg.wasm");
   return {
@@ -58,9 +67,9 @@ async function main() {
   runTsc("-p", ".");
   await build({
     absWorkingDir: here,
-    entryPoints: ["src/index.ts"],
+    entryPoints: ["src/index.ts", "src/onnx.ts"],
     outdir: "dist",
-    bundle: true, format: "esm", target: "es2022", plugins: [engineBesideDist], logLevel: "warning",
+    bundle: true, splitting: true, format: "esm", target: "es2022", plugins: [engineBesideDist], logLevel: "warning",
   });
   for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) copyFileSync(join(here, "..", licence), join(here, licence));
   if (existsSync(join(here, "wasm/nearshelf.d.ts"))) compareEngineTypes();

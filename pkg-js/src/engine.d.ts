@@ -1,6 +1,6 @@
 /**
- * What `wasm/nearshelf.js` exports. It is declared here because wasm-bindgen writes that file, and this package has to
- * type-check before it exists. `build.mjs` points the name at the file and, where it is there, compares the two.
+ * What `wasm/nearshelf.js` and `wasm-onnx/nearshelf_onnx.js` export. It is declared here because wasm-bindgen writes that file, and this package has to
+ * type-check before it exists. `build.mjs` points the names at the files and, where the first is there, compares the two.
  */
 declare module "nearshelf-engine" {
   export class Engine {
@@ -17,4 +17,8 @@ declare module "nearshelf-engine" {
     free(): void;
   }
   export default function start(source?: { module_or_path: unknown }): Promise<unknown>;
+}
+
+declare module "nearshelf-engine-onnx" {
+  export { default, Engine } from "nearshelf-engine";
 }

@@ -1,35 +1,41 @@
-import start from "nearshelf-engine";
+import type { Engine } from "nearshelf-engine";
 import { NearshelfError, text } from "./errors.js";
 
 /** Where the WASM comes from: its address, its response, its bytes, or the compiled module (the only form that Workers allow). */
 export type WasmSource = string | URL | Response | Promise<Response> | BufferSource | WebAssembly.Module;
 
-let loading: Promise<void> | undefined;
-
-/**
- * Loads the engine. It may be called any number of times, also at once: the first call that succeeds decides the source,
- * and a call after a failure tries again. [`createRecommender`] calls it, so only a shop that chooses the source needs to.
- */
-export function init(source?: WasmSource): Promise<void> {
-  loading ??= load(source).catch((cause: unknown) => {
-    loading = undefined;
-    throw cause instanceof NearshelfError
-      ? cause
-      : new NearshelfError("init/wasm", `the WASM engine did not start: ${text(cause)}; pass init() its address`, { cause });
-  });
-  return loading;
+/** An engine and how it is loaded. */
+export interface Loader {
+  /**
+   * Loads the engine. It may be called any number of times, also at once: the first call that succeeds decides the source,
+   * and a call after a failure tries again. `createRecommender` calls it, so only a shop that chooses the source needs to.
+   */
+  init(source?: WasmSource): Promise<void>;
+  /** Once it is loaded. */
+  Engine: new () => Engine;
 }
 
-async function load(source: WasmSource | undefined): Promise<void> {
-  const found = await (source ?? besideThisFile());
-  const response = typeof found === "string" || found instanceof URL ? await fetch(found) : found;
-  if (typeof Response === "function" && response instanceof Response && !response.ok) {
-    throw new NearshelfError(
-      "init/http-status",
-      `${response.url || "the WASM engine"}: HTTP ${response.status}, expected 200; serve nearshelf_bg.wasm there`,
-    );
-  }
-  await start(response === undefined ? undefined : { module_or_path: response });
+/** What wasm-bindgen makes: what starts it, the class, and where its WASM lies beside this package's files. */
+export function loader(start: (source?: { module_or_path: unknown }) => Promise<unknown>, engine: new () => Engine, beside: () => URL): Loader {
+  let loading: Promise<void> | undefined;
+  const load = async (source: WasmSource | undefined) => {
+    const found = await (source ?? readInNode(beside));
+    const response = typeof found === "string" || found instanceof URL ? await fetch(found) : found;
+    if (typeof Response === "function" && response instanceof Response && !response.ok) {
+      throw new NearshelfError("init/http-status", `${response.url || "the WASM engine"}: HTTP ${response.status}, expected 200; serve its file there`);
+    }
+    await start(response === undefined ? undefined : { module_or_path: response });
+  };
+  const init = (source?: WasmSource) => {
+    loading ??= load(source).catch((cause: unknown) => {
+      loading = undefined;
+      throw cause instanceof NearshelfError
+        ? cause
+        : new NearshelfError("init/wasm", `the WASM engine did not start: ${text(cause)}; pass init() its address`, { cause });
+    });
+    return loading;
+  };
+  return { init, Engine: engine };
 }
 
 interface NodeLike {
@@ -40,8 +46,8 @@ interface NodeLike {
  * Node's fetch reads no `file:` address, so there the bytes are read from the package. `getBuiltinModule` needs no import
  * that a browser's bundler would trip over. Elsewhere the engine's own loader knows its file, and bundlers rewrite it there.
  */
-function besideThisFile(): BufferSource | undefined {
+function readInNode(beside: () => URL): BufferSource | undefined {
   if (!import.meta.url.startsWith("file:")) return undefined;
   const { process } = globalThis as { process?: NodeLike };
-  return process?.getBuiltinModule?.("node:fs").readFileSync(new URL("../wasm/nearshelf_bg.wasm", import.meta.url));
+  return process?.getBuiltinModule?.("node:fs").readFileSync(beside());
 }

@@ -1,10 +1,10 @@
-import { Engine } from "nearshelf-engine";
+import type { Engine } from "nearshelf-engine";
 import type { Card, Cards } from "./cards.js";
 import { engineError, NearshelfError, text } from "./errors.js";
 import {
   type EventType, type HistoryEvent, type HistoryStorage, isHistoryEvent, type LoadedHistory, loadHistory, MAX_HISTORY, memoryStorage,
 } from "./history.js";
-import { init, type WasmSource } from "./init.js";
+import type { Loader, WasmSource } from "./init.js";
 import { type Downloaded, ReleaseSync } from "./sync.js";
 
 /** What the query tower may know beside the history. What is left out takes the trained default. */
@@ -34,6 +34,8 @@ export interface RecommenderOptions {
   cards?: boolean;
   /** Where the WASM comes from, when `init` was not called before. */
   wasm?: WasmSource;
+  /** The same of `nearshelf_onnx_bg.wasm`, which is loaded when the release has a query tower that needs it. */
+  wasmOnnx?: WasmSource;
   fetch?: typeof fetch;
 }
 
@@ -97,24 +99,44 @@ export interface Status {
 
 const DEFAULT_LIMIT = 12;
 
+/** An engine that serves, and what brings it releases. */
+interface Serving {
+  engine: Engine;
+  sync: ReleaseSync;
+}
+
+/** What an engine says of a release whose query tower it cannot run. */
+const OTHER_ENGINE = "towers/engine";
+
 /**
- * Loads a release and answers with a recommender that is ready. It throws a [`NearshelfError`] where there is nothing to
- * serve; the next call starts over.
+ * Makes a recommender with the engine of `loader`, or, where the release asks for it, that of `larger`.
+ * @internal
  */
-export async function createRecommender(options: RecommenderOptions): Promise<Recommender> {
+export async function open(options: RecommenderOptions, loader: Loader, larger?: () => Promise<Loader>): Promise<Recommender> {
   const base = releaseAddress(options.release);
-  await init(options.wasm);
+  const serveLarger = larger && (async () => serve(options, base, await larger(), options.wasmOnnx));
+  const first = serve(options, base, loader, options.wasm).catch((cause: unknown) => {
+    if (serveLarger === undefined || engineError(cause).code !== OTHER_ENGINE) throw cause;
+    return serveLarger();
+  });
+  const storage = options.storage ?? memoryStorage();
+  const loading = loadHistory(storage);
+  // Both end before a failure is reported, so that the next call meets nothing of this one.
+  const serving = await first.finally(() => loading);
+  return new Recommender(serving, storage, await loading, options.context ?? {}, serveLarger);
+}
+
+/** Starts an engine and brings it the release. */
+async function serve(options: RecommenderOptions, base: URL, { init, Engine }: Loader, wasm: WasmSource | undefined): Promise<Serving> {
+  await init(wasm);
   const engine = new Engine();
   if (options.segment !== undefined) engine.setSegment(options.segment);
   const fetchFrom: typeof fetch = options.fetch ?? ((input, request) => fetch(input, request));
   const sync = new ReleaseSync(engine, base, fetchFrom, options.cards ?? false);
   try {
-    const storage = options.storage ?? memoryStorage();
-    const loading = loadHistory(storage);
-    // Both end before a failure is reported, so that the next call meets nothing of this one.
-    await sync.run().finally(() => loading);
+    await sync.run();
     if (!engine.isReady()) throw new NearshelfError("sync/incomplete", `${base.href}: nothing to serve; publish the release again`);
-    return new Recommender(engine, sync, storage, await loading, options.context ?? {});
+    return { engine, sync };
   } catch (cause) {
     sync.close();
     engine.free();
@@ -136,8 +158,10 @@ function releaseAddress(release: string | URL): URL {
 
 /** Recommends from what one shopper did. Made by [`createRecommender`]. */
 export class Recommender {
-  readonly #engine: Engine;
-  readonly #sync: ReleaseSync;
+  #serving: Serving;
+  /** Brings the release into the larger engine, where there is one that is not used yet. */
+  #serveLarger: (() => Promise<Serving>) | undefined;
+  #changing: Promise<void> | undefined;
   readonly #storage: HistoryStorage;
   #events: HistoryEvent[];
   #context: Context;
@@ -149,9 +173,9 @@ export class Recommender {
   #closed = false;
 
   /** @internal */
-  constructor(engine: Engine, sync: ReleaseSync, storage: HistoryStorage, history: LoadedHistory, context: Context) {
-    this.#engine = engine;
-    this.#sync = sync;
+  constructor(serving: Serving, storage: HistoryStorage, history: LoadedHistory, context: Context, larger?: () => Promise<Serving>) {
+    this.#serving = serving;
+    this.#serveLarger = larger;
     this.#storage = storage;
     this.#events = history.events;
     this.#lastError = history.error;
@@ -177,6 +201,8 @@ export class Recommender {
    */
   async recommendedForYou(options: RecommendOptions = {}): Promise<Recommendation> {
     this.#open();
+    // The whole row comes from one engine.
+    const { engine, sync } = this.#serving;
     const { now = Date.now(), ...context } = { ...this.#context, ...options.context };
     const request = {
       limit: options.limit ?? DEFAULT_LIMIT,
@@ -187,7 +213,7 @@ export class Recommender {
     };
     const json = JSON.stringify(request);
     try {
-      await this.#sync.bring(() => this.#engine.absent(json));
+      await sync.bring(() => engine.absent(json));
       if (this.#lastError === this.#rowError) this.#lastError = undefined;
       this.#rowError = undefined;
     } catch (cause) {
@@ -197,13 +223,13 @@ export class Recommender {
       this.#lastError = this.#rowError = error;
       // What an item of the history needs may be gone for good; the clusters of a row without history are not.
       const withoutHistory = JSON.stringify({ ...request, history: [] });
-      await this.#sync.bring(() => this.#engine.absent(withoutHistory)).catch(() => undefined);
+      await sync.bring(() => engine.absent(withoutHistory)).catch(() => undefined);
     }
     this.#open();
-    const answer = this.#ask<Recommendation>(() => this.#engine.recommend(json));
+    const answer = this.#ask<Recommendation>(() => engine.recommend(json));
     // A row without cards is a row.
-    await this.#sync.cardsOf(answer.items.map(({ id }) => id)).catch(() => undefined);
-    const cards = this.#sync.shown;
+    await sync.cardsOf(answer.items.map(({ id }) => id)).catch(() => undefined);
+    const cards = sync.shown;
     for (const item of answer.items) {
       const card = cards?.get(item.id);
       if (card !== undefined) item.card = card;
@@ -232,19 +258,20 @@ export class Recommender {
   /** The product cards of the whole release, downloaded by the first call: a file, or, of a release in clusters, one for each. */
   async cards(): Promise<Cards> {
     this.#open();
-    return this.#sync.cards();
+    return this.#serving.sync.cards();
   }
 
   /** One card, where the cards are loaded. */
   card(id: string): Card | undefined {
-    return this.#sync.shown?.get(id);
+    return this.#serving.sync.shown?.get(id);
   }
 
   status(): Status {
     this.#open();
+    const { engine, sync } = this.#serving;
     return {
-      release: this.#ask<ReleaseStatus>(() => this.#engine.status()),
-      downloaded: { ...this.#sync.downloaded },
+      release: this.#ask<ReleaseStatus>(() => engine.status()),
+      downloaded: { ...sync.downloaded },
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
     };
   }
@@ -253,7 +280,13 @@ export class Recommender {
   async sync(): Promise<void> {
     this.#open();
     try {
-      await this.#sync.run();
+      await this.#serving.sync.run().catch((cause: unknown) => {
+        if (this.#serveLarger === undefined || engineError(cause).code !== OTHER_ENGINE) throw cause;
+        this.#changing ??= this.#change(this.#serveLarger).finally(() => {
+          this.#changing = undefined;
+        });
+        return this.#changing;
+      });
       this.#lastError = undefined;
     } catch (cause) {
       this.#lastError = engineError(cause);
@@ -261,12 +294,26 @@ export class Recommender {
     }
   }
 
+  /** Goes on with the larger engine. Rows that are on their way end with the one before, which goes with the last of them. */
+  async #change(serveLarger: () => Promise<Serving>): Promise<void> {
+    const { engine, sync } = await serveLarger();
+    if (this.#closed) {
+      sync.close();
+      engine.free();
+      this.#open();
+    }
+    sync.downloaded.files += this.#serving.sync.downloaded.files;
+    sync.downloaded.bytes += this.#serving.sync.downloaded.bytes;
+    this.#serving = { engine, sync };
+    this.#serveLarger = undefined;
+  }
+
   /** Ends downloads and frees the engine's memory. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#sync.close();
-    this.#engine.free();
+    this.#serving.sync.close();
+    this.#serving.engine.free();
   }
 
   #open(): void {

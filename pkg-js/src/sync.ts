@@ -7,7 +7,7 @@ import { engineError, NearshelfError } from "./errors.js";
 const HEAD_LIMIT = 2048;
 
 /** The codes of a copy that may be damaged on the way, unlike those of a lost connection. */
-const DAMAGED = /^(?:sync\/(?!unexpected$)|(?:shard|delta|release|towers|directory|columns)\/)|^download\/too-large$/;
+const DAMAGED = /^(?:sync\/(?!unexpected$)|towers\/(?!engine$)|(?:shard|delta|release|directory|columns)\/)|^download\/too-large$/;
 
 /** One object that the engine asks for. */
 interface Fetch {

@@ -19,6 +19,7 @@ export function fakePackageFolder(t) {
   const folder = temporaryFolder(t);
   for (const part of ["dist", "package.json"]) cpSync(join(packageFolder, part), join(folder, part), { recursive: true });
   writeFakeEngine(join(folder, "wasm"));
+  writeFakeEngine(join(folder, "wasm-onnx"), "nearshelf_onnx");
   return folder;
 }
 

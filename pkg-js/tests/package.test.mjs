@@ -10,6 +10,8 @@ import { writeFakeRelease } from "./fake-engine/release.mjs";
 import { fakePackageFolder, packageFolder, serveFolder, temporaryFolder } from "./helpers.mjs";
 
 const release = process.env.NEARSHELF_RELEASE;
+/** With a query tower that is an ONNX graph. */
+const onnxRelease = process.env.NEARSHELF_ONNX_RELEASE;
 const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
 
 /** An empty project with the tarball of `folder` installed. */
@@ -23,9 +25,9 @@ function install(t, folder) {
 }
 
 /** Runs a shop's few lines in the project: three clicks, then a row, printed. */
-function runShop(project, address) {
+function runShop(project, address, entry = "nearshelf") {
   writeFileSync(join(project, "shop.js"), `
-    import { createRecommender } from "nearshelf";
+    import { createRecommender } from "${entry}";
     const recommender = await createRecommender({ release: process.argv[2] });
     const first = await recommender.recommendedForYou();
     for (const { id } of first.items.slice(0, 3)) recommender.track("view", id);
@@ -53,6 +55,7 @@ function assertRows({ first, row, status }) {
 test("the packed package runs in Node and type-checks", async (t) => {
   const source = fakePackageFolder(t);
   cpSync(join(packageFolder, "src/engine.d.ts"), join(source, "wasm/nearshelf.d.ts"));
+  cpSync(join(packageFolder, "src/engine.d.ts"), join(source, "wasm-onnx/nearshelf_onnx.d.ts"));
   const project = install(t, source);
   const folder = temporaryFolder(t);
   writeFakeRelease(folder);
@@ -60,6 +63,8 @@ test("the packed package runs in Node and type-checks", async (t) => {
 
   writeFileSync(join(project, "shop.ts"), `
     import { createRecommender, init, NearshelfError, type Recommendation } from "nearshelf";
+    import { createRecommender as withOnnx } from "nearshelf/onnx";
+    const create: typeof createRecommender = withOnnx;
     await init(new URL("https://shop.test/nearshelf_bg.wasm"));
     const recommender = await createRecommender({ release: "/release/", context: { location: "north" } });
     recommender.track("view", "1");
@@ -89,4 +94,13 @@ test("the packed package serves a real release", { skip: release ? false : "NEAR
   const installed = join(project, "node_modules/nearshelf");
   for (const file of JSON.parse(readFileSync(join(installed, "package.json"), "utf8")).files) assert.ok(existsSync(join(installed, file)), file);
   assertRows(await runShop(project, await serveFolder(t, release)));
+});
+
+test("a release with an ONNX tower is served by the packed package, whichever entry a shop imports", { skip: onnxRelease ? false : "NEARSHELF_ONNX_RELEASE names no release: set it to a release's folder" }, async (t) => {
+  assert.ok(existsSync(join(packageFolder, "wasm-onnx/nearshelf_onnx_bg.wasm")), "pkg-js/wasm-onnx is not built: run cargo xtask wasm --onnx");
+  const project = install(t, packageFolder);
+  const address = await serveFolder(t, onnxRelease);
+  const [lazy, direct] = [await runShop(project, address), await runShop(project, address, "nearshelf/onnx")];
+  assertRows(lazy);
+  assert.deepEqual(direct.row.items, lazy.row.items);
 });

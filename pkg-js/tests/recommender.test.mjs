@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { fakeProducts, writeFakeRelease } from "./fake-engine/release.mjs";
 import { sha256 } from "./fake-engine/sha256.js";
 import { folderFetch, freshPackage, RELEASE, temporaryFolder } from "./helpers.mjs";
@@ -451,4 +452,61 @@ test("closing ends the downloads", async (t) => {
   const syncing = recommender.sync();
   recommender.close();
   await assert.rejects(syncing, { code: "recommender/closed" });
+});
+
+test("a release that needs the larger engine gets it, at the start or with a sync, and others do not load it", async (t) => {
+  const { nearshelf, folder, asked, create } = await shop(t);
+  const larger = join(nearshelf.folder, "wasm-onnx/nearshelf_onnx.js");
+  const started = async () => {
+    const { Engine } = await import(pathToFileURL(larger).href);
+    try {
+      return Boolean(new Engine());
+    } catch {
+      return false;
+    }
+  };
+  const recommender = await create();
+  recommender.track("view", fakeProducts()[3].id);
+  assert.equal(await started(), false, "the release in use needs no larger engine");
+
+  const manifest = writeFakeRelease(folder, { version: 2, engine: "tract" }).manifest;
+  const requests = asked.length;
+  const { downloaded } = recommender.status();
+  const row = recommender.recommendedForYou();
+  await Promise.all([recommender.sync(), recommender.sync(), row]);
+  assert.ok(await started());
+  const { release, downloaded: now, lastError } = recommender.status();
+  assert.deepEqual([release.version, lastError], [2, undefined]);
+  assert.ok(now.files > downloaded.files && now.bytes > downloaded.bytes);
+  // Once for each engine: what an engine cannot run is not fetched again as if it were damaged.
+  assert.equal(asked.slice(requests).filter(({ path }) => manifest.endsWith(path)).length, 2);
+  assert.deepEqual((await recommender.recommendedForYou()).history, (await row).history);
+
+  const another = await create();
+  assert.equal(another.status().release.version, 2);
+  writeFakeRelease(folder, { version: 3 });
+  await recommender.sync();
+  assert.equal(recommender.status().release.version, 3);
+});
+
+test("the larger engine alone serves any release, and where it cannot be loaded the reason is said", async (t) => {
+  const { nearshelf, folder, create } = await shop(t);
+  const recommender = await create();
+  writeFakeRelease(folder, { version: 2, engine: "tract" });
+  const broken = join(nearshelf.folder, "wasm-onnx/nearshelf_onnx_bg.wasm");
+  const wasm = readFileSync(broken);
+  writeFileSync(broken, "no module");
+  await assert.rejects(recommender.sync(), { code: "init/wasm" });
+  assert.equal(recommender.status().release.version, 1);
+  await assert.rejects(create(), { code: "init/wasm" });
+  writeFileSync(broken, wasm);
+  await recommender.sync();
+  assert.equal(recommender.status().release.version, 2);
+
+  const onnx = await import(pathToFileURL(join(nearshelf.folder, "dist/onnx.js")).href);
+  for (const options of [{ version: 3, engine: "tract" }, { version: 4 }]) {
+    writeFakeRelease(folder, options);
+    const direct = await onnx.createRecommender({ release: RELEASE, fetch: folderFetch(folder).fetch });
+    assert.equal((await direct.recommendedForYou()).items.length, 12);
+  }
 });

@@ -61,6 +61,8 @@ pub struct BuildReport {
     pub items: usize,
     /// Bytes of the query tower.
     pub tower_bytes: usize,
+    /// Why clients need the tract engine, if they do.
+    pub unlowered: Option<String>,
     /// Bytes of the shards.
     pub shard_bytes: usize,
     /// Bytes of the columns, which are in the shards.
@@ -87,11 +89,18 @@ impl fmt::Display for BuildReport {
         )?;
         writeln!(f, "columns      {columns_bytes} bytes of them, {:.2} per candidate", per_item(columns_bytes))?;
         writeln!(f, "query tower  {} bytes", self.tower_bytes)?;
+        if let Some(why) = &self.unlowered {
+            writeln!(f, "engine       tract, which runs it as ONNX: {why}. {COST}")?;
+        }
         writeln!(f, "cards        {} bytes", self.cards_bytes)?;
         self.plan.iter().try_for_each(|plan| write!(f, "\n\n{plan}"))?;
         self.search.iter().try_for_each(|report| write!(f, "\n{report}"))
     }
 }
+
+/// What a tower without a lowering costs clients, by the limits of `pkg-js/build.mjs`.
+const COST: &str = "Browsers fetch up to 2 MB of WebAssembly (brotli) before their first row rather than 0.12, and the edge \
+                    worker does not serve it";
 
 /// Embeds and indexes a catalogue, and writes it into `folder` as a release: query tower, shards and cards, and for clusters
 /// routing and directory.
@@ -143,7 +152,8 @@ pub fn build(
     let columns_bytes = columns_bytes.map(|bytes| bytes as usize).sum();
     let content = ReleaseContent { name: config.name.clone(), query_tower, ..content };
     let written = ReleaseWriter::new(folder).write(&content)?;
-    Ok(BuildReport { written, items: items.len(), tower_bytes, shard_bytes, columns_bytes, cards_bytes, plan, search })
+    let (items, unlowered) = (items.len(), towers.unlowered.clone());
+    Ok(BuildReport { written, items, tower_bytes, unlowered, shard_bytes, columns_bytes, cards_bytes, plan, search })
 }
 
 /// Items of a shard of a release by column: some 3.5 MB.

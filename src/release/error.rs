@@ -206,6 +206,9 @@ fn tower_code(error: &TowerError) -> &'static str {
         TowerError::Program { .. } => "towers/program",
         TowerError::Input { .. } => "towers/input",
         TowerError::Features(_) => "towers/features",
+        TowerError::Engine => "towers/engine",
+        #[cfg(feature = "tract-engine")]
+        TowerError::Graph { .. } => "towers/graph",
         #[cfg(feature = "origin")]
         _ => "towers/origin",
     }

@@ -98,7 +98,10 @@ fn tower(out: &mut Fields, tower: &QueryTower) {
     out.put("dim", schema.dim);
     out.put("history", format_args!("{} items, decay {}", schema.history.length, schema.history.decay));
     out.put("categories", schema.categories.len());
-    out.put("program", format_args!("{} operations", tower.program().operations().len()));
+    match tower.runner().program() {
+        Some(program) => out.put("program", format_args!("{} operations", program.operations().len())),
+        None => out.put("graph", "ONNX, for the tract engine"),
+    }
     out.put("content", "whole");
 }
 

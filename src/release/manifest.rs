@@ -18,9 +18,12 @@ use crate::shard::directory::format::MAX_BUCKETS;
 use crate::shard::format::{MAX_COUNT, MAX_DIM};
 #[cfg(any(feature = "origin", test))]
 use crate::shard::{Shard, Verified};
+use crate::towers::{Runner, TowerError};
 
-/// The engine that runs the query tower: a compact [`Program`](crate::towers::Program).
+/// What runs the query tower of most releases: every build, as a compact [`Program`](crate::towers::Program).
 pub const ENGINE: &str = "program";
+/// What runs a query tower that is an ONNX graph: a build with the feature `tract-engine`.
+pub const ENGINE_TRACT: &str = "tract";
 /// The layout of a release whose shards every query visits.
 pub const LAYOUT_SINGLE: &str = "single";
 /// The layout of a release whose shards are clusters: a query visits those that the routing names.
@@ -284,7 +287,12 @@ impl Manifest {
         check_requires(WHAT, &self.requires)?;
         check_range("length of name", self.name.len() as u64, 1, MAX_NAME as u64)?;
         check_range("dim", self.dim as u64, 1, MAX_DIM as u64)?;
-        check_text("engine", &self.engine, ENGINE)?;
+        match self.engine == ENGINE_TRACT {
+            false => check_text("engine", &self.engine, ENGINE)?,
+            true if Runner::has_engine() => {}
+            // A client knows before it fetches anything else.
+            true => return Err(TowerError::Engine.into()),
+        }
         check_range("number of shards", self.shards.len() as u64, 1, MAX_SHARDS as u64)?;
         for shard in &self.shards {
             check_deltas(shard)?;

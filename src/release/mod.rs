@@ -36,7 +36,7 @@
 //! | `name`        | 1 to [`MAX_NAME`] bytes                                                                      |
 //! | `towers`      | digest of the towers; the same in the query tower and in every shard                         |
 //! | `dim`         | dimensions of the embeddings                                                                 |
-//! | `engine`      | [`ENGINE`]: the query tower is a compact program                                             |
+//! | `engine`      | [`ENGINE`]: the query tower is a compact program; [`ENGINE_TRACT`]: it is an ONNX graph      |
 //! | `query_tower` | an object: `{"digest", "size"}`                                                              |
 //! | `layout`      | [`LAYOUT_SINGLE`], [`LAYOUT_CLUSTERS`] or [`LAYOUT_BY_COLUMN`]                               |
 //! | `by`          | the name of the column, with the layout by column only                                       |
@@ -103,7 +103,7 @@ pub use head::{HEAD_LIMIT, Head, MAX_VERSION};
 pub use inspect::inspect;
 pub use loaded::{Absent, Found, Release};
 pub use manifest::{
-    ENGINE, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_DELTAS, MAX_NAME, MAX_SHARDS, Manifest,
+    ENGINE, ENGINE_TRACT, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_DELTAS, MAX_NAME, MAX_SHARDS, Manifest,
     ManifestDelta, ManifestShard, Part, REQUIRES_DELTAS, Routing,
 };
 pub use object::{ObjectKind, ObjectRef};

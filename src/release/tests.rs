@@ -82,7 +82,7 @@ fn heads_and_manifests_that_break_a_rule_are_refused_by_kind() {
         ("/name", json!(long), "release/field"),
         ("/dim", json!(0), "release/field"),
         ("/dim", json!(1_000_000), "release/field"),
-        ("/engine", json!("tract"), "release/field"),
+        ("/engine", json!("onnx"), "release/field"),
         ("/items", json!(26), "release/field"),
         ("/shards", json!([]), "release/field"),
         ("/layout", json!("clusters"), "release/field"),
@@ -103,6 +103,21 @@ fn heads_and_manifests_that_break_a_rule_are_refused_by_kind() {
     assert_eq!(Head::parse(&vec![b' '; HEAD_LIMIT + 1]).unwrap_err().code(), "release/too-large");
     // Deeper than any stack should follow.
     assert_eq!(Head::parse(&vec![b'['; HEAD_LIMIT]).unwrap_err().code(), "release/json");
+}
+
+#[test]
+fn a_client_without_the_engine_knows_before_it_fetches_the_tower() {
+    let files = files();
+    let parsed = Manifest::parse(&with(&files.manifest_bytes(), "/engine", json!("tract")));
+    let error = match parsed {
+        // This build has the engine, but the tower is a program.
+        Ok(manifest) => {
+            let tower = &files.objects[&manifest.query_tower.digest];
+            manifest.open_tower(tower, manifest.query_tower.digest).unwrap_err()
+        }
+        Err(error) => error,
+    };
+    assert_eq!(error.code(), if cfg!(feature = "tract-engine") { "release/field" } else { "towers/engine" }, "{error}");
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::manifest::columns_of;
 use super::verify::{check_all_cards, check_chains, check_directories, read_limited};
 use super::{
-    ENGINE, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS, LAYOUT_SINGLE, Manifest,
-    ManifestDelta, ManifestShard, ObjectRef, Part, REQUIRES_DELTAS, ReleaseError, Routing,
+    ENGINE, ENGINE_TRACT, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS,
+    LAYOUT_SINGLE, Manifest, ManifestDelta, ManifestShard, ObjectRef, Part, REQUIRES_DELTAS, ReleaseError, Routing,
 };
 use crate::Digest;
 use crate::platform::files::write_atomically;
@@ -138,7 +138,7 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         name: content.name.clone(),
         towers: query_tower.towers(),
         dim: query_tower.schema().dim,
-        engine: ENGINE.to_owned(),
+        engine: if query_tower.runner().is_graph() { ENGINE_TRACT } else { ENGINE }.to_owned(),
         query_tower: ObjectRef::of(&content.query_tower),
         layout: layout.to_owned(),
         by: content.by.as_ref().map(|(by, _)| by.clone()),

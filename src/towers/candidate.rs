@@ -65,6 +65,8 @@ pub struct Towers {
     pub query: QueryTower,
     /// What makes long-term vectors of shoppers, where the query tower reads them.
     pub long_term: Option<LongTerm>,
+    /// Why the query tower is an ONNX graph, if it is: what has no lowering.
+    pub unlowered: Option<String>,
     candidates: Candidates,
 }
 
@@ -99,8 +101,8 @@ impl Towers {
     /// As [`Towers::read`], [`TowerError::Untrained`] or [`TowerError::Embeddings`].
     pub fn of(config: &Config, run: &Path) -> Result<Self, TowerError> {
         let Some(given) = &config.towers else { return Self::trained(config, run) };
-        let (query, embeddings) = given::read(config, given)?;
-        Ok(Self { query, long_term: None, candidates: Candidates::Given(embeddings) })
+        let (query, unlowered, embeddings) = given::read(config, given)?;
+        Ok(Self { query, long_term: None, unlowered, candidates: Candidates::Given(embeddings) })
     }
 
     /// The towers of a run folder, if they are of this shape.
@@ -155,7 +157,8 @@ impl Towers {
         let long_term = factors.map(|(path, bytes)| LongTerm::from_bytes(&path, &bytes)).transpose()?;
         let (items, content) = (schemas.items, schemas.content);
         let trained = Trained { items, known, tower: candidate, content, config: config.clone(), run: run.to_owned() };
-        Ok(Self { query, long_term, candidates: Candidates::Trained(Box::new(trained)) })
+        let candidates = Candidates::Trained(Box::new(trained));
+        Ok(Self { query, long_term, unlowered: None, candidates })
     }
 
     /// The long-term vector of a shopper, given the ids of the items of all events; `None` where the query tower reads none. Items that

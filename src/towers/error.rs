@@ -63,6 +63,22 @@ pub enum TowerError {
         /// What the program takes.
         expected: String,
     },
+    /// A query tower that only a build with the tract engine runs: `nearshelf/onnx`, or the feature `tract-engine`.
+    #[error("query tower: found an ONNX graph, expected a program; load nearshelf/onnx")]
+    Engine,
+    /// A graph that the tract engine cannot read or run.
+    #[cfg(feature = "tract-engine")]
+    #[error("query tower: {place}: found {found}, expected {expected}; {remedy}")]
+    Graph {
+        /// The node with its operator, the input or the part.
+        place: String,
+        /// What is there.
+        found: String,
+        /// What can be run.
+        expected: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// A schema or history that is not right.
     #[error(transparent)]
     Features(#[from] FeatureError),

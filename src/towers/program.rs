@@ -70,6 +70,16 @@ pub struct Scratch {
     results: Vec<Vec<f32>>,
 }
 
+#[cfg(feature = "tract-engine")]
+impl Scratch {
+    /// Keeps one result, that of a run that had its own buffers.
+    pub(super) fn keep(&mut self, result: Vec<f32>) -> &[f32] {
+        self.results.clear();
+        self.results.push(result);
+        &self.results[0]
+    }
+}
+
 impl Program {
     /// Puts a program together and checks every operand, shape and length.
     ///
@@ -130,7 +140,7 @@ impl Program {
     /// [`TowerError::Input`] for a wrong number, kind or length of inputs, a number that is not finite, or an index
     /// beyond its table.
     pub fn run<'s>(&self, inputs: &[Input<'_>], scratch: &'s mut Scratch) -> Result<&'s [f32], TowerError> {
-        self.check_inputs(inputs)?;
+        check_inputs(&self.inputs, inputs)?;
         scratch.results.resize_with(self.ops.len(), Vec::new);
         for (position, op) in self.ops.iter().enumerate() {
             let (before, rest) = scratch.results.split_at_mut(position);
@@ -141,24 +151,6 @@ impl Program {
             op.run(value, |id| indices(inputs, id), out)?;
         }
         Ok(scratch.results.last().map_or(&[], Vec::as_slice))
-    }
-
-    fn check_inputs(&self, inputs: &[Input<'_>]) -> Result<(), TowerError> {
-        let error = |input, found, expected| Err(TowerError::Input { input, found, expected });
-        if inputs.len() != self.inputs.len() {
-            return error(inputs.len(), format!("{} inputs", inputs.len()), format!("{}", self.inputs.len()));
-        }
-        for (position, (input, expected)) in inputs.iter().zip(&self.inputs).enumerate() {
-            if input.describe() != *expected {
-                return error(position, format!("{:?}", input.describe()), format!("{expected:?}"));
-            }
-            if let Input::Float(values) = input
-                && let Some(at) = values.iter().position(|value| !value.is_finite())
-            {
-                return error(position, format!("{} at {at}", values[at]), "finite numbers".to_owned());
-            }
-        }
-        Ok(())
     }
 
     fn resolve<'a>(&'a self, id: u32, inputs: &[Input<'a>], results: &'a [Vec<f32>]) -> &'a [f32] {
@@ -229,6 +221,25 @@ impl Program {
         }
         Self::new(inputs, constants, ops)
     }
+}
+
+/// Checks that inputs are of these kinds and lengths, and finite.
+pub(super) fn check_inputs(known: &[(InputKind, usize)], inputs: &[Input<'_>]) -> Result<(), TowerError> {
+    let error = |input, found, expected| Err(TowerError::Input { input, found, expected });
+    if inputs.len() != known.len() {
+        return error(inputs.len(), format!("{} inputs", inputs.len()), format!("{}", known.len()));
+    }
+    for (position, (input, expected)) in inputs.iter().zip(known).enumerate() {
+        if input.describe() != *expected {
+            return error(position, format!("{:?}", input.describe()), format!("{expected:?}"));
+        }
+        if let Input::Float(values) = input
+            && let Some(at) = values.iter().position(|value| !value.is_finite())
+        {
+            return error(position, format!("{} at {at}", values[at]), "finite numbers".to_owned());
+        }
+    }
+    Ok(())
 }
 
 fn indices<'a>(inputs: &[Input<'a>], id: u32) -> (usize, &'a [u32]) {

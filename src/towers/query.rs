@@ -1,23 +1,23 @@
-//! The query tower as a client holds it: a feature schema and a program in one file.
+//! The query tower as a client holds it: a feature schema and what computes, in one file.
 //!
 //! # Query tower file, format 1. Integers little-endian, no padding
 //! | offset | size | field          | rule                                                               |
 //! |-------:|-----:|----------------|--------------------------------------------------------------------|
 //! |      0 |    4 | magic          | [`MAGIC`]                                                          |
 //! |      4 |    2 | format_version | [`OLDEST_READABLE`]..=[`FORMAT_VERSION`]                            |
-//! |      6 |    2 | reader_flags   | zero: a set bit is a feature that this build does not know         |
+//! |      6 |    2 | reader_flags   | [`FLAG_ONNX`](super::FLAG_ONNX) or zero: any other bit is a feature that this build does not know |
 //! |      8 |   32 | towers         | digest of the towers, the same in every shard of the epoch         |
 //! |     40 |    4 | schema_len     | bytes of the schema                                                |
-//! |     44 |    4 | program_len    | bytes of the program                                               |
+//! |     44 |    4 | runner_len     | bytes of the program or graph                                      |
 //! |     48 |    … | schema         | a [`FeatureSchema`] as JSON                                        |
-//! |      … |    … | program        | see [`program`](super::program)                                    |
+//! |      … |    … | runner         | see [`program`](super::program); with `FLAG_ONNX` an ONNX graph    |
 //! |      … |   32 | digest         | SHA-256 of all bytes before                                        |
 //!
-//! The program's inputs are those of a [`FeatureVector`]: history `[length * dim]`, weights `[length]` and, where the schema has
+//! The inputs of either are those of a [`FeatureVector`]: history `[length * dim]`, weights `[length]` and, where the schema has
 //! them, marks `[length * marks]`, rows of categorical features and the long-term vector. Its output is the query embedding, `[dim]`.
 
-use super::TowerError;
-use super::program::{Input, InputKind, Program, Scratch, program_error};
+use super::program::{Input, InputKind, Scratch, program_error};
+use super::{Runner, TowerError};
 use crate::Digest;
 use crate::bytes::Reader;
 use crate::features::{FeatureSchema, FeatureVector};
@@ -34,16 +34,17 @@ pub const OLDEST_READABLE: u16 = 1;
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueryTower {
     schema: FeatureSchema,
-    program: Program,
+    runner: Runner,
     towers: Digest,
 }
 
 impl QueryTower {
-    /// Puts a tower together and checks that schema and program belong to each other.
+    /// Puts a tower together and checks that schema and program or graph belong to each other.
     ///
     /// # Errors
     /// [`TowerError::Features`] or [`TowerError::Program`].
-    pub fn new(schema: FeatureSchema, program: Program, towers: Digest) -> Result<Self, TowerError> {
+    pub fn new(schema: FeatureSchema, runner: impl Into<Runner>, towers: Digest) -> Result<Self, TowerError> {
+        let runner = runner.into();
         schema.validate()?;
         let mut expected = vec![
             (InputKind::Float, schema.history.length * schema.dim),
@@ -53,13 +54,13 @@ impl QueryTower {
             (InputKind::Float, schema.user.as_ref().map_or(0, |user| user.default.len())),
         ];
         expected.retain(|(_, length)| *length > 0);
-        if program.inputs() != expected {
-            return Err(program_error("inputs", format!("{:?}", program.inputs()), format!("{expected:?}")));
+        if runner.inputs() != expected {
+            return Err(program_error("inputs", format!("{:?}", runner.inputs()), format!("{expected:?}")));
         }
-        if program.output_len() != schema.dim {
-            return Err(program_error("output", program.output_len().to_string(), schema.dim.to_string()));
+        if runner.output_len() != schema.dim {
+            return Err(program_error("output", runner.output_len().to_string(), schema.dim.to_string()));
         }
-        Ok(Self { schema, program, towers })
+        Ok(Self { schema, runner, towers })
     }
 
     /// Reads and checks a query tower file.
@@ -77,14 +78,12 @@ impl QueryTower {
             return Err(TowerError::Version { found: version, oldest: OLDEST_READABLE, newest: FORMAT_VERSION });
         }
         let flags = reader.u16("flags")?;
-        if flags != 0 {
-            return Err(program_error("reader_flags", format!("{flags:#06x}"), "0".to_owned()));
-        }
+        Runner::check_flags(flags)?;
         let towers = Digest::from_bytes(reader.array("towers digest")?);
         let schema_len = reader.u32("schema length")? as usize;
-        let program_len = reader.u32("program length")? as usize;
+        let runner_len = reader.u32("program length")? as usize;
         let schema = reader.take(schema_len, "schema")?;
-        let program = reader.take(program_len, "program")?;
+        let runner = reader.take(runner_len, "program")?;
         let expected = Digest::from_bytes(reader.array("digest")?);
         let found = Digest::of(&bytes[..bytes.len() - reader.remaining() - Digest::LEN]);
         if found != expected {
@@ -97,7 +96,7 @@ impl QueryTower {
             |error: &dyn std::fmt::Display| program_error("schema", error.to_string(), "a feature schema".to_owned());
         let schema = serde_json::from_slice(schema).map_err(|error| wrong(&error))?;
         let schema = FeatureSchema::from_json(&Json::new(&schema, "schema")).map_err(|error| wrong(&error))?;
-        Self::new(schema, Program::decode(program)?, towers)
+        Self::new(schema, Runner::decode(flags, runner)?, towers)
     }
 
     /// The tower as a file.
@@ -106,16 +105,16 @@ impl QueryTower {
     /// Never: a schema always has a JSON form.
     pub fn write(&self) -> Vec<u8> {
         let schema = serde_json::to_vec(&self.schema).expect("a schema holds only text and finite numbers");
-        let program = self.program.encode();
-        let mut out = Vec::with_capacity(80 + schema.len() + program.len());
+        let (flags, runner) = self.runner.encode();
+        let mut out = Vec::with_capacity(80 + schema.len() + runner.len());
         out.extend(MAGIC);
         out.extend(FORMAT_VERSION.to_le_bytes());
-        out.extend(0_u16.to_le_bytes());
+        out.extend(flags.to_le_bytes());
         out.extend(self.towers.as_bytes());
         out.extend((schema.len() as u32).to_le_bytes());
-        out.extend((program.len() as u32).to_le_bytes());
+        out.extend((runner.len() as u32).to_le_bytes());
         out.extend(schema);
-        out.extend(program);
+        out.extend(runner);
         let digest = Digest::of(&out);
         out.extend(digest.as_bytes());
         out
@@ -124,7 +123,7 @@ impl QueryTower {
     /// The query embedding of `query`, `[dim]`, unit length.
     ///
     /// # Errors
-    /// [`TowerError::Input`] if `query` was not assembled with this tower's schema.
+    /// [`TowerError::Input`] if `query` was not assembled with this tower's schema; of a graph, [`Runner::run`]'s.
     pub fn embed<'s>(&self, query: &FeatureVector, scratch: &'s mut Scratch) -> Result<&'s [f32], TowerError> {
         let mut inputs = vec![Input::Float(&query.history), Input::Float(&query.weights)];
         inputs.extend(
@@ -134,7 +133,7 @@ impl QueryTower {
                 .map(|rows| Input::Index(rows)),
         );
         inputs.extend((!query.user.is_empty()).then_some(Input::Float(&query.user)));
-        self.program.run(&inputs, scratch)
+        self.runner.run(&inputs, scratch)
     }
 
     /// What the tower reads.
@@ -142,9 +141,9 @@ impl QueryTower {
         &self.schema
     }
 
-    /// The program inside.
-    pub fn program(&self) -> &Program {
-        &self.program
+    /// What computes.
+    pub fn runner(&self) -> &Runner {
+        &self.runner
     }
 
     /// The digest of the towers: shards made by others do not fit.

@@ -86,7 +86,7 @@ fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) ->
 }
 
 /// Where fixtures for the WebAssembly build are kept, or a folder that goes away.
-fn folder() -> (PathBuf, TempDir) {
+pub(crate) fn folder() -> (PathBuf, TempDir) {
     let temporary = TempDir::new().unwrap();
     let kept = std::env::var_os("NEARSHELF_WASM_FIXTURES").map(PathBuf::from);
     (kept.unwrap_or_else(|| temporary.path().to_owned()), temporary)

@@ -107,6 +107,27 @@ def keras_dense(path):
     g.save(path, g.unit(g.linear(x, 16, DIM)))
 
 
+def pooled(g, x):
+    """The mean of the rows that have a weight."""
+    summed = g.node("ReduceSum", g.node("Mul", x, g.node("Unsqueeze", "weights", g.constant([2], np.int64))), g.constant([1], np.int64), keepdims=0)
+    return g.node("Div", summed, g.node("Max", g.node("ReduceSum", "weights", g.constant([1], np.int64), keepdims=1), g.constant(1e-6)))
+
+
+def leaky_relu(path):
+    """As PyTorch exports nn.LeakyReLU, which has no lowering: tract runs it."""
+    g = Graph(7)
+    g.save(path, g.unit(g.linear(g.node("LeakyRelu", g.linear(pooled(g, "history"), DIM, 16), alpha=0.1), 16, DIM)))
+
+
+def reverse_sequence(path):
+    """As tf2onnx writes tf.reverse_sequence, which tract does not have."""
+    g = Graph(8)
+    is_event = g.node("Greater", "weights", g.constant(0.0))
+    lengths = g.node("ReduceSum", g.node("Cast", is_event, to=TensorProto.INT64), g.constant([1], np.int64), keepdims=0)
+    oldest_first = g.node("ReverseSequence", "history", lengths, batch_axis=0, time_axis=1)
+    g.save(path, g.unit(newest(g, oldest_first)))
+
+
 def recurrent(path, op, gates, outputs, seed, hidden=DIM, sliced=True, whole=False, **attributes):
     """As PyTorch exports nn.GRU and nn.LSTM: batch second, the states of zeros made from the shape of the batch.
 
@@ -142,6 +163,8 @@ def main(folder):
     recurrent(folder / "pytorch-gru-wide.onnx", "GRU", 3, 2, 6, hidden=72, sliced=False, whole=True, linear_before_reset=1, direction="reverse")
     recurrent(folder / "keras-gru.onnx", "GRU", 3, 2, 4, sliced=False, whole=True, linear_before_reset=0, direction="reverse")
     recurrent(folder / "pytorch-lstm.onnx", "LSTM", 4, 3, 5)
+    leaky_relu(folder / "pytorch-leaky-relu.onnx")
+    reverse_sequence(folder / "keras-reverse-sequence.onnx")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ const TOWERS: [&str; 6] =
 const WEIGHTS: usize = 1;
 const INPUTS: usize = 200;
 
-fn path(name: &str) -> PathBuf {
+pub(crate) fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/onnx").join(name).with_extension("onnx")
 }
 
@@ -67,8 +67,8 @@ fn programs_come_back_from_bytes_and_damaged_ones_are_refused_or_checked() {
 }
 
 /// Of the towers that `foreign.py` writes.
-const DIM: usize = 8;
-const LENGTH: usize = 6;
+pub(crate) const DIM: usize = 8;
+pub(crate) const LENGTH: usize = 6;
 
 fn unit_vectors(count: usize) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
@@ -101,7 +101,7 @@ fn write_npy(path: &Path, vectors: &[f32]) {
     fs::write(path, bytes).unwrap();
 }
 
-fn config(folder: &Path, candidates: &str) -> Config {
+pub(crate) fn config(folder: &Path, candidates: &str) -> Config {
     Config {
         towers: Some(TowersConfig {
             query: path("pytorch-attention"),
@@ -116,7 +116,7 @@ fn config(folder: &Path, candidates: &str) -> Config {
 }
 
 /// Writes the embeddings of a catalogue in both formats, the rows in another order than the catalogue's.
-fn embeddings(folder: &Path, items: &[Item]) -> Vec<f32> {
+pub(crate) fn embeddings(folder: &Path, items: &[Item]) -> Vec<f32> {
     let vectors = unit_vectors(items.len());
     let ids: Vec<&str> = items.iter().rev().map(|item| item.id.as_str()).collect();
     write_parquet(&folder.join("candidates.parquet"), &ids, &vectors);

@@ -11,6 +11,7 @@ mod onnx;
 mod shop;
 mod signals;
 mod training;
+mod unlowered;
 mod update;
 
 use std::path::{Path, PathBuf};

@@ -62,11 +62,20 @@ const CHECKS: &[Check] = &[
     },
     Check { name: "Rust tests, workspace", needs: &[], run: rust_tests },
     Check { name: "WebAssembly build", needs: &[], run: |on| wasm::build_core(on.repository).into() },
-    Check { name: "WebAssembly tests", needs: &["WebAssembly build", "Rust tests, workspace"], run: wasm_tests },
+    Check { name: "WebAssembly build for ONNX", needs: &[], run: |on| wasm::build_onnx(on.repository).into() },
+    Check {
+        name: "WebAssembly tests",
+        needs: &["WebAssembly build", "WebAssembly build for ONNX", "Rust tests, workspace"],
+        run: wasm_tests,
+    },
     Check { name: "package build", needs: &["WebAssembly build"], run: |on| demo::build_package(on.repository).into() },
     Check { name: "worker", needs: &[], run: |on| worker::test(on.repository) },
     Check { name: "small release", needs: &[], run: |on| small_release(on.repository).into() },
-    Check { name: "package tests", needs: &["package build", "small release"], run: package_tests },
+    Check {
+        name: "package tests",
+        needs: &["package build", "small release", "WebAssembly build for ONNX", "Rust tests, workspace"],
+        run: package_tests,
+    },
     Check {
         name: "storefront build",
         needs: &["package build", "small release"],
@@ -224,7 +233,12 @@ fn rust_tests(on: &Context<'_>) -> Outcome {
 fn wasm_tests(on: &Context<'_>) -> Outcome {
     match node_tests(on.repository, &on.repository.root.join("tests/wasm")) {
         Ok(mut node) => {
-            counted(node.env("NEARSHELF_WASM_DIR", on.repository.wasm()).env("NEARSHELF_WASM_FIXTURES", on.fixtures()))
+            let folders = [
+                ("NEARSHELF_WASM_DIR", on.repository.wasm()),
+                ("NEARSHELF_WASM_ONNX_DIR", on.repository.wasm_onnx()),
+                ("NEARSHELF_WASM_FIXTURES", on.fixtures()),
+            ];
+            counted(node.envs(folders))
         }
         Err(error) => Err(error).into(),
     }
@@ -268,7 +282,8 @@ fn small_release(repository: &Repository) -> Result<(), XtaskError> {
 
 fn package_tests(on: &Context<'_>) -> Outcome {
     let release = SMALL_RELEASE.file(on.repository, "release");
-    counted(on.repository.npm("test -w pkg-js").env("NEARSHELF_RELEASE", release))
+    let mut npm = on.repository.npm("test -w pkg-js");
+    counted(npm.env("NEARSHELF_RELEASE", release).env("NEARSHELF_ONNX_RELEASE", on.fixtures().join("onnx")))
 }
 
 fn storefront_tests(on: &Context<'_>) -> Outcome {
@@ -319,7 +334,10 @@ mod tests {
             chosen(&words).iter().map(|check| check.name).collect()
         };
         assert_eq!(names(&[]).len(), CHECKS.len());
-        assert_eq!(names(&["package tests"]), ["WebAssembly build", "package build", "small release", "package tests"]);
+        assert_eq!(
+            names(&["worker", "storefront build"]),
+            ["WebAssembly build", "package build", "worker", "small release", "storefront build"]
+        );
         assert_eq!(names(&["format", "documentation"]), ["format", "documentation"]);
         assert!(names(&["no such check"]).is_empty());
     }

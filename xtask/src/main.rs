@@ -56,7 +56,11 @@ enum Task {
         beauty: Option<PathBuf>,
     },
     /// Build the WebAssembly into `pkg-js/wasm` and print its size.
-    Wasm,
+    Wasm {
+        /// Also build the engine for ONNX graphs, into `pkg-js/wasm-onnx`.
+        #[arg(long)]
+        onnx: bool,
+    },
     /// Measure against the bars; fails when one does not hold.
     Bench {
         /// Which measurements.
@@ -102,11 +106,12 @@ fn run(task: Task) -> Result<(), XtaskError> {
             data::fetch(&repository)?;
             data::fetch_text_models(&repository)
         }
-        Task::Wasm => {
+        Task::Wasm { onnx } => {
             tools::check()?;
             setup::wasm_target(&repository)?;
             setup::node_modules(&repository, &repository.root)?;
-            wasm::build_core(&repository)
+            wasm::build_core(&repository)?;
+            if onnx { wasm::build_onnx(&repository) } else { Ok(()) }
         }
         Task::Bench { name, json, cold, quick, million } => {
             bench::bench(&repository, &name, bench::Options { cold, quick, million }, json.as_deref())

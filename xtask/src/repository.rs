@@ -58,6 +58,11 @@ impl Repository {
     pub(crate) fn wasm(&self) -> PathBuf {
         self.root.join("pkg-js/wasm")
     }
+
+    /// The WebAssembly build with the tract engine.
+    pub(crate) fn wasm_onnx(&self) -> PathBuf {
+        self.root.join("pkg-js/wasm-onnx")
+    }
 }
 
 /// The `cargo` that runs this task.

@@ -26,12 +26,18 @@ impl Size {
     /// The core WebAssembly.
     pub(crate) fn wasm(repository: &Repository) -> Result<Self, XtaskError> {
         let module = repository.wasm().join("nearshelf_bg.wasm");
-        Self::measure(repository, "core WASM", &["wasm", &module.to_string_lossy()])
+        Self::measure(repository, "core WASM", &["WASM", &module.to_string_lossy()])
+    }
+
+    /// The WebAssembly with the tract engine.
+    pub(crate) fn wasm_onnx(repository: &Repository) -> Result<Self, XtaskError> {
+        let module = repository.wasm_onnx().join("nearshelf_onnx_bg.wasm");
+        Self::measure(repository, "ONNX WASM", &["ONNX WASM", &module.to_string_lossy()])
     }
 
     /// The package with the engine's glue, bundled and minified as shops do.
     pub(crate) fn javascript(repository: &Repository) -> Result<Self, XtaskError> {
-        Self::measure(repository, "JavaScript", &["javascript"])
+        Self::measure(repository, "JavaScript", &["JavaScript"])
     }
 
     fn measure(repository: &Repository, name: &'static str, arguments: &[&str]) -> Result<Self, XtaskError> {

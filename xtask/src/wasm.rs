@@ -23,29 +23,55 @@ const WASM_FEATURES: &[&str] = &[
     "--enable-multivalue",
 ];
 
-/// What wasm-opt does. rustc has inlined what pays; where wasm-opt goes on with every function of one caller, the compressed file is
-/// a hundredth larger.
-const WASM_OPT: &[&str] = &["-O3", "--converge", "--one-caller-inline-max-function-size=0"];
+/// What wasm-opt does with the core. rustc has inlined what pays; where wasm-opt goes on with every function of one caller, the
+/// compressed file is a hundredth larger.
+const OPTIMISED: &[&str] = &["-O3", "--converge", "--one-caller-inline-max-function-size=0"];
+
+/// What it does with tract, of which a tower runs little.
+const SMALL: &[&str] = &["-Oz"];
 
 /// A crate's WebAssembly build.
 #[derive(Debug)]
 pub(crate) struct Build {
     /// The crate and its features, as arguments of cargo.
-    pub(crate) package: &'static str,
+    package: &'static str,
+    /// What rustc calls what it makes.
+    library: &'static str,
     /// What the files are called.
-    pub(crate) stem: &'static str,
+    stem: &'static str,
     /// Whether its kernels must have come out as SIMD.
-    pub(crate) simd: bool,
+    simd: bool,
+    /// What wasm-opt does.
+    optimise: &'static [&'static str],
+}
+
+impl Build {
+    /// A build whose files are called as the library is.
+    pub(crate) const fn new(package: &'static str, stem: &'static str, simd: bool) -> Self {
+        Self { package, library: stem, stem, simd, optimise: OPTIMISED }
+    }
 }
 
 /// What browsers load.
-pub(crate) const CORE: Build =
-    Build { package: "-p nearshelf --no-default-features --features wasm", stem: "nearshelf", simd: true };
+pub(crate) const CORE: Build = Build::new("-p nearshelf --no-default-features --features wasm", "nearshelf", true);
+
+/// What they load in its place where a release has a query tower without a lowering: the same with tract inside.
+const ONNX: Build = Build {
+    stem: "nearshelf_onnx",
+    optimise: SMALL,
+    ..Build::new("-p nearshelf --no-default-features --features wasm,tract-engine", "nearshelf", true)
+};
 
 /// Builds the core into `pkg-js/wasm` and prints its size.
 pub(crate) fn build_core(repository: &Repository) -> Result<(), XtaskError> {
     build(repository, &CORE, &repository.wasm())?;
     Size::wasm(repository)?.check()
+}
+
+/// Builds the engine for ONNX graphs into `pkg-js/wasm-onnx` and prints its size.
+pub(crate) fn build_onnx(repository: &Repository) -> Result<(), XtaskError> {
+    build(repository, &ONNX, &repository.wasm_onnx())?;
+    Size::wasm_onnx(repository)?.check()
 }
 
 /// Builds a crate and puts `STEM.js`, `STEM.d.ts`, `STEM_bg.wasm` and what they import into `out`, which holds nothing else.
@@ -60,7 +86,7 @@ pub(crate) fn build(repository: &Repository, build: &Build, out: &Path) -> Resul
     let module = format!("{}_bg.wasm", build.stem);
     let optimised = staging.join("optimised.wasm");
     let mut wasm_opt = repository.command(repository.root.join("node_modules/.bin/wasm-opt"));
-    wasm_opt.args(WASM_OPT).args(WASM_FEATURES).arg(staging.join(&module)).arg("-o").arg(&optimised);
+    wasm_opt.args(build.optimise).args(WASM_FEATURES).arg(staging.join(&module)).arg("-o").arg(&optimised);
     run(&mut wasm_opt)?;
     let bytes = fs::read(&optimised).map_err(XtaskError::io(&optimised))?;
     check(&optimised, &bytes, build)?;
@@ -109,7 +135,7 @@ fn compile(repository: &Repository, build: &Build) -> Result<PathBuf, XtaskError
     cargo.args(build.package.split_whitespace());
     cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-C target-feature=+simd128");
     run(&mut cargo)?;
-    Ok(repository.target.join("wasm32-unknown-unknown/wasm").join(format!("{}.wasm", build.stem)))
+    Ok(repository.target.join("wasm32-unknown-unknown/wasm").join(format!("{}.wasm", build.library)))
 }
 
 fn bind(compiled: &Path, stem: &str, out: &Path) -> Result<(), XtaskError> {

@@ -7,7 +7,7 @@ use crate::run::{Outcome, counted};
 use crate::wasm::{self, Build};
 
 /// It has no kernels yet that would come out as SIMD.
-const WORKER: Build = Build { package: "-p nearshelf-worker", stem: "nearshelf_worker", simd: false };
+const WORKER: Build = Build::new("-p nearshelf-worker", "nearshelf_worker", false);
 
 /// Its folder, with npm packages of its own: workerd is large, and the shop's package does not need it.
 pub(crate) fn folder(repository: &Repository) -> PathBuf {

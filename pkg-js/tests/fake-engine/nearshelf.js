@@ -55,6 +55,10 @@ export class Engine {
   accept(digest, bytes, computed) {
     const found = computed ? hexadecimal(computed) : sha256(bytes);
     if (found !== digest) throw fail("sync/digest-mismatch", `objects/${digest}: digest ${found}; download it again`);
+    // esbuild sets RUNS_ONNX.
+    if (!RUNS_ONNX && digest === this.#next.head.manifest.digest && parse(bytes).engine === "tract") {
+      throw fail("towers/engine", "query tower: an ONNX graph, which this build does not run; load nearshelf/onnx");
+    }
     this.#held.set(digest, bytes);
     return this.#missing();
   }

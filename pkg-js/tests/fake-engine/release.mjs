@@ -9,10 +9,11 @@ const here = dirname(fileURLToPath(import.meta.url));
 /** The eight bytes of an empty module. */
 export const EMPTY_WASM = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
 
-/** What the real build leaves in `wasm/`, made of the fake engine. */
-export function writeFakeEngine(folder) {
-  buildSync({ entryPoints: [join(here, "nearshelf.js")], outfile: join(folder, "nearshelf.js"), bundle: true, format: "esm" });
-  writeFileSync(join(folder, "nearshelf_bg.wasm"), EMPTY_WASM);
+/** What the real build leaves in `wasm/`, or with another name in `wasm-onnx/`, made of the fake engine. */
+export function writeFakeEngine(folder, name = "nearshelf") {
+  const define = { RUNS_ONNX: String(name !== "nearshelf") };
+  buildSync({ entryPoints: [join(here, "nearshelf.js")], outfile: join(folder, `${name}.js`), bundle: true, format: "esm", define });
+  writeFileSync(join(folder, `${name}_bg.wasm`), EMPTY_WASM);
 }
 
 const SHELVES = {
@@ -45,7 +46,7 @@ export function fakeProducts() {
 const encode = (value) => new TextEncoder().encode(JSON.stringify(value));
 
 /** Writes the release into `folder` and gives the path of each object by its kind. */
-export function writeFakeRelease(folder, { version = 1, products = fakeProducts(), cards = true, cardsByShard = false } = {}) {
+export function writeFakeRelease(folder, { version = 1, products = fakeProducts(), cards = true, cardsByShard = false, engine = "program" } = {}) {
   mkdirSync(join(folder, "objects"), { recursive: true });
   const put = (kind, bytes) => {
     const digest = sha256(bytes);
@@ -61,7 +62,7 @@ export function writeFakeRelease(folder, { version = 1, products = fakeProducts(
     put("shard", encode(products.slice(half).map(words))),
     ...cardFiles.map((file) => put("cards", encode(cardsFile(file)))),
   ];
-  const manifest = put("manifest", encode({ name: "made-up", version, objects }));
+  const manifest = put("manifest", encode({ name: "made-up", version, engine, objects }));
   const { digest, size } = manifest;
   writeFileSync(join(folder, "head.json"), encode({ signed: { format: 1, version, manifest: { digest, size } }, signatures: [] }));
   return Object.fromEntries([manifest, ...objects].map(({ kind, digest }) => [kind, join(folder, "objects", digest)]));

@@ -1,13 +1,13 @@
 //! Opening the objects that a manifest names: each is checked to be the one that is named, and to belong to the release.
 
-use super::{Manifest, Part, check_range, field};
+use super::{ENGINE_TRACT, Manifest, Part, check_range, field};
 use crate::Digest;
 use crate::release::{ObjectKind, ReleaseError};
 use crate::shard::columns::ColumnsView;
 use crate::shard::delta::{Delta, DeltaError};
 use crate::shard::directory::DirectoryBucket;
 use crate::shard::{Shard, ShardError, Verified};
-use crate::towers::QueryTower;
+use crate::towers::{QueryTower, Runner};
 
 impl Manifest {
     /// Opens the query tower, and checks that it is the one that is named here and belongs to the release. `computed` is the
@@ -135,6 +135,10 @@ impl Manifest {
         let (found, expected) = (tower.towers(), self.towers);
         if found != expected {
             return Err(ReleaseError::Towers { found, expected });
+        }
+        // A build without the engine has refused either already.
+        if Runner::has_engine() && tower.runner().is_graph() != (self.engine == ENGINE_TRACT) {
+            return Err(field("engine", self.engine.clone(), "that of the query tower"));
         }
         check_range("dim of the query tower", tower.schema().dim as u64, self.dim as u64, self.dim as u64)
     }

@@ -31,10 +31,9 @@ use tract_onnx::tract_core::ops::lstm_cell::LstmEpilogue;
 use tract_onnx::tract_core::ops::nn::{Reduce, RmsNorm, Softmax};
 use tract_onnx::tract_core::ops::scan::Scan;
 use tract_onnx::tract_core::ops::source::TypedSource;
-use tract_onnx::tract_hir::infer::Factoid;
 
 use super::program::{InputKind, Program};
-use super::{Binary, Op, TowerError};
+use super::{Binary, Op, TowerError, engine};
 use shapes::{broadcast, floats, moved, strided};
 
 type Node = TypedNode;
@@ -45,31 +44,18 @@ type Node = TypedNode;
 /// [`TowerError::Io`], or [`TowerError::Onnx`] naming the node that tract cannot read.
 pub fn read(path: &Path) -> Result<TypedModel, TowerError> {
     let bytes = std::fs::read(path).map_err(|source| TowerError::Io { path: path.into(), source })?;
-    let foreign =
-        |error: TractError| onnx_error(path, "graph", &error, READABLE, "export the tower again as ONNX opset 17");
-    let mut model = onnx().model_for_read(&mut &bytes[..]).map_err(foreign)?;
-    let nothing = model.inputs.is_empty() || model.outputs.len() != 1;
-    if nothing {
-        let found = format!("{} inputs and {} outputs", model.inputs.len(), model.outputs.len());
-        return Err(onnx_error(path, "graph", &found, "inputs and one output", "export the tower again"));
-    }
-    let batch = model.symbols.sym("batch");
-    for input in 0..model.inputs.len() {
-        let fact = model.input_fact(input).map_err(foreign)?.clone();
-        let shape: Option<Vec<TDim>> = fact.shape.dims().map(Factoid::concretize).collect();
-        let datum_type = fact.datum_type.concretize();
-        let (Some(shape), Some(datum_type)) = (shape, datum_type) else {
-            let place = format!("input {input}");
-            return Err(onnx_error(path, &place, &format!("{fact:?}"), "a type and a shape", "export it with shapes"));
-        };
-        let one = SymbolValues::default().with(&batch, 1);
-        let shape: Vec<TDim> = shape.iter().map(|dim| dim.eval(&one)).collect();
-        model.set_input_fact(input, InferenceFact::dt_shape(datum_type, shape)).map_err(foreign)?;
-    }
-    model.into_typed().and_then(TypedModel::into_decluttered).map_err(foreign)
+    engine::read(&bytes).map_err(|error| in_file(path, error))
 }
 
-const READABLE: &str = "an ONNX graph that tract 0.23 can run";
+/// Adds the file to an error of the engine.
+pub(super) fn in_file(path: &Path, error: TowerError) -> TowerError {
+    match error {
+        TowerError::Graph { place, found, expected, remedy } => {
+            TowerError::Onnx { path: path.into(), place, found, expected, remedy }
+        }
+        other => other,
+    }
+}
 
 fn onnx_error(
     path: &Path,
@@ -137,7 +123,7 @@ const RESULT: u32 = 1 << 31;
 impl Lowering<'_> {
     fn refuse<T>(&self, node: &Node, found: &str) -> Result<T, TowerError> {
         let place = format!("node {:?} ({})", node.name, node.op.name());
-        let remedy = "leave the operator out of the query tower, or serve this tower with the tract engine";
+        let remedy = "leave the operator out of the tower";
         Err(onnx_error(self.path, &place, &found, "an operator with a lowering", remedy))
     }
 

@@ -25,7 +25,7 @@ const MEAN: Shop = Shop { config: COMPLETE_JOURNEY.config, work: "work/bench-tow
 const ATTENTION: Shop = Shop { config: "models/amazon-beauty/nearshelf.toml", work: "work/bench-towers/attention" };
 
 /// What is built for the bench.
-const BENCH: wasm::Build = wasm::Build { package: "-p nearshelf-bench-wasm", stem: "nearshelf_bench_wasm", simd: true };
+const BENCH: wasm::Build = wasm::Build::new("-p nearshelf-bench-wasm", "nearshelf_bench_wasm", true);
 
 /// The first bytes of a query tower file.
 const MAGIC: &[u8] = b"NSQT";

@@ -18,8 +18,7 @@ use crate::{setup, wasm};
 const SEED: &str = "1";
 
 /// What the JavaScript side calls.
-const SEARCH: wasm::Build =
-    wasm::Build { package: "-p nearshelf-bench-wasm", stem: "nearshelf_bench_wasm", simd: true };
+const SEARCH: wasm::Build = wasm::Build::new("-p nearshelf-bench-wasm", "nearshelf_bench_wasm", true);
 
 /// The programs, built.
 pub(super) struct Programs<'r> {
