@@ -111,6 +111,9 @@ struct Evaluation {
     /// Leave the towers out, which need not have been trained then
     #[arg(long, conflicts_with = "release")]
     baselines_only: bool,
+    /// Leave the baselines out, which can take minutes
+    #[arg(long, conflicts_with = "baselines_only")]
+    towers_only: bool,
 }
 
 impl Place {
@@ -279,7 +282,7 @@ fn run_evaluate(place: &Place, evaluation: &Evaluation) -> Outcome {
         false => Some(TwoTower::new(&dataset, &Towers::of(&config, &place.run())?)?),
     };
     let shipped = evaluation.release.as_deref().map(|folder| Shipped::open(&dataset, folder)).transpose()?;
-    let baselines = baselines(&dataset, &params);
+    let baselines = if evaluation.towers_only { Vec::new() } else { baselines(&dataset, &params) };
     let towers = towers.iter().map(|towers| towers as &dyn Scorer);
     let shipped = shipped.iter().map(|shipped| shipped as &dyn Scorer);
     let scorers: Vec<&dyn Scorer> = baselines.iter().map(AsRef::as_ref).chain(towers).chain(shipped).collect();

@@ -29,7 +29,7 @@ mod warm_start;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,8 @@ pub struct TrainReport {
     pub examples: u64,
     /// Wall seconds of this run.
     pub seconds: f64,
+    /// Wall seconds of this run's steps, from drawing queries to the optimizer: no start, checkpoint or file.
+    pub step_seconds: f64,
     /// Mean loss of the last tenth of this run's steps, nats per target.
     pub loss: f32,
     /// Most memory that the process had, in MiB, where the system tells.
@@ -130,11 +132,13 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
             frequency.observe(&source.step(step).queries);
         }
     }
-    let mut done = first;
+    let (mut done, mut stepping) = (first, Duration::ZERO);
     while done < config.train.steps && !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
         let drawn = source.step(FREQUENCY_WARM_UP + done);
         frequency.observe(&drawn.queries);
         let loss = stepper.step(&mut model, &drawn, &frequency, done, rates(&config.train, done));
+        stepping += began.elapsed();
         if !loss.is_finite() {
             return Err(diverged(done, loss));
         }
@@ -151,6 +155,7 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
         of: config.train.steps,
         examples: progress.examples,
         seconds: started.elapsed().as_secs_f64(),
+        step_seconds: stepping.as_secs_f64(),
         loss: progress.recent_loss(),
         peak_memory_mib: crate::platform::files::peak_memory_mib(),
         towers,
