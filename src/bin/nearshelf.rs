@@ -164,6 +164,9 @@ struct Evaluation {
     /// Leave the towers out, which need not have been trained then
     #[arg(long, conflicts_with = "release")]
     baselines_only: bool,
+    /// Leave the baselines out, which can take minutes
+    #[arg(long, conflicts_with = "baselines_only")]
+    towers_only: bool,
 }
 
 impl Place {
@@ -417,7 +420,7 @@ fn run_evaluate(place: &Place, evaluation: &Evaluation) -> Outcome {
     let towers = trained.as_ref().map(|trained| TwoTower::new(&dataset, trained)).transpose()?;
     let released = trained.as_ref().zip(evaluation.release.as_deref());
     let shipped = released.map(|(trained, folder)| Shipped::open(&dataset, trained, folder)).transpose()?;
-    let baselines = baselines(&dataset, &params);
+    let baselines = if evaluation.towers_only { Vec::new() } else { baselines(&dataset, &params) };
     let towers = towers.iter().map(|towers| towers as &dyn Scorer);
     let shipped = shipped.iter().map(|shipped| shipped as &dyn Scorer);
     let scorers: Vec<&dyn Scorer> = baselines.iter().map(AsRef::as_ref).chain(towers).chain(shipped).collect();

@@ -59,6 +59,11 @@ pub(crate) fn check() -> Result<(), XtaskError> {
     if missing.is_empty() { Ok(()) } else { Err(XtaskError::MissingTools(missing)) }
 }
 
+/// Whether the `python3` on the path is at least this one.
+pub(crate) fn has_python(oldest: (u32, u32)) -> bool {
+    version_text(&["python3", "--version"]).as_deref().and_then(version).is_some_and(|found| found >= oldest)
+}
+
 /// What a tool prints, if it starts and says that all is well.
 fn version_text(command: &[&str]) -> Option<String> {
     let output = Command::new(command[0]).args(&command[1..]).stderr(Stdio::null()).output().ok()?;

@@ -101,6 +101,8 @@ pub struct TrainReport {
     pub examples: u64,
     /// Wall seconds of this run.
     pub seconds: f64,
+    /// Wall seconds of this run's steps, from drawing queries to the optimizer: no start, checkpoint or file.
+    pub step_seconds: f64,
     /// Mean loss of the last tenth of this run's steps, nats per target.
     pub loss: f32,
     /// Steps and R@20 of the validations of this run, where it may stop early.
@@ -160,6 +162,7 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
         of: config.train.steps,
         examples: outcome.progress.examples,
         seconds: started.elapsed().as_secs_f64(),
+        step_seconds: outcome.stepping.as_secs_f64(),
         loss: outcome.progress.recent_loss(),
         validations: outcome.validations,
         best_step: outcome.best,

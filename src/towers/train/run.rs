@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use super::hard::Miner;
 use super::model::{Model, Rates};
@@ -40,6 +41,8 @@ pub(super) struct Training<'d> {
 pub(super) struct Outcome {
     pub(super) first: usize,
     pub(super) done: usize,
+    /// In steps, from drawing queries to the optimizer.
+    pub(super) stepping: Duration,
     pub(super) progress: Progress,
     /// Steps and R@20 of the validations.
     pub(super) validations: Vec<(usize, f64)>,
@@ -57,6 +60,7 @@ impl Training<'_> {
         let mut outcome = Outcome {
             first,
             done: first,
+            stepping: Duration::ZERO,
             progress: Progress::new(first, self.config.steps),
             validations: best.iter().map(|(step, _, recall)| (*step, *recall)).collect(),
             best: None,
@@ -74,12 +78,14 @@ impl Training<'_> {
                 checkpoint::save(&self.run.join(files::MINED), &self.model, step, &self.settings)?;
                 miner = Some(Miner::of(self.snapshot()?)?);
             }
+            let began = Instant::now();
             let mut drawn = self.source.step(FREQUENCY_WARM_UP + step);
             if let Some(miner) = &miner {
                 miner.mine(&mut drawn.queries, self.config.hard_negatives)?;
             }
             frequency.observe(&drawn.queries);
             let loss = stepper.step(&mut self.model, &drawn, &frequency, step, rates(self.config, step));
+            outcome.stepping += began.elapsed();
             if !loss.is_finite() {
                 return Err(diverged(step, loss));
             }

@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: measurements against their bars, for readers as a table, for programs as JSON.
 
+mod figures;
 mod path;
 mod row;
 mod search;
@@ -43,7 +44,7 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "towers",
-        about: "towers: quality on Amazon Beauty, what shards lose, time and size of query towers",
+        about: "towers: quality, coverage, what shards lose, training beside JAX, time and size of query towers",
         rows: towers::rows,
     },
 ];

@@ -17,6 +17,8 @@ pub(crate) enum Bar {
     PeerOver(f64),
     /// At most so many times the peer's value.
     PeerTimes(f64),
+    /// At least so many times the peer's value, and above 0: a peer at 0 is beaten only by something.
+    AtLeastPeerTimes(f64),
 }
 
 /// What stands before the number of a [`Bar`].
@@ -25,6 +27,7 @@ const AT_LEAST: &str = ">= ";
 const ABOVE_PEER: &str = "> peer";
 const PEER_OVER: &str = "<= peer / ";
 const PEER_TIMES: &str = "<= peer * ";
+const AT_LEAST_PEER_TIMES: &str = ">= peer * ";
 
 /// One row of a bench.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +68,7 @@ impl Row {
             Bar::AbovePeer => value > self.peer_value?,
             Bar::PeerOver(times) => value <= self.peer_value? / times,
             Bar::PeerTimes(times) => value <= self.peer_value? * times,
+            Bar::AtLeastPeerTimes(times) => value > 0.0 && value >= self.peer_value? * times,
         })
     }
 
@@ -75,6 +79,7 @@ impl Row {
             Bar::AbovePeer => ABOVE_PEER.to_owned(),
             Bar::PeerOver(times) => format!("{PEER_OVER}{times}"),
             Bar::PeerTimes(times) => format!("{PEER_TIMES}{times}"),
+            Bar::AtLeastPeerTimes(times) => format!("{AT_LEAST_PEER_TIMES}{times}"),
         }
     }
 
@@ -100,7 +105,8 @@ impl Row {
         } else {
             let of_value = number(AT_MOST).map(Bar::AtMost).or_else(|| number(AT_LEAST).map(Bar::AtLeast));
             let of_peer = || number(PEER_OVER).map(Bar::PeerOver).or_else(|| number(PEER_TIMES).map(Bar::PeerTimes));
-            of_value.or_else(of_peer)?
+            let beyond_peer = || number(AT_LEAST_PEER_TIMES).map(Bar::AtLeastPeerTimes);
+            of_value.or_else(of_peer).or_else(beyond_peer)?
         };
         Some(Self {
             name: row["name"].as_str()?.to_owned(),
@@ -189,6 +195,10 @@ mod tests {
             assert_eq!(Row { peer_value: None, ..row(limit, bar) }.holds(), None);
             assert_eq!(parse(&to_json(&[row(limit, bar)])).unwrap(), [row(limit, bar)]);
         }
+        let (above, none) = (row(42.0, Bar::AtLeastPeerTimes(1.4)), row(0.0, Bar::AtLeastPeerTimes(5.0)));
+        assert_eq!((above.holds(), row(41.9, above.bar).holds()), (Some(true), Some(false)));
+        assert_eq!(none.with_peer("popularity", Some(0.0)).holds(), Some(false));
+        assert_eq!(parse(&to_json(&[above.clone()])).unwrap(), [above]);
     }
 
     #[test]
