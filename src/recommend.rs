@@ -8,7 +8,6 @@ mod selection;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::features::{Context, PastEvent};
@@ -150,10 +149,12 @@ impl Recommender {
         self.start(request)?;
         let length = self.tower().schema().history.length;
         let mut absent: Vec<Absent> = Vec::new();
-        let mut distinct = HashSet::new();
+        // Sorted: a hash table is some KB of code in a client.
+        let mut distinct: Vec<&String> = Vec::new();
         let mut known = 0;
-        let ids = request.history.iter().rev().map(|event| &event.id);
-        for id in ids.filter(|id| distinct.insert(*id)) {
+        for HistoryEvent { id, .. } in request.history.iter().rev() {
+            let Err(place) = distinct.binary_search(&id) else { continue };
+            distinct.insert(place, id);
             match self.release.find(id) {
                 // Unknown items take no place in the query tower's history.
                 Ok(None) => continue,

@@ -1,8 +1,5 @@
 //! What a shopper did, as the query tower reads it: distinct items, the newest first, each with what is known of its newest event.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-
 use serde::{Deserialize, Serialize};
 
 use super::schema::MAX_CATEGORIES;
@@ -208,22 +205,14 @@ impl HistorySchema {
     }
 
     /// The distinct items of a history, the newest first, at most `length`.
-    pub fn distinct<T: Copy + Eq + Hash>(
-        &self,
-        newest_first: impl IntoIterator<Item = PastEvent<T>>,
-    ) -> Vec<PastItem<T>> {
+    ///
+    /// They are looked through for every event: a hash table is some KB of code in a client, for some hundred events.
+    pub fn distinct<T: Copy + Eq>(&self, newest_first: impl IntoIterator<Item = PastEvent<T>>) -> Vec<PastItem<T>> {
         let mut items: Vec<PastItem<T>> = Vec::new();
-        let mut places = HashMap::new();
         for event in newest_first {
-            match places.get(&event.item) {
-                Some(place) => {
-                    let known: &mut PastItem<T> = &mut items[*place];
-                    known.count += 1;
-                }
-                None if items.len() < self.length => {
-                    places.insert(event.item, items.len());
-                    items.push(PastItem { newest: event, count: 1 });
-                }
+            match items.iter().position(|item| item.newest.item == event.item) {
+                Some(place) => items[place].count += 1,
+                None if items.len() < self.length => items.push(PastItem { newest: event, count: 1 }),
                 None => {}
             }
         }

@@ -32,7 +32,7 @@ pub struct Release {
 pub struct Absent(pub Part);
 
 /// Where an item is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
     /// The shard's place in the manifest.
     pub shard: usize,

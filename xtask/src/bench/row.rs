@@ -198,7 +198,7 @@ mod tests {
         let (above, none) = (row(42.0, Bar::AtLeastPeerTimes(1.4)), row(0.0, Bar::AtLeastPeerTimes(5.0)));
         assert_eq!((above.holds(), row(41.9, above.bar).holds()), (Some(true), Some(false)));
         assert_eq!(none.with_peer("popularity", Some(0.0)).holds(), Some(false));
-        assert_eq!(parse(&to_json(&[above.clone()])).unwrap(), [above]);
+        assert_eq!(parse(&to_json(std::slice::from_ref(&above))).unwrap(), [above]);
     }
 
     #[test]
