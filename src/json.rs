@@ -90,7 +90,11 @@ impl<'v> Json<'v> {
 
     /// The numbers of an array.
     pub(crate) fn floats(&self) -> Result<Vec<f32>, JsonError> {
-        self.list()?.iter().map(|value| Ok(value.float()? as f32)).collect()
+        let number = |value: &Self| {
+            let number = value.float()? as f32;
+            if number.is_finite() { Ok(number) } else { Err(value.wrong("a number of single precision")) }
+        };
+        self.list()?.iter().map(number).collect()
     }
 
     /// The value itself.
@@ -108,6 +112,11 @@ impl<'v> Json<'v> {
         };
         JsonError { field: self.field.clone(), found, expected }
     }
+}
+
+/// A number as text. The standard library's own way to write floats is 4 KB of a client's download, and JSON has one already.
+pub(crate) fn decimal(number: f32) -> String {
+    if number.is_finite() { Value::from(number).to_string() } else { "not finite".to_owned() }
 }
 
 #[cfg(test)]

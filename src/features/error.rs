@@ -27,9 +27,7 @@ pub enum FeatureError {
         expected: usize,
     },
     /// A long-term vector that is not one of these towers.
-    #[error(
-        "long-term vector: found {found} values, expected {expected} finite ones; compute it with the towers of this release"
-    )]
+    #[error("long-term vector: found {found} values, expected {expected} finite ones; use one of this release")]
     User {
         /// Its length.
         found: usize,

@@ -68,12 +68,10 @@ pub struct HistorySchema {
 /// What is added to the score of an item that the shopper has had: a number by how often and one by how long ago, both trained. Shoppers
 /// buy again (`RepeatNet`, Ren et al. 2019), and an inner product of some dozen numbers cannot hold what everybody has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(transparent)]
 pub struct Repeats {
-    /// By count, [`COUNTS`] numbers.
-    pub counts: Vec<f32>,
-    /// By the age of the newest event, [`AGES`] numbers.
-    pub ages: Vec<f32>,
+    /// By count, [`COUNTS`] numbers, and then by the age of the newest event, [`AGES`] numbers.
+    pub numbers: Vec<f32>,
 }
 
 /// One event of a history.
@@ -113,17 +111,14 @@ impl HistorySchema {
                 _ => return Err(ages.wrong("now or next")),
             }),
         };
-        let repeats = json.field("repeats").optional().map(|repeats| {
-            repeats.has_only(&["counts", "ages"])?;
-            Ok(Repeats { counts: repeats.field("counts").floats()?, ages: repeats.field("ages").floats()? })
-        });
+        let repeats = json.field("repeats").optional().map(|repeats| repeats.floats()).transpose()?;
         Ok(Self {
             length: json.field("length").number(u32::MAX.into())? as usize,
             decay: json.field("decay").float()? as f32,
             count_power: json.field("count_power").float()? as f32,
             types: json.field("types").texts()?,
             ages,
-            repeats: repeats.transpose()?,
+            repeats: repeats.map(|numbers| Repeats { numbers }),
         })
     }
 
@@ -133,13 +128,10 @@ impl HistorySchema {
         if types > MAX_CATEGORIES {
             return Err(("history.types", types.to_string(), "at most 64 types"));
         }
-        let Some(Repeats { counts, ages }) = &self.repeats else { return Ok(()) };
-        if (counts.len(), ages.len()) != (COUNTS as usize, AGES as usize) {
-            let found = format!("{} and {} numbers", counts.len(), ages.len());
-            return Err(("history.repeats", found, "10 and 14 numbers"));
-        }
-        if counts.iter().chain(ages).any(|number| !number.is_finite()) {
-            return Err(("history.repeats", "a number that is not finite".to_owned(), "finite numbers"));
+        if let Some(Repeats { numbers }) = &self.repeats
+            && numbers.len() != (COUNTS + AGES) as usize
+        {
+            return Err(("history.repeats", numbers.len().to_string(), "24 numbers"));
         }
         Ok(())
     }
@@ -165,33 +157,35 @@ impl HistorySchema {
         types + if self.ages.is_some() { AGES } else { 0 }
     }
 
-    /// The marks of an event, given how old it is: the rows of the table.
-    pub fn marks(&self, event_type: u32, age_ms: Option<i64>) -> impl Iterator<Item = u32> + use<> {
+    /// The marks of an event, given how old it is: rows of the table, as many as [`HistorySchema::marks_per_item`] says, and zeros.
+    pub fn marks(&self, event_type: u32, age_ms: Option<i64>) -> [u32; 2] {
         let types = self.types.len() as u32;
-        let of_type = (types > 0).then_some(event_type.min(types));
-        let first = if types > 0 { types + 1 } else { 0 };
-        let of_age = self.ages.map(|_| first + age_bucket(age_ms));
-        of_type.into_iter().chain(of_age)
+        let age = if self.ages.is_some() { age_bucket(age_ms) } else { 0 };
+        if types == 0 {
+            [age, 0]
+        } else {
+            [event_type.min(types), if self.ages.is_some() { types + 1 + age } else { 0 }]
+        }
     }
 
-    /// The marks of all items of a history, one item's behind the other's.
-    pub fn marks_of<T>(&self, items: &[PastItem<T>], now_ms: Option<i64>) -> Vec<u32> {
-        let mut next = now_ms;
-        let mut marks = Vec::with_capacity(items.len() * self.marks_per_item());
+    /// The marks of all items of a history.
+    pub fn marks_of<T>(&self, items: &[PastItem<T>], now_ms: Option<i64>) -> Vec<[u32; 2]> {
+        let mut until = now_ms;
+        let mut marks = Vec::with_capacity(items.len());
         for PastItem { newest, .. } in items {
-            let until = if self.ages == Some(Ages::Next) { next } else { now_ms };
-            marks.extend(self.marks(newest.event_type, age(newest.at_ms, until)));
-            next = newest.at_ms;
+            marks.push(self.marks(newest.event_type, age(newest.at_ms, until)));
+            if self.ages == Some(Ages::Next) {
+                until = newest.at_ms;
+            }
         }
         marks
     }
 
     /// The marks of a history as a tower reads them: those of one kind for all of its places, then those of the next.
-    pub fn planes(&self, marks: &[u32]) -> Vec<u32> {
-        let of_item = self.marks_per_item();
-        let mut planes = vec![0; of_item * self.length];
-        for (place, marks) in marks.chunks(of_item.max(1)).enumerate() {
-            marks.iter().enumerate().for_each(|(kind, mark)| planes[kind * self.length + place] = *mark);
+    pub fn planes(&self, marks: &[[u32; 2]]) -> Vec<u32> {
+        let mut planes = vec![0; self.marks_per_item() * self.length];
+        for (kind, plane) in planes.chunks_exact_mut(self.length).enumerate() {
+            plane.iter_mut().zip(marks).for_each(|(place, marks)| *place = marks[kind]);
         }
         planes
     }
@@ -200,7 +194,7 @@ impl HistorySchema {
     pub fn bonus<T>(&self, item: &PastItem<T>, now_ms: Option<i64>) -> f32 {
         self.repeats.as_ref().map_or(0.0, |repeats| {
             let [count, age] = repeat_rows(item, now_ms);
-            repeats.counts[count as usize] + repeats.ages[age as usize]
+            repeats.numbers[count as usize] + repeats.numbers[(COUNTS + age) as usize]
         })
     }
 
@@ -230,7 +224,7 @@ pub fn age_bucket(age_ms: Option<i64>) -> u32 {
     age_ms.map_or(0, |age| 1 + AGE_ENDS.iter().filter(|end| age >= **end).count() as u32)
 }
 
-/// Rows of [`Repeats::counts`] and [`Repeats::ages`] that belong to an item.
+/// Places of an item among the numbers by count, and among those by age, of [`Repeats`].
 pub fn repeat_rows<T>(item: &PastItem<T>, now_ms: Option<i64>) -> [u32; 2] {
     let count = COUNT_STARTS.iter().filter(|start| item.count >= **start).count() as u32;
     [count, age_bucket(age(item.newest.at_ms, now_ms))]
@@ -267,12 +261,12 @@ mod tests {
         assert_eq!((to_now.marks_per_item(), to_now.mark_rows()), (2, 3 + AGES));
         // An hour, two days, unknown; 50 hours and 2 days are both below three days.
         let now = Some(100 * DAY_MS + HOUR_MS);
-        assert_eq!(to_now.marks_of(&items, now), [2, 3 + 3, 0, 3 + 5, 1, 3]);
-        assert_eq!(to_next.marks_of(&items, now), [3, 5, 0]);
-        assert_eq!(to_now.marks_of(&items, None), [2, 3, 0, 3, 1, 3]);
-        assert_eq!(to_now.planes(&[1, 5, 2, 6])[..3], [1, 2, 0]);
-        assert_eq!(to_now.planes(&[1, 5, 2, 6])[9..12], [5, 6, 0]);
-        assert!(plain.marks_of(&items, now).is_empty() && plain.planes(&[]).is_empty());
+        assert_eq!(to_now.marks_of(&items, now), [[2, 3 + 3], [0, 3 + 5], [1, 3]]);
+        assert_eq!(to_next.marks_of(&items, now), [[3, 0], [5, 0], [0, 0]]);
+        assert_eq!(to_now.marks_of(&items, None), [[2, 3], [0, 3], [1, 3]]);
+        assert_eq!(to_now.planes(&[[1, 5], [2, 6]])[..3], [1, 2, 0]);
+        assert_eq!(to_now.planes(&[[1, 5], [2, 6]])[9..12], [5, 6, 0]);
+        assert!(plain.planes(&plain.marks_of(&items, now)).is_empty());
         assert_eq!(age_bucket(Some(i64::MAX)), AGES - 1);
         // A clock that went back.
         assert_eq!(age_bucket(age(Some(5), Some(4))), 1);
@@ -280,8 +274,8 @@ mod tests {
 
     #[test]
     fn what_the_shopper_has_had_gets_the_numbers_of_its_count_and_age() {
-        let numbers = |count: u32, scale: f32| (0..count).map(|at| at as f32 * scale).collect();
-        let repeats = Repeats { counts: numbers(COUNTS, 1.0), ages: numbers(AGES, 100.0) };
+        let numbers = |count: u32, scale: f32| -> Vec<f32> { (0..count).map(|at| at as f32 * scale).collect() };
+        let repeats = Repeats { numbers: [numbers(COUNTS, 1.0), numbers(AGES, 100.0)].concat() };
         let schema = HistorySchema { repeats: Some(repeats), ..HistorySchema::of_items(9, 1.0, 0.0) };
         assert!(schema.check_marks().is_ok());
         let bonus = |count, at_ms| {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::FeatureError;
 use super::hashing::bucket;
 use super::history::{DAY_MS, HOUR_MS, HistorySchema, PastItem};
-use crate::json::{Json, JsonError};
+use crate::json::{Json, JsonError, decimal};
 
 /// Most categorical features that a schema may have.
 pub const MAX_CATEGORIES: usize = 64;
@@ -93,15 +93,20 @@ impl Categorical {
 }
 
 /// Between the parts of a place.
-pub const LOCATION_SEPARATOR: char = '/';
+pub const LOCATION_SEPARATOR: u8 = b'/';
 
 /// The first `level` parts of a place, if it has as many; all of it for 0.
 fn part_of(place: &str, level: u32) -> Option<&str> {
-    let level = level as usize;
-    if level == 0 || place.split(LOCATION_SEPARATOR).count() == level {
-        return Some(place);
+    let mut left = level;
+    for (end, byte) in place.bytes().enumerate().filter(|_| level > 0) {
+        if byte == LOCATION_SEPARATOR {
+            left -= 1;
+            if left == 0 {
+                return Some(&place[..end]);
+            }
+        }
     }
-    place.match_indices(LOCATION_SEPARATOR).nth(level - 1).map(|(end, _)| &place[..end])
+    (left <= 1).then_some(place)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
@@ -126,7 +131,7 @@ pub struct FeatureSchema {
 
 /// A vector that the origin makes of all that a shopper ever did, where a device knows only the latest; optional at every request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(transparent)]
 pub struct UserVector {
     /// What enters the tower for a shopper without one, trained; its length is that of all.
     pub default: Vec<f32>,
@@ -139,12 +144,9 @@ impl FeatureSchema {
         let history = HistorySchema::from_json(&json.field("history"))?;
         let categories =
             json.field("categories").list()?.iter().map(Categorical::from_json).collect::<Result<_, _>>()?;
-        let user = json.field("user").optional().map(|user| {
-            user.has_only(&["default"])?;
-            Ok(UserVector { default: user.field("default").floats()? })
-        });
+        let user = json.field("user").optional().map(|user| user.floats()).transpose()?;
         let dim = json.field("dim").number(u32::MAX.into())? as usize;
-        Ok(Self { dim, history, categories, user: user.transpose()? })
+        Ok(Self { dim, history, categories, user: user.map(|default| UserVector { default }) })
     }
 }
 
@@ -199,15 +201,15 @@ impl FeatureSchema {
         let length = self.history.length;
         check((1..=MAX_HISTORY).contains(&length), "history.length", length.to_string(), "1 to 1024")?;
         let decay = self.history.decay;
-        check(decay > 0.0 && decay <= 1.0, "history.decay", decay.to_string(), "above 0, at most 1")?;
+        check(decay > 0.0 && decay <= 1.0, "history.decay", decimal(decay), "above 0, at most 1")?;
         let power = self.history.count_power;
-        check((0.0..=1.0).contains(&power), "history.count_power", power.to_string(), "0 to 1")?;
+        check((0.0..=1.0).contains(&power), "history.count_power", decimal(power), "0 to 1")?;
         if let Err((field, found, expected)) = self.history.check_marks() {
             check(false, field, found, expected)?;
         }
         if let Some(UserVector { default }) = &self.user {
-            let ok = (1..=MAX_DIM).contains(&default.len()) && default.iter().all(|number| number.is_finite());
-            check(ok, "user", format!("{} numbers", default.len()), "1 to 512 finite numbers")?;
+            let ok = (1..=MAX_DIM).contains(&default.len());
+            check(ok, "user", default.len().to_string(), "1 to 512 numbers")?;
         }
         let count = self.categories.len();
         check(count <= MAX_CATEGORIES, "categories", count.to_string(), "at most 64 features")?;
@@ -376,7 +378,7 @@ mod tests {
         let attribute = Categorical::Attribute { name: "age".into(), values: vec!["19-24".into(), "65+".into()] };
         let categories =
             vec![Categorical::Location { buckets: 500, level: 2 }, Categorical::Hour, Categorical::Weekday, attribute];
-        let repeats = Some(Repeats { counts: vec![0.25; 10], ages: vec![-1.5; 14] });
+        let repeats = Some(Repeats { numbers: vec![0.25; 24] });
         let plain = HistorySchema::of_items(100, 0.9, 0.3);
         let history = HistorySchema { types: vec!["view".into()], ages: Some(Ages::Next), repeats, ..plain };
         let schema = FeatureSchema { dim: 64, history, categories, user: Some(UserVector { default: vec![0.5] }) };
@@ -384,7 +386,7 @@ mod tests {
         let read = |value: &serde_json::Value| FeatureSchema::from_json(&Json::new(value, "schema"));
         assert_eq!(read(&value).unwrap(), schema);
         assert_eq!(serde_json::from_value::<FeatureSchema>(value.clone()).unwrap(), schema);
-        for at in ["", "/history", "/history/repeats", "/user", "/categories/0", "/categories/1", "/categories/3"] {
+        for at in ["", "/history", "/categories/0", "/categories/1", "/categories/3"] {
             let mut more = value.clone();
             more.pointer_mut(at).unwrap()["colour"] = 1.into();
             assert!(read(&more).is_err(), "{at}");
@@ -396,7 +398,8 @@ mod tests {
             "/categories/0/buckets",
             "/categories/3/values",
             "/history/ages",
-            "/user/default",
+            "/history/repeats",
+            "/user",
         ] {
             let mut wrong = value.clone();
             *wrong.pointer_mut(at).unwrap() = serde_json::json!({});

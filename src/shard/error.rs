@@ -3,6 +3,7 @@
 use super::columns::ColumnsError;
 use super::format::{FORMAT_VERSION, MAX_ID_BYTES, MAX_SCALE, OLDEST_READABLE};
 use crate::Digest;
+use crate::json::decimal;
 
 /// An error of the shard stage.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +79,11 @@ pub enum ShardError {
         high: i8,
     },
     /// A scale is NaN, infinite, negative or too large.
-    #[error("shard: the scale of centroid {cell} is {found}, expected 0..={MAX_SCALE:e}; build the release again")]
+    #[error(
+        "shard: the scale of centroid {cell} is {}, expected 0..={}; build the release again",
+        decimal(*found),
+        decimal(MAX_SCALE)
+    )]
     Scale {
         /// Whose.
         cell: u32,

@@ -126,13 +126,14 @@ impl QueryTower {
     /// [`TowerError::Input`] if `query` was not assembled with this tower's schema; of a graph, [`Runner::run`]'s.
     pub fn embed<'s>(&self, query: &FeatureVector, scratch: &'s mut Scratch) -> Result<&'s [f32], TowerError> {
         let mut inputs = vec![Input::Float(&query.history), Input::Float(&query.weights)];
-        inputs.extend(
-            [&query.marks, &query.categories]
-                .into_iter()
-                .filter(|rows| !rows.is_empty())
-                .map(|rows| Input::Index(rows)),
-        );
-        inputs.extend((!query.user.is_empty()).then_some(Input::Float(&query.user)));
+        for rows in [&query.marks, &query.categories] {
+            if !rows.is_empty() {
+                inputs.push(Input::Index(rows));
+            }
+        }
+        if !query.user.is_empty() {
+            inputs.push(Input::Float(&query.user));
+        }
         self.runner.run(&inputs, scratch)
     }
 

@@ -23,9 +23,10 @@ const WASM_FEATURES: &[&str] = &[
     "--enable-multivalue",
 ];
 
-/// What wasm-opt does with the core. rustc has inlined what pays; where wasm-opt goes on with every function of one caller, the
+/// What wasm-opt does with the core. rustc has inlined what pays; where wasm-opt goes on with every large function of one caller, the
 /// compressed file is a hundredth larger.
-const OPTIMISED: &[&str] = &["-O3", "--converge", "--one-caller-inline-max-function-size=0"];
+const OPTIMISED: &[&str] =
+    &["-O3", "--converge", "--one-caller-inline-max-function-size=20", "--flexible-inline-max-function-size=10"];
 
 /// What it does with tract, of which a tower runs little.
 const SMALL: &[&str] = &["-Oz"];

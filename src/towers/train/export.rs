@@ -210,7 +210,7 @@ mod tests {
                 let mut vectors: Vec<f32> = items.iter().flat_map(|(vector, _)| vector.clone()).collect();
                 vectors.resize(LENGTH * DIM, 0.0);
                 let weights: Vec<f32> = (0..LENGTH).map(|at| if at < count { 0.5 } else { 0.0 }).collect();
-                let marks: Vec<u32> = items.iter().flat_map(|(_, marks)| *marks).collect();
+                let marks: Vec<[u32; 2]> = items.iter().map(|(_, marks)| *marks).collect();
                 let marks = schema.history.planes(&marks);
                 let user = [0.3, -0.2, count as f32 / 8.0];
                 let mut scratch = Scratch::default();

@@ -76,11 +76,10 @@ impl<'d> Moments<'d> {
     /// The history that a tower reads.
     pub(crate) fn past(&self, items: &[PastItem<u32>], now: Option<i64>) -> Vec<Past> {
         let history = &self.schema.history;
-        let marks = history.marks_of(items, now);
-        let width = history.marks_per_item();
-        let past = items.iter().enumerate().map(|(newer, item)| {
-            let of_item = &marks[newer * width..][..width];
-            Past { item: item.newest.item, weight: history.weight(newer, item.count), marks: padded(of_item) }
+        let past = items.iter().zip(history.marks_of(items, now)).enumerate().map(|(newer, (item, marks))| Past {
+            item: item.newest.item,
+            weight: history.weight(newer, item.count),
+            marks,
         });
         past.collect()
     }
@@ -121,11 +120,6 @@ pub(crate) fn past_event(schema: &FeatureSchema, event: &Event) -> PastEvent<u32
     // The types of a schema are those of the data, in their order.
     let event_type = if schema.history.types.is_empty() { 0 } else { u32::from(event.event_type) + 1 };
     PastEvent { item: event.item, event_type, at_ms: Some(event.time_ms) }
-}
-
-pub(crate) fn padded(marks: &[u32]) -> Marks {
-    let at = |place: usize| marks.get(place).copied().unwrap_or(0);
-    [at(0), at(1)]
 }
 
 /// The weights of a configuration, by the data's event types; 1 where it says nothing.

@@ -18,7 +18,7 @@ const MOST_LEVELS: usize = 4;
 pub(super) fn query_schema(dataset: &Dataset, config: &Config) -> FeatureSchema {
     let (model, mut categories) = (&config.model, Vec::new());
     if !dataset.locations.is_empty() {
-        let parts = dataset.locations.iter().map(|place| place.split(LOCATION_SEPARATOR).count()).max();
+        let parts = dataset.locations.iter().map(|place| place.split(char::from(LOCATION_SEPARATOR)).count()).max();
         let buckets = model.location_buckets;
         let levels = match parts {
             Some(2..) => 1..=parts.unwrap_or_default().min(MOST_LEVELS) as u32,
@@ -40,7 +40,7 @@ pub(super) fn query_schema(dataset: &Dataset, config: &Config) -> FeatureSchema 
     let history = HistorySchema {
         types: if several { dataset.event_types.clone() } else { Vec::new() },
         ages: model.history_ages.then_some(ages),
-        repeats: model.repeats.then(|| Repeats { counts: vec![0.0; COUNTS as usize], ages: vec![0.0; AGES as usize] }),
+        repeats: model.repeats.then(|| Repeats { numbers: vec![0.0; (COUNTS + AGES) as usize] }),
         ..HistorySchema::of_items(model.history, model.history_decay, model.history_count_power)
     };
     let user = model.user_vector.as_ref().map(|user| UserVector { default: vec![0.0; user.factors] });
@@ -51,9 +51,7 @@ pub(super) fn query_schema(dataset: &Dataset, config: &Config) -> FeatureSchema 
 pub(super) fn trained_schema(schema: FeatureSchema, model: &Model) -> FeatureSchema {
     let repeats = model.repeats.as_ref().map(|repeats| {
         // Clients add them to inner products.
-        let scaled: Vec<f32> = repeats.values.iter().map(|nats| nats * model.temperature()).collect();
-        let (counts, ages) = scaled.split_at(COUNTS as usize);
-        Repeats { counts: counts.to_vec(), ages: ages.to_vec() }
+        Repeats { numbers: repeats.values.iter().map(|nats| nats * model.temperature()).collect() }
     });
     let user = model.user.as_ref().map(|user| UserVector { default: user.values.clone() });
     FeatureSchema { history: HistorySchema { repeats, ..schema.history }, user, ..schema }

@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::moments::{Marks, Moments, padded, past_event};
+use super::moments::{Marks, Moments, past_event};
 use super::rows::Token;
 use super::sampler::{Drawn, Query};
 use crate::data::config::Targets;
@@ -159,8 +159,7 @@ impl<'d> Sequences<'d> {
         // What a client's tower reads of an event, at the moment of the next one.
         let mark = |at: usize| {
             let until = age(Some(events[at].time_ms), Some(events[at + 1].time_ms));
-            let rows = schema.history.marks(past_event(schema, &events[at]).event_type, until);
-            padded(&rows.collect::<Vec<_>>())
+            schema.history.marks(past_event(schema, &events[at]).event_type, until)
         };
         let mut pieces = Vec::new();
         let mut start = 0;

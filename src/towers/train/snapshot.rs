@@ -58,14 +58,14 @@ impl Snapshot {
 
     fn vector(&self, query: &Query) -> FeatureVector {
         let schema = self.tower.schema();
-        let (dim, length, of_item) = (schema.dim, schema.history.length, schema.history.marks_per_item());
+        let (dim, length) = (schema.dim, schema.history.length);
         let mut history = vec![0.0; length * dim];
         let mut weights = vec![0.0; length];
-        let mut marks = Vec::with_capacity(length * of_item);
+        let mut marks = Vec::with_capacity(length);
         for (at, past) in query.history.iter().enumerate() {
             history[at * dim..][..dim].copy_from_slice(&self.embeddings[past.item as usize * dim..][..dim]);
             weights[at] = past.weight;
-            marks.extend_from_slice(&past.marks[..of_item]);
+            marks.push(past.marks);
         }
         let marks = schema.history.planes(&marks);
         let default = schema.user.as_ref().map(|user| user.default.clone()).unwrap_or_default();
