@@ -62,19 +62,11 @@ const CHECKS: &[Check] = &[
     },
     Check { name: "Rust tests, workspace", needs: &[], run: rust_tests },
     Check { name: "WebAssembly build", needs: &[], run: |on| wasm::build_core(on.repository).into() },
-    Check {
-        name: "WebAssembly tests",
-        needs: &["WebAssembly build", "Rust tests, workspace"],
-        run: wasm_tests,
-    },
+    Check { name: "WebAssembly tests", needs: &["WebAssembly build", "Rust tests, workspace"], run: wasm_tests },
     Check { name: "package build", needs: &["WebAssembly build"], run: |on| demo::build_package(on.repository).into() },
     Check { name: "worker", needs: &[], run: |on| worker::test(on.repository) },
     Check { name: "small release", needs: &[], run: |on| small_release(on.repository).into() },
-    Check {
-        name: "package tests",
-        needs: &["package build", "small release"],
-        run: package_tests,
-    },
+    Check { name: "package tests", needs: &["package build", "small release"], run: package_tests },
     Check {
         name: "storefront build",
         needs: &["package build", "small release"],
