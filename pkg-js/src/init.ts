@@ -4,7 +4,7 @@ import { NearshelfError, text } from "./errors.js";
 /** Where the WASM comes from: its address, its response, its bytes, or the compiled module (the only form that Workers allow). */
 export type WasmSource = string | URL | Response | Promise<Response> | BufferSource | WebAssembly.Module;
 
-/** An engine and how it is loaded. */
+/** An engine and how it is loaded. @internal */
 export interface Loader {
   /**
    * Loads the engine. It may be called any number of times, also at once: the first call that succeeds decides the source,
@@ -15,7 +15,7 @@ export interface Loader {
   Engine: new () => Engine;
 }
 
-/** What wasm-bindgen makes: what starts it, the class, and where its WASM lies beside this package's files. */
+/** What wasm-bindgen makes: what starts it, the class, and where its WASM lies beside this package's files. @internal */
 export function loader(start: (source?: { module_or_path: unknown }) => Promise<unknown>, engine: new () => Engine, beside: () => URL): Loader {
   let loading: Promise<void> | undefined;
   const load = async (source: WasmSource | undefined) => {
