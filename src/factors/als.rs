@@ -49,6 +49,18 @@ impl Default for AlsParams {
     }
 }
 
+/// Passes of a factorisation that a training begins with: it hardly changes after them.
+const PASSES: usize = 10;
+
+impl AlsParams {
+    /// For a training: strengths by the logarithm of counts; the knobs are `alpha`, `regularization` and `frequency_exponent`.
+    pub(crate) fn for_training(factors: usize, knobs: [f32; 3], seed: u64) -> Self {
+        let [alpha, regularization, frequency_exponent] = knobs;
+        let weighting = Weighting::Log;
+        Self { factors, alpha, regularization, frequency_exponent, iterations: PASSES, weighting, seed }
+    }
+}
+
 /// A fitted factorisation.
 #[derive(Debug, Clone)]
 pub struct Als {

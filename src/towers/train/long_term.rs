@@ -11,11 +11,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 use crate::data::config::{TrainConfig, UserVectorConfig};
 use crate::data::{Dataset, Event};
-use crate::factors::{Als, AlsParams, FoldIn, Interactions, Weighting};
+use crate::factors::{Als, AlsParams, FoldIn, Interactions};
 use crate::towers::TowerError;
-
-/// The factorisation hardly changes after so many passes.
-const PASSES: usize = 10;
 
 const ITEMS: &str = "items";
 const KNOBS: &str = "knobs";
@@ -29,15 +26,8 @@ pub struct LongTerm {
 impl LongTerm {
     /// Factorises the training events.
     pub(crate) fn fit(dataset: &Dataset, config: &UserVectorConfig, train: &TrainConfig) -> Self {
-        let params = AlsParams {
-            factors: config.factors,
-            alpha: config.alpha,
-            regularization: config.regularization,
-            frequency_exponent: config.frequency_exponent,
-            iterations: PASSES,
-            weighting: Weighting::Log,
-            seed: train.seed,
-        };
+        let UserVectorConfig { factors, alpha, regularization, frequency_exponent } = *config;
+        let params = AlsParams::for_training(factors, [alpha, regularization, frequency_exponent], train.seed);
         let als = Als::fit(&Interactions::of_training(dataset), &params);
         Self { fold_in: FoldIn::new(als.item_factors().to_vec(), params) }
     }

@@ -9,28 +9,18 @@
 use super::model::Model;
 use crate::data::Dataset;
 use crate::data::config::{TrainConfig, WarmStartConfig};
-use crate::factors::{Als, AlsParams, Interactions, Weighting};
+use crate::factors::{Als, AlsParams, Interactions};
 
 /// Length of the vectors: what a fresh network adds to one is small beside it, and a step of Adagrad turns it by little.
 const LENGTH: f32 = 3.0;
-
-/// The factorisation hardly changes after so many passes.
-const PASSES: usize = 10;
 
 /// Replaces the vectors of all items with training events.
 pub(super) fn warm_start(model: &mut Model, dataset: &Dataset, config: &WarmStartConfig, train: &TrainConfig) {
     let dim = model.ids.shape[1];
     // The last number of an embedding with a prior is the prior.
     let factors = dim - usize::from(model.priors.is_some());
-    let params = AlsParams {
-        factors,
-        alpha: config.alpha,
-        regularization: config.regularization,
-        frequency_exponent: config.frequency_exponent,
-        iterations: PASSES,
-        weighting: Weighting::Log,
-        seed: train.seed,
-    };
+    let WarmStartConfig { alpha, regularization, frequency_exponent, .. } = *config;
+    let params = AlsParams::for_training(factors, [alpha, regularization, frequency_exponent], train.seed);
     let als = Als::fit(&Interactions::of_training(dataset), &params);
     // Row 0 is the unknown item.
     for (row, vector) in model.ids.values[dim..].chunks_exact_mut(dim).zip(als.item_factors().chunks_exact(factors)) {
