@@ -15,6 +15,8 @@ pub mod gemm;
 pub mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
+#[cfg(feature = "origin")]
+pub(crate) mod softmax;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

@@ -10,7 +10,7 @@
 use super::train::{AFFINITY, Last, NORM_FLOOR, mask};
 pub use crate::onnx::{Axis, GraphBuilder, OPSET};
 
-/// The weights of a tower's network, as `train::graph` defines it: `normalise(x[.., ..dim] + relu(x W1 + b1) W2 + b2)`.
+/// The weights of a tower's network, as `train::mlp` defines it: `normalise(x[.., ..dim] + relu(x W1 + b1) W2 + b2)`.
 #[derive(Debug, Clone, Copy)]
 pub struct Network<'a> {
     /// `W1 [inputs, hidden]`, `b1 [hidden]`, `W2 [hidden, dim]`, `b2 [dim]`, row by row.

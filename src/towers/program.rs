@@ -19,6 +19,7 @@ use half::f16;
 use super::TowerError;
 use super::ops::Op;
 use crate::bytes::{Reader, Truncated};
+use crate::json::decimal;
 
 /// Most inputs of a program.
 pub const MAX_INPUTS: usize = 16;
@@ -236,7 +237,7 @@ pub(super) fn check_inputs(known: &[(InputKind, usize)], inputs: &[Input<'_>]) -
         if let Input::Float(values) = input
             && let Some(at) = values.iter().position(|value| !value.is_finite())
         {
-            return error(position, format!("{} at {at}", values[at]), "finite numbers".to_owned());
+            return error(position, format!("{} at {at}", decimal(values[at])), "finite numbers".to_owned());
         }
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! The WebAssembly builds: cargo, wasm-bindgen of exactly the locked version (a library here, so one Cargo.lock pins both
 //! halves), wasm-opt from npm's binaryen, and a look into the result.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use wasm_bindgen_cli_support::Bindgen;
 use wasmparser::{BinaryReaderError, Parser, Payload};
@@ -134,9 +134,20 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), XtaskError> {
 fn compile(repository: &Repository, build: &Build) -> Result<PathBuf, XtaskError> {
     let mut cargo = repository.cargo("rustc --profile wasm --lib --target wasm32-unknown-unknown --crate-type cdylib");
     cargo.args(build.package.split_whitespace());
-    cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-C target-feature=+simd128");
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", rustflags());
     run(&mut cargo)?;
     Ok(repository.target.join("wasm32-unknown-unknown/wasm").join(format!("{}.wasm", build.library)))
+}
+
+/// What rustc is told, in cargo's encoding: parts that spaces in paths do not break, and that no other setting overrides.
+fn rustflags() -> String {
+    let mut flags = vec!["-C".to_owned(), "target-feature=+simd128".to_owned()];
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    if let Some(home) = home {
+        // Messages of panics name files: without this the bytes would depend on where a machine keeps downloaded crates.
+        flags.push(format!("--remap-path-prefix={}=cargo", home.display()));
+    }
+    flags.join("\u{1f}")
 }
 
 fn bind(compiled: &Path, stem: &str, out: &Path) -> Result<(), XtaskError> {
@@ -173,7 +184,7 @@ fn check(path: &Path, bytes: &[u8], build: &Build) -> Result<(), XtaskError> {
         return Err(content(
             "no SIMD instruction".to_owned(),
             "kernels built with simd128",
-            "look for RUSTFLAGS or build.rustflags, which override the target's flags",
+            "look for what keeps rustc from the flags that `cargo xtask wasm` gives it",
         ));
     }
     Ok(())

@@ -108,8 +108,9 @@ impl<'d> Batcher<'d> {
             columns.extend((0..more).map(|_| rng.random_range(0..items)));
             columns.extend(queries.iter().flat_map(|query| query.hard.iter().copied()));
             let log_q = columns.iter().map(|item| self.config.log_q * frequency.log_q_mixed(*item, drawn)).collect();
-            let masked = masks(queries, &columns);
-            repeats = repeated(queries, &columns);
+            let places = Columns::new(&columns);
+            let masked = masks(queries, &places);
+            repeats = repeated(queries, &places);
             let slots = columns.iter().map(|item| self.slot(*item)).collect();
             (Some(slots), targets, log_q, masked)
         };
@@ -171,23 +172,33 @@ impl<'c> Content<'c> {
     }
 }
 
+/// Where items stand among the candidates of a step.
+struct Columns(Vec<(u32, u32)>);
+
+impl Columns {
+    fn new(items: &[u32]) -> Self {
+        let mut places: Vec<_> = items.iter().copied().zip(0..).collect();
+        places.sort_unstable();
+        Self(places)
+    }
+
+    /// The candidates that are an item, ascending.
+    fn of(&self, item: u32) -> impl Iterator<Item = u32> {
+        let first = self.0.partition_point(|(at, _)| *at < item);
+        self.0[first..].iter().take_while(move |(at, _)| *at == item).map(|(_, column)| *column)
+    }
+}
+
 /// Per query, the candidates that are not to be pushed away from it.
-fn masks(queries: &[Query], columns: &[u32]) -> Vec<Vec<u32>> {
-    let of_query = |query: &Query| {
-        let known = columns.iter().enumerate().filter(|(_, item)| query.known.binary_search(item).is_ok());
-        known.map(|(column, _)| column as u32).collect()
-    };
+fn masks(queries: &[Query], columns: &Columns) -> Vec<Vec<u32>> {
+    let of_query = |query: &Query| query.known.iter().flat_map(|item| columns.of(*item)).collect();
     queries.par_iter().map(of_query).collect()
 }
 
 /// Per query, the candidates that the shopper has had.
-fn repeated(queries: &[Query], columns: &[u32]) -> Vec<Vec<(u32, [u32; 2])>> {
+fn repeated(queries: &[Query], columns: &Columns) -> Vec<Vec<(u32, [u32; 2])>> {
     let of_query = |query: &Query| {
-        if query.repeats.is_empty() {
-            return Vec::new();
-        }
-        let found = |item: &u32| query.repeats.binary_search_by_key(item, |(item, _)| *item).ok();
-        let had = columns.iter().enumerate().filter_map(|(at, item)| Some((at as u32, query.repeats[found(item)?].1)));
+        let had = query.repeats.iter().flat_map(|(item, rows)| columns.of(*item).map(|column| (column, *rows)));
         had.collect()
     };
     queries.par_iter().map(of_query).collect()

@@ -4,7 +4,7 @@ mod encoder;
 
 use half::f16;
 
-use super::graph::Mlp;
+use super::mlp::Mlp;
 use super::model::Model;
 use super::optimizer::Weights;
 use crate::data::config::ModelConfig;
@@ -181,7 +181,7 @@ mod tests {
             let total: f32 = history.iter().map(|(_, marks)| factor(marks)).sum();
             history.iter().for_each(|(vector, marks)| add(&mut pooled, vector, factor(marks) / total));
         }
-        model.query.forward([&pooled, user].concat(), &device).values()
+        model.query.forward([&pooled, user].concat()).output
     }
 
     #[test]

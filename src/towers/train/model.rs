@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::encoder::Encoder;
-use super::graph::{Last, Mlp};
+use super::mlp::{Last, Mlp};
 use super::optimizer::{Rule, Weights};
 use super::sampler::Query;
 use crate::data::config::{EncoderConfig, ModelConfig, TrainConfig};

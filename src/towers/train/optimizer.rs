@@ -1,5 +1,10 @@
 //! Adagrad (Duchi, Hazan, Singer 2011) and Adam (Kingma, Ba 2015): for dense weights, and row-sparse for embedding tables.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::model::add;
 use crate::data::config::{Decay, Optimizer, RateConfig};
 
 /// Start of the accumulators: keeps the first steps from being of the size of the learning rate whatever the gradient.
@@ -50,28 +55,42 @@ impl Weights {
 
     /// One step for all numbers.
     pub(crate) fn step(&mut self, gradient: &[f32], rule: Rule) {
-        self.step_range(0, gradient, rule);
+        self.prepare(rule);
+        match rule.optimizer {
+            Optimizer::Adagrad => adagrad(&mut self.values, &mut self.accumulators, gradient, rule.rate),
+            Optimizer::Adam => adam(&mut self.values, &mut self.accumulators, &mut self.momenta, gradient, rule),
+        }
     }
 
     /// One step for the rows that `gradient` has touched; the gradient is empty afterwards.
     ///
     /// Adam's means of untouched rows stay as they are ("lazy" Adam): a row's gradients of long ago count as if they came just now.
     pub(crate) fn step_rows(&mut self, gradient: &mut RowGradient, rule: Rule) {
-        let width = self.shape[1];
-        gradient.drain(|row, gradient| self.step_range(row as usize * width, gradient, rule));
+        self.prepare(rule);
+        let length = gradient.rows_of_part * self.shape[1];
+        let Self { values, accumulators, momenta, shape: [_, width], .. } = self;
+        let numbers = values.par_chunks_mut(length).zip(accumulators.par_chunks_mut(length));
+        match rule.optimizer {
+            Optimizer::Adagrad => numbers.zip(&mut gradient.parts).for_each(|((values, sums), part)| {
+                part.drain(*width, |range, gradient| {
+                    adagrad(&mut values[range.clone()], &mut sums[range], gradient, rule.rate);
+                });
+            }),
+            Optimizer::Adam => numbers.zip(momenta.par_chunks_mut(length)).zip(&mut gradient.parts).for_each(
+                |(((values, squares), momenta), part)| {
+                    part.drain(*width, |range, gradient| {
+                        let values = &mut values[range.clone()];
+                        adam(values, &mut squares[range.clone()], &mut momenta[range], gradient, rule);
+                    });
+                },
+            ),
+        }
     }
 
-    fn step_range(&mut self, from: usize, gradient: &[f32], rule: Rule) {
-        let range = from..from + gradient.len();
-        let (values, accumulators) = (&mut self.values[range.clone()], &mut self.accumulators[range.clone()]);
-        match rule.optimizer {
-            Optimizer::Adagrad => adagrad(values, accumulators, gradient, rule.rate),
-            Optimizer::Adam => {
-                if self.momenta.is_empty() {
-                    self.momenta = vec![0.0; self.shape[0] * self.shape[1]];
-                }
-                adam(values, accumulators, &mut self.momenta[range], gradient, rule);
-            }
+    /// Makes what the optimizer keeps.
+    fn prepare(&mut self, rule: Rule) {
+        if rule.optimizer == Optimizer::Adam && self.momenta.is_empty() {
+            self.momenta = vec![0.0; self.values.len()];
         }
     }
 }
@@ -95,38 +114,69 @@ fn adam(values: &mut [f32], squares: &mut [f32], momenta: &mut [f32], gradient: 
     }
 }
 
+/// Parts of a table that threads work off.
+const PARTS: usize = 4;
+
 /// A gradient of a table that is zero for all but some rows.
+///
+/// Each part of the rows looks through all terms for its own: sums do not depend on the number of threads.
 #[derive(Debug, Clone)]
 pub(crate) struct RowGradient {
     width: usize,
+    rows_of_part: usize,
+    parts: Vec<Part>,
+}
+
+/// The gradient of consecutive rows.
+#[derive(Debug, Clone)]
+struct Part {
     touched: Vec<u32>,
-    /// Position in `touched` plus one, 0 where not touched, per row of the table.
+    /// Position in `touched` plus one, 0 where not touched, per row.
     slots: Vec<u32>,
     sums: Vec<f32>,
 }
 
 impl RowGradient {
     pub(crate) fn new([rows, width]: [usize; 2]) -> Self {
-        Self { width, touched: Vec::new(), slots: vec![0; rows], sums: Vec::new() }
+        let rows_of_part = rows.div_ceil(PARTS).max(1);
+        let part =
+            |start| Part { touched: Vec::new(), slots: vec![0; rows_of_part.min(rows - start)], sums: Vec::new() };
+        Self { width, rows_of_part, parts: (0..rows).step_by(rows_of_part).map(part).collect() }
     }
 
-    /// Adds `scale * gradient` to a row.
-    pub(crate) fn add(&mut self, row: u32, gradient: &[f32], scale: f32) {
-        let slot = &mut self.slots[row as usize];
+    /// Adds terms: a row, numbers and a factor of these.
+    pub(crate) fn add<'t, I>(&mut self, terms: impl Fn() -> I + Sync)
+    where
+        I: Iterator<Item = (u32, &'t [f32], f32)>,
+    {
+        let (width, rows) = (self.width, self.rows_of_part);
+        self.parts.par_iter_mut().enumerate().for_each(|(at, part)| {
+            for (row, numbers, factor) in terms() {
+                let row = (row as usize).wrapping_sub(at * rows);
+                if row < part.slots.len() {
+                    add(part.sums_of(row, width), numbers, factor);
+                }
+            }
+        });
+    }
+}
+
+impl Part {
+    fn sums_of(&mut self, row: usize, width: usize) -> &mut [f32] {
+        let slot = &mut self.slots[row];
         if *slot == 0 {
-            self.touched.push(row);
+            self.touched.push(row as u32);
             *slot = self.touched.len() as u32;
-            self.sums.resize(self.touched.len() * self.width, 0.0);
+            self.sums.resize(self.touched.len() * width, 0.0);
         }
-        let start = (*slot as usize - 1) * self.width;
-        for (sum, slope) in self.sums[start..start + self.width].iter_mut().zip(gradient) {
-            *sum += scale * slope;
-        }
+        &mut self.sums[(*slot as usize - 1) * width..][..width]
     }
 
-    fn drain(&mut self, mut visit: impl FnMut(u32, &[f32])) {
-        for (row, sums) in self.touched.iter().zip(self.sums.chunks_exact(self.width)) {
-            visit(*row, sums);
+    /// Visits the touched rows' numbers, and forgets them.
+    fn drain(&mut self, width: usize, mut visit: impl FnMut(Range<usize>, &[f32])) {
+        for (row, sums) in self.touched.iter().zip(self.sums.chunks_exact(width)) {
+            let from = *row as usize * width;
+            visit(from..from + width, sums);
             self.slots[*row as usize] = 0;
         }
         self.touched.clear();
@@ -161,9 +211,8 @@ mod tests {
         let mut sparse = dense.clone();
         let mut rows = RowGradient::new([3, 2]);
         for _ in 0..2 {
-            rows.add(2, &[1.0, 2.0], 0.5);
-            rows.add(0, &[3.0, 0.0], 1.0);
-            rows.add(2, &[1.0, 2.0], 1.5);
+            let terms: [(u32, &[f32], f32); 3] = [(2, &[1.0, 2.0], 0.5), (0, &[3.0, 0.0], 1.0), (2, &[1.0, 2.0], 1.5)];
+            rows.add(|| terms.into_iter());
             let rule = Rule { optimizer: Optimizer::Adagrad, rate: 0.1, step: 0 };
             sparse.step_rows(&mut rows, rule);
             dense.step(&[3.0, 0.0, 0.0, 0.0, 2.0, 4.0], rule);

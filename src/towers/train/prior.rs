@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::graph::AFFINITY;
+use super::mlp::AFFINITY;
 use super::moments::{DAY_MS, recency};
 use crate::data::Dataset;
 use crate::data::config::{PriorConfig, Targets, TrainConfig};

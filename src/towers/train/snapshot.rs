@@ -1,6 +1,5 @@
 //! Both towers as they are in the middle of a training: compiled, as a client would run them, and the embeddings of all items.
 
-use burn::tensor::Device;
 use rayon::prelude::*;
 
 use super::batch::Content;
@@ -38,12 +37,11 @@ impl Snapshot {
         let file = tempfile::Builder::new().suffix(".onnx").tempfile().map_err(failed)?;
         std::fs::write(file.path(), export::query_onnx(model, &schema, of.config)).map_err(failed)?;
         let tower = QueryTower::new(schema, lower::compile(file.path())?, Digest::of(&[]))?;
-        let device = Device::flex().autodiff();
         let items: Vec<u32> = (0..of.features.len() as u32).collect();
         let embeddings = items.chunks(PIECE).flat_map(|items| {
             let content = of.content.of(items);
             let inputs = model.candidate_inputs(of.features, &content, (items, &vec![false; items.len()]));
-            model.candidate.forward(inputs, &device).values()
+            model.candidate.forward(inputs).output
         });
         Ok(Self { embeddings: embeddings.collect(), tower })
     }

@@ -1,12 +1,13 @@
 //! One step of a training: forward through both towers, the head, and back.
 
 use burn::tensor::Device;
+use rayon::prelude::*;
 
 use super::batch::{Batch, Batcher, Content, Histories};
 use super::dropout::Dropout;
 use super::encoder::Encoded;
-use super::graph::Forward;
 use super::head::{HeadInput, softmax_loss};
+use super::mlp::Forward;
 use super::model::{Model, Rates, add};
 use super::moments::Marks;
 use super::optimizer::RowGradient;
@@ -60,18 +61,17 @@ impl<'d> Stepper<'d> {
         let batch = self.batcher.batch(drawn, frequency, step);
         let content = self.content.of_batch(&batch);
         let dim = model.ids.shape[1];
-        let candidate = model
-            .candidate
-            .forward(model.candidate_inputs(self.features, &content, (&batch.items, &batch.dropped)), &self.device);
-        let candidates = candidate.values();
-        let (histories, read) = self.histories(model, &batch, &candidates, step);
-        let query = model.query.forward(model.query_inputs(&drawn.queries, &histories), &self.device);
-        let queries = query.values();
-        let columns = batch.columns.as_deref().map(|slots| gathered(slots, &candidates, dim));
+        let inputs = model.candidate_inputs(self.features, &content, (&batch.items, &batch.dropped));
+        let candidate = model.candidate.forward(inputs);
+        let candidates = &candidate.output;
+        let (histories, read) = self.histories(model, &batch, candidates, step);
+        let query = model.query.forward(model.query_inputs(&drawn.queries, &histories));
+        let queries = &query.output;
+        let columns = batch.columns.as_deref().map(|slots| gathered(slots, candidates, dim));
         let bonus = bonus_of(model, &batch);
         let head = softmax_loss(HeadInput {
-            queries: &queries,
-            candidates: columns.as_deref().unwrap_or(&candidates),
+            queries,
+            candidates: columns.as_deref().unwrap_or(candidates),
             targets: &batch.targets,
             offsets: &batch.offsets,
             masked: &batch.masked,
@@ -92,14 +92,13 @@ impl<'d> Stepper<'d> {
             None => head.d_candidates,
             Some(slots) => {
                 let mut sums = vec![0.0; candidates.len()];
-                for (slot, gradient) in slots.iter().zip(head.d_candidates.chunks_exact(dim)) {
-                    add(&mut sums[*slot as usize * dim..][..dim], gradient, 1.0);
-                }
+                let rows = || slots.iter().zip(head.d_candidates.chunks_exact(dim));
+                scatter(&mut sums, dim, || rows().map(|(slot, gradient)| (*slot, gradient, 1.0)));
                 sums
             }
         };
         let d_histories = self.query_backward(model, query, head.d_queries, &drawn.queries, rates);
-        histories_backward(model, &batch, (&candidates, read), &d_histories, &mut d_candidates, rates);
+        histories_backward(model, &batch, (&candidate.output, read), &d_histories, &mut d_candidates, rates);
         self.candidate_backward(model, candidate, d_candidates, (&batch, &content), rates);
         head.loss
     }
@@ -119,13 +118,13 @@ impl<'d> Stepper<'d> {
                 let dropout = Dropout::new(self.config.dropout, self.config.seed, step);
                 let encoded = encoder.forward(x, rows, dropout, &self.device);
                 let values = encoded.values();
-                let of_queries = places.iter().flat_map(|place| &values[place * dim..][..dim]);
-                (of_queries.copied().collect(), Read::Encoded(Box::new(encoded)))
+                let mut of_queries = Vec::with_capacity(places.len() * dim);
+                places.iter().for_each(|place| of_queries.extend_from_slice(&values[place * dim..][..dim]));
+                (of_queries, Read::Encoded(Box::new(encoded)))
             }
             (Histories::Pooled(histories), _) => {
                 let mut pooled = vec![0.0; histories.len() * dim];
-                let mut shares = Vec::with_capacity(histories.len());
-                for (sum, history) in pooled.chunks_exact_mut(dim).zip(histories) {
+                let means = pooled.par_chunks_exact_mut(dim).zip(histories).map(|(sum, history)| {
                     let weights = history.iter().map(|past| {
                         let marks: f32 = self.marked(model, past.marks).map(|row| row[0]).sum();
                         if marks == 0.0 { past.weight } else { past.weight * marks.exp() }
@@ -136,8 +135,9 @@ impl<'d> Stepper<'d> {
                     for (past, share) in history.iter().zip(&of_history) {
                         add(sum, &candidates[past.item as usize * dim..][..dim], *share);
                     }
-                    shares.push(of_history);
-                }
+                    of_history
+                });
+                let shares = means.collect();
                 (pooled.clone(), Read::Pooled { shares, pooled })
             }
             (Histories::Encoded(..), None) => unreachable!("rows are made for models with an encoder"),
@@ -159,15 +159,18 @@ impl<'d> Stepper<'d> {
         queries: &[Query],
         rates: Rates,
     ) -> Vec<f32> {
-        let (d_inputs, d_weights) = forward.backward(gradient);
+        let (d_inputs, d_weights) = forward.backward(&model.query, gradient);
         let (width, dim) = (model.query.weights[0].shape[0], model.ids.shape[1]);
         let mut d_histories = Vec::with_capacity(queries.len() * dim);
-        for (row, query) in d_inputs.chunks_exact(width).zip(queries) {
-            d_histories.extend_from_slice(&row[..dim]);
-            for (gradient, context) in row[dim..].chunks_exact(model.contexts.shape[1]).zip(&query.context) {
-                self.gradients[3].add(*context, gradient, 1.0);
-            }
-        }
+        let rows = || d_inputs.chunks_exact(width).zip(queries);
+        rows().for_each(|(row, _)| d_histories.extend_from_slice(&row[..dim]));
+        let context_dim = model.contexts.shape[1];
+        self.gradients[3].add(|| {
+            rows().flat_map(|(row, query)| {
+                let gradients = row[dim..].chunks_exact(context_dim).zip(&query.context);
+                gradients.map(|(gradient, context)| (*context, gradient, 1.0))
+            })
+        });
         if let Some(default) = &mut model.user {
             let length = default.values.len();
             let mut sum = vec![0.0; length];
@@ -190,27 +193,37 @@ impl<'d> Stepper<'d> {
         (batch, content): (&Batch, &[f32]),
         rates: Rates,
     ) {
-        let (d_inputs, d_weights) = forward.backward(gradient);
+        let (d_inputs, d_weights) = forward.backward(&model.candidate, gradient);
         let width = model.candidate.weights[0].shape[0];
         let (dim, token_dim, label_dim) = (model.ids.shape[1], model.tokens.shape[1], model.labels.shape[1]);
         let [ids, tokens, labels, _] = &mut self.gradients;
-        for ((row, item), dropped) in d_inputs.chunks_exact(width).zip(&batch.items).zip(&batch.dropped) {
-            let features = &self.features[*item as usize];
-            ids.add(if *dropped { 0 } else { features.id }, &row[..dim], 1.0);
-            for token in &features.tokens {
-                tokens.add(*token, &row[dim..dim + token_dim], 1.0 / features.tokens.len() as f32);
-            }
-            for (gradient, label) in row[dim + token_dim..].chunks_exact(label_dim).zip(&features.labels) {
-                labels.add(*label, gradient, 1.0);
-            }
-        }
+        let features = self.features;
+        let items = || batch.items.iter().map(|item| &features[*item as usize]);
+        let rows = || d_inputs.chunks_exact(width).zip(items());
+        ids.add(|| {
+            rows()
+                .zip(&batch.dropped)
+                .map(|((row, features), dropped)| (if *dropped { 0 } else { features.id }, &row[..dim], 1.0))
+        });
+        tokens.add(|| {
+            rows().flat_map(|(row, features)| {
+                let (words, scale) = (&row[dim..dim + token_dim], 1.0 / features.tokens.len() as f32);
+                features.tokens.iter().map(move |token| (*token, words, scale))
+            })
+        });
+        labels.add(|| {
+            rows().flat_map(|(row, features)| {
+                let gradients = row[dim + token_dim..].chunks_exact(label_dim).zip(&features.labels);
+                gradients.map(|(gradient, label)| (*label, gradient, 1.0))
+            })
+        });
+        model.ids.step_rows(ids, rates.ids);
+        model.tokens.step_rows(tokens, rates.table);
+        model.labels.step_rows(labels, rates.table);
         let d_content = model.content_gradient(&d_inputs, content);
         if let (Some(map), Some(gradient)) = (&mut model.content, d_content) {
             map.step(&gradient, rates.dense);
         }
-        model.ids.step_rows(ids, rates.ids);
-        model.tokens.step_rows(tokens, rates.table);
-        model.labels.step_rows(labels, rates.table);
         for (weights, gradient) in model.candidate.weights.iter_mut().zip(d_weights) {
             weights.step(&gradient, rates.dense);
         }
@@ -219,7 +232,28 @@ impl<'d> Stepper<'d> {
 
 /// The rows of `slots`, one behind the other.
 fn gathered(slots: &[u32], rows: &[f32], dim: usize) -> Vec<f32> {
-    slots.iter().flat_map(|slot| &rows[*slot as usize * dim..][..dim]).copied().collect()
+    let mut gathered = vec![0.0; slots.len() * dim];
+    let places = gathered.par_chunks_exact_mut(dim).zip(slots);
+    places.for_each(|(place, slot)| place.copy_from_slice(&rows[*slot as usize * dim..][..dim]));
+    gathered
+}
+
+/// Parts of a sum that threads work off: each looks through all terms for its own rows, whose order is that of the terms.
+const SCATTER_PARTS: usize = 4;
+
+/// Adds the terms (row, numbers, factor) to the rows of `sums`, `[rows, dim]`.
+fn scatter<'t, I>(sums: &mut [f32], dim: usize, terms: impl Fn() -> I + Sync)
+where
+    I: Iterator<Item = (u32, &'t [f32], f32)>,
+{
+    let rows = (sums.len() / dim).div_ceil(SCATTER_PARTS).max(1);
+    sums.par_chunks_mut(rows * dim).enumerate().for_each(|(part, sums)| {
+        for (row, numbers, factor) in terms() {
+            if let Some(row) = (row as usize).checked_sub(part * rows).filter(|row| row * dim < sums.len()) {
+                add(&mut sums[row * dim..][..dim], numbers, factor);
+            }
+        }
+    });
 }
 
 /// What a pass through the histories leaves.
@@ -265,15 +299,19 @@ fn histories_backward(
     let mut d_marks = vec![0.0; width];
     match (&batch.histories, read) {
         (Histories::Pooled(histories), Read::Pooled { shares, pooled }) => {
-            let rows = gradient.chunks_exact(dim).zip(pooled.chunks_exact(dim));
-            for ((history, shares), (gradient, mean)) in histories.iter().zip(&shares).zip(rows) {
-                let through_mean = if width > 0 { product(gradient, mean) } else { 0.0 };
-                for (past, share) in history.iter().zip(shares) {
-                    let place = past.item as usize * dim;
-                    add(&mut d_candidates[place..][..dim], gradient, *share);
-                    if width > 0 {
+            let histories = || histories.iter().zip(&shares).zip(gradient.chunks_exact(dim));
+            scatter(d_candidates, dim, || {
+                histories().flat_map(|((history, shares), gradient)| {
+                    history.iter().zip(shares).map(move |(past, share)| (past.item, gradient, *share))
+                })
+            });
+            if width > 0 {
+                for (((history, shares), gradient), mean) in histories().zip(pooled.chunks_exact(dim)) {
+                    let through_mean = product(gradient, mean);
+                    for (past, share) in history.iter().zip(shares) {
                         // A share moves with the logarithm of its weight, all others against it.
-                        let slope = share * (product(gradient, &candidates[place..][..dim]) - through_mean);
+                        let vector = &candidates[past.item as usize * dim..][..dim];
+                        let slope = share * (product(gradient, vector) - through_mean);
                         past.marks.iter().take(batch.marks_per_item).for_each(|row| d_marks[*row as usize] += slope);
                     }
                 }
