@@ -84,15 +84,17 @@ fn an_encoder_reads_types_and_gaps_and_is_the_same_again() {
 fn a_training_with_hard_negatives_goes_on_where_it_stopped() {
     let mut config = shop::config();
     config.train.hard_negatives = 2;
-    config.train.mine_every = 8;
-    config.train.steps = 20;
+    // So many steps between a checkpoint and the end that whoever watches the file sees it.
+    config.train.mine_every = 160;
+    config.train.checkpoint_every = 200;
+    config.train.steps = 319;
     let (dataset, whole, cut) = (&trained().dataset, TempDir::new().unwrap(), TempDir::new().unwrap());
     let expected = train_into(dataset, &config, whole.path()).towers;
     let mut without = config.clone();
     without.train.hard_negatives = 0;
     assert_ne!(expected, train_into(dataset, &without, TempDir::new().unwrap().path()).towers);
-    // The state after step 15 (the checkpoints are 5 steps apart) and the index of step 8, as an interruption leaves them.
-    interrupted(dataset, &config, cut.path(), 15);
+    // The state after step 200 and the index of step 160, as an interruption leaves them.
+    interrupted(dataset, &config, cut.path(), 200);
     assert_eq!(train_into(dataset, &config, cut.path()).towers, expected);
 }
 

@@ -83,6 +83,8 @@ impl Training<'_> {
         while !ended && outcome.done < self.config.steps && !stop.load(Ordering::Relaxed) {
             let step = outcome.done;
             if self.mines_at(step) {
+                // First, so that no interruption leaves an index that is newer than the checkpoint.
+                checkpoint::save(&path, &self.model, step, &self.settings)?;
                 checkpoint::save(&self.run.join(files::MINED), &self.model, step, &self.settings)?;
                 miner = Some(Miner::of(self.snapshot()?)?);
             }
