@@ -1,12 +1,12 @@
 //! The passes of a softmax over a row of scores, for training. Loops that compilers turn into SIMD, compiled for the baseline and on
-//! x86-64 for AVX2 too; no fused multiply-add, so that both give the same bits.
-#![allow(unsafe_code)] // Calls of what is compiled for AVX2, behind a look at the processor.
+//! x86-64 for AVX2 and AVX-512 too; no fused multiply-add, so that all give the same bits.
+#![allow(unsafe_code)] // Calls of what is compiled for more than the baseline, behind a look at the processor.
 #![allow(clippy::inline_always)] // What is not inlined into it is compiled for the baseline.
 
 /// Lanes of a sum or a maximum.
 const LANES: usize = 16;
 
-/// Defines the run-time choice between a function compiled for AVX2 and the same compiled for the baseline.
+/// Defines the run-time choice between a function compiled for what the processor has and the same compiled for the baseline.
 macro_rules! passes {
     ($($(#[$doc:meta])* $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)? $body:block)*) => {
         mod plain {
@@ -25,8 +25,21 @@ macro_rules! passes {
             pub(super) fn $name($($arg: $type),*) $(-> $out)? { plain::$name($($arg),*) })*
         }
 
+        #[cfg(target_arch = "x86_64")]
+        mod avx512 {
+            use super::plain;
+
+            $(#[target_feature(enable = "avx512f")]
+            pub(super) fn $name($($arg: $type),*) $(-> $out)? { plain::$name($($arg),*) })*
+        }
+
         $($(#[$doc])*
         pub(crate) fn $name($($arg: $type),*) $(-> $out)? {
+            #[cfg(target_arch = "x86_64")]
+            if std::arch::is_x86_feature_detected!("avx512f") {
+                // SAFETY: the function's one requirement is AVX-512F, which has just been detected.
+                return unsafe { avx512::$name($($arg),*) };
+            }
             #[cfg(target_arch = "x86_64")]
             if std::arch::is_x86_feature_detected!("avx2") {
                 // SAFETY: the function's one requirement is AVX2, which has just been detected.
@@ -108,13 +121,23 @@ mod tests {
     fn what_the_processor_has_changes_no_bit() {
         let shift: Vec<f32> = (0..77).map(|at| (at as f32 * 0.7).sin()).collect();
         let scores: Vec<f32> = (0..77).map(|at| 9.0 * (at as f32 * 1.3).cos()).collect();
-        let (mut chosen, mut plain) = (scores.clone(), scores);
-        let largest = subtract_and_find_largest(&mut chosen, &shift);
-        assert_eq!(largest, plain::subtract_and_find_largest(&mut plain, &shift));
-        assert_eq!(largest, plain.iter().copied().fold(f32::NEG_INFINITY, f32::max));
-        assert_eq!(exp_and_sum(&mut chosen, largest), plain::exp_and_sum(&mut plain, largest));
-        scale_and_subtract(&mut chosen, 0.3, 0.01);
-        plain::scale_and_subtract(&mut plain, 0.3, 0.01);
-        assert_eq!(chosen, plain);
+        macro_rules! results {
+            ($($call:tt)*) => {{
+                let mut scores = scores.clone();
+                let largest = $($call)* subtract_and_find_largest(&mut scores, &shift);
+                let sum = $($call)* exp_and_sum(&mut scores, largest);
+                $($call)* scale_and_subtract(&mut scores, 0.3, 0.01);
+                (largest, sum, scores)
+            }};
+        }
+        let plain = results!(plain::);
+        let differences = scores.iter().zip(&shift).map(|(score, shift)| score - shift);
+        assert_eq!(plain.0, differences.fold(f32::NEG_INFINITY, f32::max));
+        assert_eq!(results!(super::), plain);
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: AVX2 has just been detected.
+            assert_eq!(unsafe { results!(avx2::) }, plain);
+        }
     }
 }
