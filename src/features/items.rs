@@ -43,6 +43,23 @@ pub struct ItemFeatures {
     pub numbers: [f32; NUMBERS],
 }
 
+impl ItemFeatures {
+    /// The labels of the category path, one per level that towers read.
+    pub(crate) fn path(&self) -> &[u32] {
+        &self.labels[..self.labels.len() - 1]
+    }
+
+    /// The label of the longest known part of the path, which tells all others; 0 where nothing is known.
+    pub(crate) fn deepest_label(&self) -> u32 {
+        self.path().iter().copied().rfind(|label| *label != 0).unwrap_or(0)
+    }
+
+    /// The label of the brand.
+    pub(crate) fn brand(&self) -> u32 {
+        self.labels[self.labels.len() - 1]
+    }
+}
+
 /// Separates the levels of a category path; data cannot hold it, because preparation drops control characters.
 const LEVEL: char = '\u{1f}';
 

@@ -122,9 +122,11 @@ mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
-    use super::super::model::{Shape, add};
+    use super::super::mlp::Inputs;
+    use super::super::model::Shape;
     use super::super::moments::Past;
     use super::super::rows::{Token, one_per_history};
+    use super::super::sums::add;
     use super::*;
     use crate::data::config::{EncoderConfig, TrainConfig};
     use crate::features::{Ages, HistorySchema, UserVector};
@@ -181,7 +183,7 @@ mod tests {
             let total: f32 = history.iter().map(|(_, marks)| factor(marks)).sum();
             history.iter().for_each(|(vector, marks)| add(&mut pooled, vector, factor(marks) / total));
         }
-        model.query.forward([&pooled, user].concat()).output
+        model.query.forward(Inputs::of_rows([&pooled, user].concat(), 1)).output
     }
 
     #[test]

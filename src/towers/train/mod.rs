@@ -1,10 +1,10 @@
 //! Training of both towers on one machine.
 //!
 //! Tables start at random, that of items' own vectors also from a factorisation (`warm_start`). One step (`step`): draw queries from
-//! baskets (`sampler`) or whole sequences (`sequences`), run the candidate tower on the distinct items of the batch (`graph`), make one
+//! baskets (`sampler`) or whole sequences (`sequences`), run the candidate tower on the distinct items of the batch (`mlp`), make one
 //! vector of each history (pooled, or by an `encoder`), run the query tower's network, take the fused softmax ([`head`]), send its
 //! gradients back through all of it, and let the optimizer step (`optimizer`): dense weights wholly, tables only where the
-//! batch touched them. Networks and encoders are differentiated by burn.
+//! batch touched them. The gradients of networks are written out, encoders are differentiated by burn.
 //!
 //! The same seed and configuration give the same towers, bit for bit, on the same machine; a training that was
 //! interrupted goes on from its last checkpoint to the same end.
@@ -33,6 +33,7 @@ mod sequences;
 mod snapshot;
 mod source;
 mod step;
+mod sums;
 mod validation;
 mod warm_start;
 

@@ -1,13 +1,16 @@
 //! All weights of both towers, and how features become the inputs of their networks.
 
+use std::collections::HashMap;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::encoder::Encoder;
-use super::mlp::{Last, Mlp};
+use super::mlp::{Inputs, Last, Mlp};
 use super::optimizer::{Rule, Weights};
 use super::sampler::Query;
+use super::sums::add;
 use crate::data::config::{EncoderConfig, ModelConfig, TrainConfig};
 use crate::features::FeatureSchema;
 use crate::features::history::{AGES, COUNTS};
@@ -91,8 +94,8 @@ impl Model {
         let labels = table("labels", items.label_rows(), config.label_dim, TABLE_SCALE);
         let contexts = table("contexts", query.category_rows().max(1) as usize, config.context_dim, TABLE_SCALE);
         let map = (content > 0).then(|| table("content", content, config.dim, (content as f32).sqrt().recip()));
-        let candidate_inputs = config.dim + config.token_dim + items.labels() * config.label_dim + NUMBERS;
-        let candidate_inputs = candidate_inputs + usize::from(priors.is_some());
+        let path = config.dim + config.token_dim..config.dim + config.token_dim + items.levels * config.label_dim;
+        let candidate_inputs = path.end + config.label_dim + NUMBERS + usize::from(priors.is_some());
         let lasts = if priors.is_some() { [Last::Prior, Last::Affinity] } else { [Last::Unit; 2] };
         let user = query.user.as_ref().map_or(0, |user| user.default.len());
         let query_inputs = config.dim + query.categories.len() * config.context_dim + user;
@@ -105,8 +108,8 @@ impl Model {
             tokens,
             labels,
             contexts,
-            candidate: Mlp::new([candidate_inputs, config.hidden, config.dim], lasts[0], &mut rng),
-            query: Mlp::new([query_inputs, config.hidden, config.dim], lasts[1], &mut rng),
+            candidate: Mlp::new([candidate_inputs, config.hidden, config.dim], path, lasts[0], &mut rng),
+            query: Mlp::new([query_inputs, config.hidden, config.dim], query_inputs..query_inputs, lasts[1], &mut rng),
             content: map,
             // From zero on, so that towers without these inputs are where they begin.
             marks: (mark_rows > 0).then(|| zeros("marks", mark_rows, encoder_width)),
@@ -151,16 +154,16 @@ impl Model {
     }
 
     /// The candidate network's inputs for some items, given all items' features and the content of these; `dropped` ones are
-    /// seen by content only.
-    pub(crate) fn candidate_inputs(
+    /// seen by content only. Items of one category path share its labels; also, an item of each path.
+    pub(crate) fn candidate_inputs<'f>(
         &self,
-        features: &[ItemFeatures],
+        features: &'f [ItemFeatures],
         content: &[f32],
         (items, dropped): (&[u32], &[bool]),
-    ) -> Vec<f32> {
-        let width = self.candidate.weights[0].shape[0];
-        let mut inputs = vec![0.0; items.len() * width];
-        inputs.par_chunks_exact_mut(width).zip(items).zip(dropped).for_each(|((row, item), dropped)| {
+    ) -> (Inputs, Vec<&'f ItemFeatures>) {
+        let width = self.candidate.own_inputs();
+        let mut own = vec![0.0; items.len() * width];
+        own.par_chunks_exact_mut(width).zip(items).zip(dropped).for_each(|((row, item), dropped)| {
             let features = &features[*item as usize];
             let id = if *dropped { 0 } else { features.id };
             let (base, rest) = row.split_at_mut(self.ids.shape[1]);
@@ -169,24 +172,25 @@ impl Model {
             for token in &features.tokens {
                 add(words, self.tokens.row(*token), 1.0 / features.tokens.len() as f32);
             }
-            let (labels, numbers) = rest.split_at_mut(features.labels.len() * self.labels.shape[1]);
-            for (slot, label) in labels.chunks_exact_mut(self.labels.shape[1]).zip(&features.labels) {
-                slot.copy_from_slice(self.labels.row(*label));
-            }
+            let (brand, numbers) = rest.split_at_mut(self.labels.shape[1]);
+            brand.copy_from_slice(self.labels.row(features.brand()));
             let (numbers, prior) = numbers.split_at_mut(NUMBERS);
             numbers.copy_from_slice(&features.numbers);
             if let Some(priors) = &self.priors {
                 prior[0] = priors[id as usize];
             }
         });
-        self.add_content(&mut inputs, content);
-        inputs
+        self.add_content(&mut own, content);
+        let (groups, of_paths) = by_path(features, items);
+        let labels = of_paths.iter().flat_map(|item| item.path());
+        let shared = labels.flat_map(|label| self.labels.row(*label)).copied().collect();
+        (Inputs { own, shared, groups }, of_paths)
     }
 
     /// Adds what content (`[rows, its width]`) says to the first `dim` inputs of each row.
     fn add_content(&self, inputs: &mut [f32], content: &[f32]) {
         let Some(map) = &self.content else { return };
-        let (width, [from, dim]) = (self.candidate.weights[0].shape[0], map.shape);
+        let (width, [from, dim]) = (self.candidate.own_inputs(), map.shape);
         let map = MatrixRef::row_major(&map.values, dim);
         inputs.par_chunks_mut(PRODUCT_ROWS * width).zip(content.par_chunks(PRODUCT_ROWS * from)).for_each(
             |(inputs, content)| {
@@ -200,10 +204,10 @@ impl Model {
         );
     }
 
-    /// The gradient of the map of content, given those of the candidate network's inputs.
+    /// The gradient of the map of content, given those of the candidate network's own inputs.
     pub(crate) fn content_gradient(&self, d_inputs: &[f32], content: &[f32]) -> Option<Vec<f32>> {
         let [from, dim] = self.content.as_ref()?.shape;
-        let width = self.candidate.weights[0].shape[0];
+        let width = self.candidate.own_inputs();
         let pieces = d_inputs.par_chunks(PRODUCT_ROWS * width).zip(content.par_chunks(PRODUCT_ROWS * from));
         let of_pieces: Vec<Vec<f32>> = pieces
             .map(|(d_inputs, content)| {
@@ -227,7 +231,7 @@ impl Model {
     }
 
     /// The query network's inputs, given one vector per history, `[queries, dim]`.
-    pub(crate) fn query_inputs(&self, queries: &[Query], histories: &[f32]) -> Vec<f32> {
+    pub(crate) fn query_inputs(&self, queries: &[Query], histories: &[f32]) -> Inputs {
         let (width, dim) = (self.query.weights[0].shape[0], self.ids.shape[1]);
         let mut inputs = vec![0.0; queries.len() * width];
         let rows = inputs.par_chunks_exact_mut(width).zip(queries).zip(histories.par_chunks_exact(dim));
@@ -242,13 +246,21 @@ impl Model {
                 slot.copy_from_slice(self.contexts.row(*context));
             }
         });
-        inputs
+        Inputs::of_rows(inputs, queries.len())
     }
 }
 
-/// `sum += scale * values`.
-pub(crate) fn add(sum: &mut [f32], values: &[f32], scale: f32) {
-    for (sum, value) in sum.iter_mut().zip(values) {
-        *sum += scale * value;
-    }
+/// The group of each item among those with its category path, and an item of each group.
+fn by_path<'f>(features: &'f [ItemFeatures], items: &[u32]) -> (Vec<u32>, Vec<&'f ItemFeatures>) {
+    let mut known = HashMap::new();
+    let mut of_paths = Vec::new();
+    let group = |item: &u32| {
+        let item = &features[*item as usize];
+        *known.entry(item.deepest_label()).or_insert_with(|| {
+            of_paths.push(item);
+            of_paths.len() as u32 - 1
+        })
+    };
+    let groups = items.iter().map(group).collect();
+    (groups, of_paths)
 }

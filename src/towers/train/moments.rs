@@ -1,6 +1,6 @@
 //! What a tower may know of a shopper at a moment: the same for every kind of training query.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -155,12 +155,9 @@ pub(crate) fn recency(time_ms: i64, end_ms: i64, config: &TrainConfig) -> f64 {
 
 /// The items of some events with the largest weight of each, ascending; those of weight 0 are left out.
 pub(crate) fn weighted_items(events: &[Event], weight: impl Fn(&Event) -> f32) -> Vec<(u32, f32)> {
-    let mut items: HashMap<u32, f32> = HashMap::new();
-    for event in events {
-        let known = items.entry(event.item).or_insert(0.0);
-        *known = known.max(weight(event));
-    }
-    let mut items: Vec<_> = items.into_iter().filter(|(_, weight)| *weight > 0.0).collect();
-    items.sort_unstable_by_key(|(item, _)| *item);
+    let mut items: Vec<_> = events.iter().map(|event| (event.item, weight(event))).collect();
+    items.retain(|(_, weight)| *weight > 0.0);
+    items.sort_unstable_by(|(a, less), (b, more)| a.cmp(b).then(more.total_cmp(less)));
+    items.dedup_by_key(|(item, _)| *item);
     items
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::model::add;
+use super::sums::{Term, add, rows_of_part, terms_of_part};
 use crate::data::config::{Decay, Optimizer, RateConfig};
 
 /// Start of the accumulators: keeps the first steps from being of the size of the learning rate whatever the gradient.
@@ -114,12 +114,7 @@ fn adam(values: &mut [f32], squares: &mut [f32], momenta: &mut [f32], gradient: 
     }
 }
 
-/// Parts of a table that threads work off.
-const PARTS: usize = 4;
-
 /// A gradient of a table that is zero for all but some rows.
-///
-/// Each part of the rows looks through all terms for its own: sums do not depend on the number of threads.
 #[derive(Debug, Clone)]
 pub(crate) struct RowGradient {
     width: usize,
@@ -138,24 +133,21 @@ struct Part {
 
 impl RowGradient {
     pub(crate) fn new([rows, width]: [usize; 2]) -> Self {
-        let rows_of_part = rows.div_ceil(PARTS).max(1);
+        let rows_of_part = rows_of_part(rows);
         let part =
             |start| Part { touched: Vec::new(), slots: vec![0; rows_of_part.min(rows - start)], sums: Vec::new() };
         Self { width, rows_of_part, parts: (0..rows).step_by(rows_of_part).map(part).collect() }
     }
 
-    /// Adds terms: a row, numbers and a factor of these.
+    /// Adds terms.
     pub(crate) fn add<'t, I>(&mut self, terms: impl Fn() -> I + Sync)
     where
-        I: Iterator<Item = (u32, &'t [f32], f32)>,
+        I: Iterator<Item = Term<'t>>,
     {
         let (width, rows) = (self.width, self.rows_of_part);
         self.parts.par_iter_mut().enumerate().for_each(|(at, part)| {
-            for (row, numbers, factor) in terms() {
-                let row = (row as usize).wrapping_sub(at * rows);
-                if row < part.slots.len() {
-                    add(part.sums_of(row, width), numbers, factor);
-                }
+            for (row, numbers, factor) in terms_of_part(terms(), at, rows) {
+                add(part.sums_of(row, width), numbers, factor);
             }
         });
     }

@@ -40,7 +40,7 @@ impl Snapshot {
         let items: Vec<u32> = (0..of.features.len() as u32).collect();
         let embeddings = items.chunks(PIECE).flat_map(|items| {
             let content = of.content.of(items);
-            let inputs = model.candidate_inputs(of.features, &content, (items, &vec![false; items.len()]));
+            let (inputs, _) = model.candidate_inputs(of.features, &content, (items, &vec![false; items.len()]));
             model.candidate.forward(inputs).output
         });
         Ok(Self { embeddings: embeddings.collect(), tower })

@@ -8,14 +8,16 @@ use super::dropout::Dropout;
 use super::encoder::Encoded;
 use super::head::{HeadInput, softmax_loss};
 use super::mlp::Forward;
-use super::model::{Model, Rates, add};
+use super::model::{Model, Rates};
 use super::moments::Marks;
 use super::optimizer::RowGradient;
 use super::rows::Token;
 use super::sampler::{Drawn, Query, StreamingFrequency};
+use super::sums::{add, scatter};
 use crate::data::config::TrainConfig;
 use crate::features::history::COUNTS;
 use crate::features::items::ItemFeatures;
+use crate::kernels::dot_f32;
 
 /// Runs the steps of a training; keeps what they share.
 pub(crate) struct Stepper<'d> {
@@ -61,7 +63,7 @@ impl<'d> Stepper<'d> {
         let batch = self.batcher.batch(drawn, frequency, step);
         let content = self.content.of_batch(&batch);
         let dim = model.ids.shape[1];
-        let inputs = model.candidate_inputs(self.features, &content, (&batch.items, &batch.dropped));
+        let (inputs, of_paths) = model.candidate_inputs(self.features, &content, (&batch.items, &batch.dropped));
         let candidate = model.candidate.forward(inputs);
         let candidates = &candidate.output;
         let (histories, read) = self.histories(model, &batch, candidates, step);
@@ -99,7 +101,7 @@ impl<'d> Stepper<'d> {
         };
         let d_histories = self.query_backward(model, query, head.d_queries, &drawn.queries, rates);
         histories_backward(model, &batch, (&candidate.output, read), &d_histories, &mut d_candidates, rates);
-        self.candidate_backward(model, candidate, d_candidates, (&batch, &content), rates);
+        self.candidate_backward(model, candidate, d_candidates, (&batch, &content, &of_paths), rates);
         head.loss
     }
 
@@ -160,7 +162,7 @@ impl<'d> Stepper<'d> {
         rates: Rates,
     ) -> Vec<f32> {
         let (d_inputs, d_weights) = forward.backward(&model.query, gradient);
-        let (width, dim) = (model.query.weights[0].shape[0], model.ids.shape[1]);
+        let (d_inputs, width, dim) = (d_inputs.own, model.query.own_inputs(), model.ids.shape[1]);
         let mut d_histories = Vec::with_capacity(queries.len() * dim);
         let rows = || d_inputs.chunks_exact(width).zip(queries);
         rows().for_each(|(row, _)| d_histories.extend_from_slice(&row[..dim]));
@@ -190,16 +192,16 @@ impl<'d> Stepper<'d> {
         model: &mut Model,
         forward: Forward,
         gradient: Vec<f32>,
-        (batch, content): (&Batch, &[f32]),
+        (batch, content, of_paths): (&Batch, &[f32], &[&ItemFeatures]),
         rates: Rates,
     ) {
         let (d_inputs, d_weights) = forward.backward(&model.candidate, gradient);
-        let width = model.candidate.weights[0].shape[0];
+        let (width, path_width) = (model.candidate.own_inputs(), model.candidate.shared.len());
         let (dim, token_dim, label_dim) = (model.ids.shape[1], model.tokens.shape[1], model.labels.shape[1]);
         let [ids, tokens, labels, _] = &mut self.gradients;
         let features = self.features;
         let items = || batch.items.iter().map(|item| &features[*item as usize]);
-        let rows = || d_inputs.chunks_exact(width).zip(items());
+        let rows = || d_inputs.own.chunks_exact(width).zip(items());
         ids.add(|| {
             rows()
                 .zip(&batch.dropped)
@@ -212,15 +214,17 @@ impl<'d> Stepper<'d> {
             })
         });
         labels.add(|| {
-            rows().flat_map(|(row, features)| {
-                let gradients = row[dim + token_dim..].chunks_exact(label_dim).zip(&features.labels);
+            let brands = rows().map(|(row, features)| (features.brand(), &row[dim + token_dim..][..label_dim], 1.0));
+            let paths = of_paths.iter().zip(d_inputs.shared.chunks_exact(path_width.max(1)));
+            brands.chain(paths.flat_map(|(item, row)| {
+                let gradients = row.chunks_exact(label_dim).zip(item.path());
                 gradients.map(|(gradient, label)| (*label, gradient, 1.0))
-            })
+            }))
         });
         model.ids.step_rows(ids, rates.ids);
         model.tokens.step_rows(tokens, rates.table);
         model.labels.step_rows(labels, rates.table);
-        let d_content = model.content_gradient(&d_inputs, content);
+        let d_content = model.content_gradient(&d_inputs.own, content);
         if let (Some(map), Some(gradient)) = (&mut model.content, d_content) {
             map.step(&gradient, rates.dense);
         }
@@ -236,24 +240,6 @@ fn gathered(slots: &[u32], rows: &[f32], dim: usize) -> Vec<f32> {
     let places = gathered.par_chunks_exact_mut(dim).zip(slots);
     places.for_each(|(place, slot)| place.copy_from_slice(&rows[*slot as usize * dim..][..dim]));
     gathered
-}
-
-/// Parts of a sum that threads work off: each looks through all terms for its own rows, whose order is that of the terms.
-const SCATTER_PARTS: usize = 4;
-
-/// Adds the terms (row, numbers, factor) to the rows of `sums`, `[rows, dim]`.
-fn scatter<'t, I>(sums: &mut [f32], dim: usize, terms: impl Fn() -> I + Sync)
-where
-    I: Iterator<Item = (u32, &'t [f32], f32)>,
-{
-    let rows = (sums.len() / dim).div_ceil(SCATTER_PARTS).max(1);
-    sums.par_chunks_mut(rows * dim).enumerate().for_each(|(part, sums)| {
-        for (row, numbers, factor) in terms() {
-            if let Some(row) = (row as usize).checked_sub(part * rows).filter(|row| row * dim < sums.len()) {
-                add(&mut sums[row * dim..][..dim], numbers, factor);
-            }
-        }
-    });
 }
 
 /// What a pass through the histories leaves.
@@ -307,11 +293,11 @@ fn histories_backward(
             });
             if width > 0 {
                 for (((history, shares), gradient), mean) in histories().zip(pooled.chunks_exact(dim)) {
-                    let through_mean = product(gradient, mean);
+                    let through_mean = dot_f32(gradient, mean);
                     for (past, share) in history.iter().zip(shares) {
                         // A share moves with the logarithm of its weight, all others against it.
                         let vector = &candidates[past.item as usize * dim..][..dim];
-                        let slope = share * (product(gradient, vector) - through_mean);
+                        let slope = share * (dot_f32(gradient, vector) - through_mean);
                         past.marks.iter().take(batch.marks_per_item).for_each(|row| d_marks[*row as usize] += slope);
                     }
                 }
@@ -341,8 +327,4 @@ fn histories_backward(
     if let Some(marks) = &mut model.marks {
         marks.step(&d_marks, rates.table);
     }
-}
-
-fn product(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
