@@ -33,7 +33,7 @@ pub struct ItemSchema {
 /// One item, ready for the candidate tower.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ItemFeatures {
-    /// Row of the id table.
+    /// Row of the id table; 0 where nothing is known of the item but its content.
     pub id: u32,
     /// Rows of the word table, at most `max_tokens`.
     pub tokens: Vec<u32>,
@@ -150,7 +150,7 @@ fn tokens(title: &str) -> impl Iterator<Item = String> + '_ {
 pub struct KnownItems {
     /// In the order of the id table, from row 1 on.
     items: Vec<KnownItem>,
-    rows: HashMap<String, u32>,
+    places: HashMap<String, u32>,
     ranks: Vec<f32>,
     /// By category path, the logarithms of the prices, ascending.
     prices: BTreeMap<String, Vec<f64>>,
@@ -163,12 +163,15 @@ struct KnownItem {
     category: String,
     /// The bits of the `f64`: readers of JSON round decimals.
     log_price: Option<u64>,
+    /// Whether no training event has it: nothing was learned of it but its content.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unseen: bool,
 }
 
 impl KnownItem {
     fn of(item: &Item) -> Self {
         let category = path(item, item.category.len());
-        Self { id: item.id.clone(), category, log_price: log_price(item).map(f64::to_bits) }
+        Self { id: item.id.clone(), category, log_price: log_price(item).map(f64::to_bits), unseen: item.events == 0 }
     }
 }
 
@@ -207,22 +210,23 @@ impl KnownItems {
         }
         let prices = groups.into_iter().map(|(path, group)| (path, group.into_iter().map(|(log, _)| log).collect()));
         let prices = prices.collect();
-        let rows = items.iter().map(|item| item.id.clone()).zip(1..).collect();
-        Self { items, rows, ranks, prices }
+        let places = items.iter().map(|item| item.id.clone()).zip(0..).collect();
+        Self { items, places, ranks, prices }
     }
 
-    /// The row of the id table; 0 for an unknown item.
+    /// The row of the id table; 0 for an item that is unknown, or that no training event has.
     pub fn row(&self, id: &str) -> u32 {
-        self.rows.get(id).copied().unwrap_or(0)
+        self.places.get(id).filter(|place| !self.items[**place as usize].unseen).map_or(0, |place| place + 1)
     }
 
     /// The rank of an item's price in its full category path, -1 cheapest to 1 dearest, 0 without a price or alone.
     pub fn rank(&self, item: &Item) -> f32 {
         let now = KnownItem::of(item);
-        if let Some(index) = self.rows.get(&item.id).map(|row| *row as usize - 1) {
+        if let Some(place) = self.places.get(&item.id).map(|place| *place as usize) {
+            let then = &self.items[place];
             // Among equal prices the rank is that of the place in the catalogue.
-            if self.items[index] == now {
-                return self.ranks[index];
+            if (&then.category, then.log_price) == (&now.category, now.log_price) {
+                return self.ranks[place];
             }
         }
         let (Some(log), Some(prices)) = (now.log_price.map(f64::from_bits), self.prices.get(&now.category)) else {
@@ -288,5 +292,10 @@ mod tests {
         assert_eq!(ranks(&[of("new", 0.5), of("new", 10.0), of("x", 0.5), of("y", 1.0)]), [-1.0, 1.0, -1.0, -1.0]);
         assert_eq!(ranks(&[item("new", "t", &["c"], None, Some(1.0)), item("x", "t", &["a"], None, None)]), [0.0, 0.0]);
         assert_eq!((known.row("y"), known.row("new")), (2, 0));
+        // What nobody has bought has a rank, and no row; sold later, both stay.
+        let unsold = KnownItems::of(&[of("x", 3.0), Item { events: 0, ..of("y", 1.0) }, of("z", 2.0)]);
+        let unsold = KnownItems::from_json(&unsold.to_json()).unwrap();
+        assert_eq!(["x", "y", "z"].map(|id| unsold.row(id)), [1, 0, 3]);
+        assert_eq!(unsold.rank(&of("y", 1.0)), -1.0);
     }
 }

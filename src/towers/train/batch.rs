@@ -10,10 +10,11 @@ use super::moments::Past;
 use super::rows::{Rows, Token, one_per_history};
 use super::sampler::{Drawn, Query, StreamingFrequency};
 use crate::data::config::{Loss, TrainConfig};
+use crate::features::items::ItemFeatures;
 
 /// The items of a step and what it asks of them.
 pub(crate) struct Batch {
-    /// Distinct items in order of first use, or all.
+    /// Distinct items in order of first use, or all that training events have.
     pub(crate) items: Vec<u32>,
     /// Whether an item is seen by content only.
     pub(crate) dropped: Vec<bool>,
@@ -52,6 +53,8 @@ pub(crate) struct Batcher<'d> {
     encoded: Option<[usize; 2]>,
     /// Rows of the table of marks of an item.
     pub(crate) marks_per_item: usize,
+    /// Items that training events have, ascending. The others are no negatives: that nobody has bought what is new says nothing.
+    seen: Vec<u32>,
     /// Slot of each item plus one, 0 where it is not in the batch.
     slots: Vec<u32>,
     items: Vec<u32>,
@@ -60,11 +63,12 @@ pub(crate) struct Batcher<'d> {
 impl<'d> Batcher<'d> {
     pub(crate) fn new(
         config: &'d TrainConfig,
-        items: usize,
+        features: &[ItemFeatures],
         encoded: Option<[usize; 2]>,
         marks_per_item: usize,
     ) -> Self {
-        Self { config, encoded, marks_per_item, slots: vec![0; items], items: Vec::new() }
+        let seen = (0..).zip(features).filter(|(_, features)| features.id != 0).map(|(item, _)| item).collect();
+        Self { config, encoded, marks_per_item, seen, slots: vec![0; features.len()], items: Vec::new() }
     }
 
     fn slot(&mut self, item: u32) -> u32 {
@@ -76,15 +80,18 @@ impl<'d> Batcher<'d> {
         *slot - 1
     }
 
+    fn slots_of(&mut self, items: &[u32]) -> Vec<u32> {
+        items.iter().map(|item| self.slot(*item)).collect()
+    }
+
     /// The batch of step `step`.
     pub(crate) fn batch(&mut self, drawn: &Drawn, frequency: &StreamingFrequency, step: usize) -> Batch {
         let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
         rng.set_stream(u64::MAX - 1 - step as u64);
         let is_full = self.config.loss == Loss::Full;
         if is_full {
-            (0..self.slots.len() as u32).for_each(|item| {
-                self.slot(item);
-            });
+            self.items.clone_from(&self.seen);
+            self.items.iter().zip(1..).for_each(|(item, slot)| self.slots[*item as usize] = slot);
         }
         let histories = self.histories(drawn);
         let queries = &drawn.queries;
@@ -97,17 +104,20 @@ impl<'d> Batcher<'d> {
         let wanted = queries.iter().flat_map(|query| query.targets.iter().copied());
         let mut repeats: Vec<_> = queries.iter().map(|query| query.repeats.clone()).collect();
         let (columns, targets, log_q, masked) = if is_full {
-            let masked = queries.iter().map(|query| query.known.clone()).collect();
-            (None, wanted.collect(), vec![0.0; self.slots.len()], masked)
+            let masked = queries.iter().map(|query| self.slots_of(&query.known)).collect();
+            repeats.iter_mut().flatten().for_each(|(item, _)| *item = self.slot(*item));
+            let targets = wanted.map(|item| self.slot(item)).collect();
+            (None, targets, vec![0.0; self.items.len()], masked)
         } else {
             let mut columns: Vec<u32> = wanted.collect();
             let targets = (0..columns.len() as u32).collect();
-            let items = self.slots.len() as u32;
-            let more = self.config.uniform_negatives;
+            let (more, seen) = (self.config.uniform_negatives, &self.seen);
             let drawn = [columns.len(), more];
-            columns.extend((0..more).map(|_| rng.random_range(0..items)));
-            columns.extend(queries.iter().flat_map(|query| query.hard.iter().copied()));
-            let log_q = columns.iter().map(|item| self.config.log_q * frequency.log_q_mixed(*item, drawn)).collect();
+            columns.extend((0..more).map(|_| seen[rng.random_range(0..seen.len())]));
+            let hard = queries.iter().flat_map(|query| query.hard.iter().copied());
+            columns.extend(hard.filter(|item| seen.binary_search(item).is_ok()));
+            let log_q = |item: &u32| self.config.log_q * frequency.log_q_mixed(*item, drawn, seen.len());
+            let log_q = columns.iter().map(log_q).collect();
             let places = Columns::new(&columns);
             let masked = masks(queries, &places);
             repeats = repeated(queries, &places);
@@ -165,7 +175,8 @@ impl<'c> Content<'c> {
 
     /// The rows that belong to a batch.
     pub(crate) fn of_batch(&self, batch: &Batch) -> Cow<'c, [f32]> {
-        if batch.columns.is_none() || self.width == 0 {
+        // As many items as there are come in their order.
+        if self.width == 0 || batch.columns.is_none() && batch.items.len() * self.width == self.rows.len() {
             return Cow::Borrowed(self.rows);
         }
         Cow::Owned(self.of(&batch.items))

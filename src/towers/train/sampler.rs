@@ -177,12 +177,12 @@ impl StreamingFrequency {
         self.share(item).ln() as f32
     }
 
-    /// The same for a candidate that is one of `targets` targets or of `uniform` items drawn uniformly.
-    pub(crate) fn log_q_mixed(&self, item: u32, [targets, uniform]: [usize; 2]) -> f32 {
+    /// The same for a candidate that is one of `targets` targets or of `uniform` items drawn uniformly among `seen`.
+    pub(crate) fn log_q_mixed(&self, item: u32, [targets, uniform]: [usize; 2], seen: usize) -> f32 {
         if uniform == 0 {
             return self.log_q(item);
         }
-        let drawn = targets as f64 * self.share(item) + uniform as f64 / self.counts.len() as f64;
+        let drawn = targets as f64 * self.share(item) + uniform as f64 / seen as f64;
         (drawn / (targets + uniform) as f64).ln() as f32
     }
 

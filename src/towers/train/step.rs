@@ -46,7 +46,7 @@ impl<'d> Stepper<'d> {
             content,
             config,
             device: Device::flex().autodiff(),
-            batcher: Batcher::new(config, features.len(), encoded, marks_per_item),
+            batcher: Batcher::new(config, features, encoded, marks_per_item),
             gradients: tables.map(|table| RowGradient::new(table.shape)),
         }
     }
