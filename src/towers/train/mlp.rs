@@ -146,10 +146,8 @@ impl Mlp {
     /// What the shared columns of each group give to the hidden layer, biases included.
     fn of_groups(&self, shared: &[f32]) -> Vec<f32> {
         let (bias, width) = (&self.weights[1].values, self.shared.len());
-        if width == 0 {
-            return bias.clone();
-        }
-        let (groups, hidden) = (shared.len() / width, bias.len());
+        let Some(groups) = shared.len().checked_div(width) else { return bias.clone() };
+        let hidden = bias.len();
         let mut sums = bias.repeat(groups);
         let w1 = MatrixRef::row_major(&self.weights[0].values[self.shared_w1()], hidden);
         gemm_f32_add([groups, hidden, width], &mut sums, 1.0, MatrixRef::row_major(shared, width), w1);
@@ -231,14 +229,13 @@ impl Mlp {
     /// Turns shared inputs into the gradients by them; the gradients by their rows of `W1`.
     fn shared_backward(&self, shared: &mut [f32], d_groups: &[f32]) -> Vec<f32> {
         let (width, hidden) = (self.shared.len(), self.weights[0].shape[1]);
+        let Some(groups) = shared.len().checked_div(width) else { return Vec::new() };
         let mut d_w1 = vec![0.0; width * hidden];
-        if width > 0 {
-            let (groups, d_rows) = (shared.len() / width, MatrixRef::row_major(d_groups, hidden));
-            let shared_rows = MatrixRef::row_major(shared, width).transposed();
-            gemm_f32([width, hidden, groups], &mut d_w1, 1.0, shared_rows, d_rows);
-            let w1 = MatrixRef::row_major(&self.weights[0].values[self.shared_w1()], hidden);
-            gemm_f32([groups, width, hidden], shared, 1.0, d_rows, w1.transposed());
-        }
+        let d_rows = MatrixRef::row_major(d_groups, hidden);
+        let shared_rows = MatrixRef::row_major(shared, width).transposed();
+        gemm_f32([width, hidden, groups], &mut d_w1, 1.0, shared_rows, d_rows);
+        let w1 = MatrixRef::row_major(&self.weights[0].values[self.shared_w1()], hidden);
+        gemm_f32([groups, width, hidden], shared, 1.0, d_rows, w1.transposed());
         d_w1
     }
 }
