@@ -275,9 +275,11 @@ fn package_tests(on: &Context<'_>) -> Outcome {
     let release = SMALL_RELEASE.file(on.repository, "release");
     let mut npm = on.repository.npm("test -w pkg-js");
     npm.env("NEARSHELF_RELEASE", release);
-    // The engine for ONNX graphs takes minutes to build: `cargo xtask wasm --onnx`. Where it is there, it is tested.
-    if on.repository.wasm_onnx().join("nearshelf_onnx_bg.wasm").is_file() {
-        npm.env("NEARSHELF_ONNX_RELEASE", on.fixtures().join("onnx"));
+    // The engine for ONNX graphs takes minutes to build: `cargo xtask wasm --onnx`. Where it is there, and the Rust tests have written a
+    // release for it, it is tested.
+    let for_onnx = on.fixtures().join("onnx");
+    if on.repository.wasm_onnx().join("nearshelf_onnx_bg.wasm").is_file() && for_onnx.join("head.json").is_file() {
+        npm.env("NEARSHELF_ONNX_RELEASE", for_onnx);
     }
     counted(&mut npm)
 }
