@@ -10,6 +10,7 @@
 //! Slices of unequal length are a bug of the caller and panic. Lengths need not be multiples of anything.
 #![allow(unsafe_code)]
 
+pub(crate) mod four;
 #[cfg(feature = "build")]
 pub mod gemm;
 pub mod scalar;
@@ -161,6 +162,18 @@ pub fn gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]) {
     backend::gemv_f32(matrix, x, out);
 }
 
+/// `out[i, j] = dot_f32(a[i], b[j])`: the product of `a` (row-major, `k` columns) and the transpose of `b` (row-major, `k` columns).
+///
+/// # Panics
+/// If `k` is 0 or the shapes disagree.
+pub fn matmul_f32(a: &[f32], b: &[f32], k: usize, out: &mut [f32]) {
+    let (m, n) = (a.len() / k, b.len() / k);
+    assert_eq!((a.len(), b.len(), out.len()), (m * k, n * k, m * n), "a is not [m, k], b not [n, k] or out not [m, n]");
+    if !out.is_empty() {
+        backend::matmul_f32(a, b, k, out);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -205,6 +218,13 @@ mod tests {
             let mut gathered = vec![7.0];
             gather_f32(&x, &matrix, &(0..rows as u32).rev().collect::<Vec<_>>(), &mut gathered);
             prop_assert_eq!(gathered.len(), rows);
+            // Every row with every row.
+            let mut products = vec![0.0; rows * rows];
+            matmul_f32(&matrix, &matrix, dim, &mut products);
+            for (product, pair) in products.iter().zip((0..rows).flat_map(|a| (0..rows).map(move |b| [a, b]))) {
+                let [a, b] = pair.map(|row| &matrix[row * dim..][..dim]);
+                prop_assert_eq!(product.to_bits(), scalar::dot_f32(a, b).to_bits());
+            }
             for ((row, value), gathered) in matrix.chunks(dim).zip(out).zip(gathered.into_iter().rev()) {
                 let expected = scalar::dot_f32(row, &x).to_bits();
                 prop_assert_eq!((value.to_bits(), gathered.to_bits()), (expected, expected));

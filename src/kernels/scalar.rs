@@ -91,6 +91,13 @@ pub fn gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]) {
     }
 }
 
+/// See [`super::matmul_f32`].
+pub fn matmul_f32(a: &[f32], b: &[f32], k: usize, out: &mut [f32]) {
+    for (row, out) in a.chunks_exact(k).zip(out.chunks_exact_mut(b.len() / k)) {
+        gemv_f32(b, row, out);
+    }
+}
+
 /// Row `row` of a row-major matrix with `dim` columns.
 pub(super) fn row<T>(matrix: &[T], row: u32, dim: usize) -> &[T] {
     &matrix[row as usize * dim..][..dim]

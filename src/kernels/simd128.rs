@@ -3,6 +3,7 @@
 use std::arch::wasm32::{
     f32x4_add, f32x4_mul, f32x4_splat, i16x8_extend_high_i8x16, i16x8_extend_low_i8x16, i16x8_splat, i32x4_add,
     i32x4_dot_i16x8, i32x4_extract_lane, i32x4_shuffle, i32x4_splat, u16x8_shr, v128, v128_and, v128_load, v128_store,
+    v128_store64_lane,
 };
 
 use super::{LANES, NibbleQuery, nibble_stride, scalar};
@@ -169,31 +170,93 @@ fn load(chunk: &[f32; LANES]) -> [v128; 2] {
     unsafe { [v128_load(low.as_ptr().cast()), v128_load(high.as_ptr().cast())] }
 }
 
-/// The dot products of four rows with `x`. Sums stand by themselves, not in an array: a build for size keeps only these in registers.
-fn four_dots(rows: [&[f32]; 4], x: &[f32]) -> [f32; 4] {
-    let (chunks, tail) = x.as_chunks::<LANES>();
-    if !tail.is_empty() {
-        return rows.map(|row| dot_f32(row, x));
+/// The dot products of four rows with `x`. Rows and sums stand by themselves, not in arrays: a build for size keeps only these in
+/// registers.
+#[inline(always)]
+fn four_dots((a, b, c, d): (&[f32], &[f32], &[f32], &[f32]), x: &[f32]) -> [f32; 4] {
+    if !x.len().is_multiple_of(LANES) {
+        return [dot_f32(a, x), dot_f32(b, x), dot_f32(c, x), dot_f32(d, x)];
     }
-    let [row_a, row_b, row_c, row_d] = rows.map(|row| row.as_chunks::<LANES>().0);
     let zero = [f32x4_splat(0.0); 2];
-    let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
-    for ((((x, in_a), in_b), in_c), in_d) in chunks.iter().zip(row_a).zip(row_b).zip(row_c).zip(row_d) {
+    let (mut of_a, mut of_b, mut of_c, mut of_d) = (zero, zero, zero, zero);
+    for ((((x, a), b), c), d) in chunks(x).zip(chunks(a)).zip(chunks(b)).zip(chunks(c)).zip(chunks(d)) {
         let x = load(x);
-        a = add_eight(a, x, in_a);
-        b = add_eight(b, x, in_b);
-        c = add_eight(c, x, in_c);
-        d = add_eight(d, x, in_d);
+        of_a = add_eight(of_a, x, a);
+        of_b = add_eight(of_b, x, b);
+        of_c = add_eight(of_c, x, c);
+        of_d = add_eight(of_d, x, d);
     }
-    // The order of `scalar::reduce`, for four rows at once: lanes of the two halves, then the first and third, the second and fourth.
-    let [a, b, c, d] = [a, b, c, d].map(|[low, high]| f32x4_add(low, high));
-    let ab = f32x4_add(i32x4_shuffle::<0, 1, 4, 5>(a, b), i32x4_shuffle::<2, 3, 6, 7>(a, b));
-    let cd = f32x4_add(i32x4_shuffle::<0, 1, 4, 5>(c, d), i32x4_shuffle::<2, 3, 6, 7>(c, d));
-    let sums = f32x4_add(i32x4_shuffle::<0, 2, 4, 6>(ab, cd), i32x4_shuffle::<1, 3, 5, 7>(ab, cd));
     let mut out = [0.0; 4];
     // SAFETY: `out` is four writable f32; the store needs no alignment.
-    unsafe { v128_store(out.as_mut_ptr().cast(), sums) };
+    unsafe { v128_store(out.as_mut_ptr().cast(), reduce_four(of_a, of_b, of_c, of_d)) };
     out
+}
+
+#[inline(always)]
+fn chunks(row: &[f32]) -> std::slice::Iter<'_, [f32; LANES]> {
+    row.as_chunks().0.iter()
+}
+
+/// The order of `scalar::reduce`, for four sums at once: lanes of the two halves, then the first and third, the second and fourth.
+#[inline(always)]
+fn reduce_four(a: [v128; 2], b: [v128; 2], c: [v128; 2], d: [v128; 2]) -> v128 {
+    let halves = |[low, high]: [v128; 2]| f32x4_add(low, high);
+    let (a, b, c, d) = (halves(a), halves(b), halves(c), halves(d));
+    let ab = f32x4_add(i32x4_shuffle::<0, 1, 4, 5>(a, b), i32x4_shuffle::<2, 3, 6, 7>(a, b));
+    let cd = f32x4_add(i32x4_shuffle::<0, 1, 4, 5>(c, d), i32x4_shuffle::<2, 3, 6, 7>(c, d));
+    f32x4_add(i32x4_shuffle::<0, 2, 4, 6>(ab, cd), i32x4_shuffle::<1, 3, 5, 7>(ab, cd))
+}
+
+/// The dot products of two rows with two others, of a length that is a multiple of [`LANES`]: `[ac, ad, bc, bd]`.
+#[inline(always)]
+fn two_by_two((a, b): (&[f32], &[f32]), (c, d): (&[f32], &[f32])) -> v128 {
+    let zero = [f32x4_splat(0.0); 2];
+    let (mut ac, mut ad, mut bc, mut bd) = (zero, zero, zero, zero);
+    for (((a, b), c), d) in chunks(a).zip(chunks(b)).zip(chunks(c)).zip(chunks(d)) {
+        let (a, b) = (load(a), load(b));
+        ac = add_eight(ac, a, c);
+        ad = add_eight(ad, a, d);
+        bc = add_eight(bc, b, c);
+        bd = add_eight(bd, b, d);
+    }
+    reduce_four(ac, ad, bc, bd)
+}
+
+/// Every product of two operands is read once for two rows of the other. Where rows end within a register, they are copied with zeros
+/// behind them, which change no sum: those begin at +0 and so never are -0.
+pub(super) fn matmul_f32(a: &[f32], b: &[f32], k: usize, out: &mut [f32]) {
+    let n = b.len() / k;
+    if !k.is_multiple_of(LANES) && a.len() > k {
+        let padded = |rows: &[f32]| {
+            let width = k.next_multiple_of(LANES);
+            let mut padded = vec![0.0; rows.len() / k * width];
+            padded.chunks_exact_mut(width).zip(rows.chunks_exact(k)).for_each(|(to, row)| to[..k].copy_from_slice(row));
+            padded
+        };
+        return matmul_f32(&padded(a), &padded(b), k.next_multiple_of(LANES), out);
+    }
+    let (mut rows, mut pairs) = (a.chunks_exact(2 * k), out.chunks_exact_mut(2 * n));
+    for (rows, out) in rows.by_ref().zip(pairs.by_ref()) {
+        let (rows, (out_a, out_b)) = (rows.split_at(k), out.split_at_mut(n));
+        let mut columns = b.chunks_exact(2 * k);
+        let (mut places_a, mut places_b) = (out_a.chunks_exact_mut(2), out_b.chunks_exact_mut(2));
+        for ((columns, to_a), to_b) in columns.by_ref().zip(places_a.by_ref()).zip(places_b.by_ref()) {
+            let products = two_by_two(rows, columns.split_at(k));
+            // SAFETY: both are two writable f32; the stores need no alignment.
+            unsafe {
+                v128_store64_lane::<0>(products, to_a.as_mut_ptr().cast());
+                v128_store64_lane::<1>(products, to_b.as_mut_ptr().cast());
+            }
+        }
+        if let ([to_a], [to_b]) = (places_a.into_remainder(), places_b.into_remainder()) {
+            let column = columns.remainder();
+            (*to_a, *to_b) = (dot_f32(column, rows.0), dot_f32(column, rows.1));
+        }
+    }
+    let rest = pairs.into_remainder();
+    if !rest.is_empty() {
+        gemv_f32(b, rows.remainder(), rest);
+    }
 }
 
 /// Adds the products of eight numbers to two registers of sums.
@@ -222,7 +285,8 @@ pub(super) fn gather_f32(x: &[f32], matrix: &[f32], rows: &[u32], out: &mut Vec<
     let row = |row: u32| scalar::row(matrix, row, x.len());
     let (fours, rest) = rows.as_chunks::<4>();
     for four in fours {
-        out.extend(four_dots(four.map(row), x));
+        let [a, b, c, d] = four.map(row);
+        out.extend(four_dots((a, b, c, d), x));
     }
     for &r in rest {
         out.push(dot_f32(row(r), x));
@@ -236,7 +300,7 @@ pub(super) fn gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]) {
     for (rows, out) in of_fours.chunks_exact((4 * cols).max(1)).zip(fours) {
         let (first, second) = rows.split_at(2 * cols);
         let ((a, b), (c, d)) = (first.split_at(cols), second.split_at(cols));
-        *out = four_dots([a, b, c, d], x);
+        *out = four_dots((a, b, c, d), x);
     }
     for (row, out) in of_rest.chunks_exact(cols.max(1)).zip(rest) {
         *out = dot_f32(row, x);

@@ -33,6 +33,7 @@ choose! {
     dot_f32(a: &[f32], b: &[f32]) -> f32;
     gather_f32(x: &[f32], matrix: &[f32], rows: &[u32], out: &mut Vec<f32>);
     gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]);
+    matmul_f32(a: &[f32], b: &[f32], k: usize, out: &mut [f32]);
 }
 
 mod avx2 {
@@ -254,6 +255,13 @@ mod avx2 {
         }
         for (r, out) in rest.iter_mut().enumerate() {
             *out = dot_f32(row(first_of_rest + r), x);
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn matmul_f32(a: &[f32], b: &[f32], k: usize, out: &mut [f32]) {
+        for (row, out) in a.chunks_exact(k).zip(out.chunks_exact_mut(b.len() / k)) {
+            gemv_f32(b, row, out);
         }
     }
 }

@@ -6,8 +6,8 @@ use super::TowerError;
 use super::program::{InputKind, MAX_VALUE, check, program_error};
 use crate::bytes::Reader;
 use crate::kernels;
+use functions::rows;
 pub use functions::{Binary, Reducer, Unary};
-use functions::{erf, rows};
 
 /// Most axes of a value.
 pub(super) const MAX_RANK: usize = 6;
@@ -204,20 +204,11 @@ impl Op {
                 let (m, n, k) = (*m as usize, *n as usize, *k as usize);
                 let operands = value(*a).chunks_exact(m * k).zip(value(*b).chunks_exact(n * k));
                 for ((a, b), out) in operands.zip(out.chunks_exact_mut(m * n)) {
-                    for (row, out) in a.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
-                        kernels::gemv_f32(b, row, out);
-                    }
+                    kernels::matmul_f32(a, b, k, out);
                 }
             }
             Self::Binary { function, a, b, axes } => function.run(value(*a), value(*b), axes, out),
-            Self::Unary { function, a } => {
-                let pairs = out.iter_mut().zip(value(*a));
-                match function {
-                    // What towers spend their time on has a loop of its own.
-                    Unary::Erf => pairs.for_each(|(out, x)| *out = erf(*x)),
-                    _ => pairs.for_each(|(out, x)| *out = function.apply(*x)),
-                }
-            }
+            Self::Unary { function, a } => function.run(value(*a), out),
             Self::Reduce { function, a, n, inner, .. } => {
                 function.run(value(*a), *n as usize, *inner as usize, out);
             }

@@ -146,7 +146,7 @@ impl Program {
         for (position, op) in self.ops.iter().enumerate() {
             let (before, rest) = scratch.results.split_at_mut(position);
             let out = &mut rest[0];
-            out.clear();
+            // Every operation writes all of its result, so what an earlier run left there may stay.
             out.resize(self.lengths[position], 0.0);
             let value = |id: u32| self.resolve(id, inputs, before);
             op.run(value, |id| indices(inputs, id), out)?;

@@ -94,19 +94,28 @@ pub(crate) fn folder() -> (PathBuf, TempDir) {
 
 /// Builds a release and gives what it answers, the same each time it is opened.
 fn answers(release_folder: &Path, index: IndexConfig) -> Vec<serde_json::Value> {
-    let trained = trained();
-    let towers = Towers::read(&shop::config(), &trained.run()).unwrap();
-    let config = Config { index, ..shop::config() };
-    println!("{}", release::build(&trained.dataset.items, &towers, &[], &config, release_folder).unwrap());
+    let towers = Towers::read(&shop::config(), &trained().run()).unwrap();
+    answers_of(&towers, &Config { index, ..shop::config() }, release_folder, REQUESTS)
+}
+
+fn answers_of(towers: &Towers, config: &Config, release_folder: &Path, requests: usize) -> Vec<serde_json::Value> {
+    println!("{}", release::build(&trained().dataset.items, towers, &[], config, release_folder).unwrap());
     println!("{}", release::verify(release_folder).unwrap());
     let answers = || {
         let mut recommender = open(release_folder);
         let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-        (0..REQUESTS).map(|_| answer(&mut recommender, &random_request(&mut rng))).collect::<Vec<_>>()
+        (0..requests).map(|_| answer(&mut recommender, &random_request(&mut rng))).collect::<Vec<_>>()
     };
     let first = answers();
     assert_eq!(first, answers(), "seed {SEED}");
     first
+}
+
+/// Keeps a release with an encoder and what it answers.
+pub(crate) fn keep_encoder(name: &str, towers: &Towers, config: &Config) {
+    let (folder, _temporary) = folder();
+    let answers = answers_of(towers, config, &folder.join(name), REQUESTS / 5);
+    std::fs::write(folder.join(format!("{name}.json")), serde_json::to_vec(&answers).unwrap()).unwrap();
 }
 
 #[test]
@@ -129,7 +138,7 @@ fn clusters_answer_with_what_their_nearest_shards_hold() {
     let index =
         IndexConfig { layout: Some(Layout::Clusters), cluster_items: 30, probes: Some(4), ..IndexConfig::default() };
     let found = answers(&folder.join("clusters"), index);
-    let (whole, _temporary) = (TempDir::new().unwrap(), ());
+    let whole = TempDir::new().unwrap();
     let single = answers(&whole.path().join("release"), IndexConfig::default());
     let ids = |answer: &serde_json::Value| -> Vec<String> {
         answer["items"].as_array().unwrap().iter().map(|item| item[0].as_str().unwrap().to_owned()).collect()

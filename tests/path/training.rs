@@ -10,7 +10,7 @@ use nearshelf::towers::candidate::Towers;
 use nearshelf::towers::train::{files, train};
 use tempfile::TempDir;
 
-use crate::{SEED, shop, train_into, trained};
+use crate::{SEED, fixtures, shop, train_into, trained};
 
 #[test]
 fn towers_learn_the_taste_of_shoppers() {
@@ -46,14 +46,16 @@ fn encoded(encoder: EncoderConfig) -> Config {
 fn encoders_learn_the_taste_of_shoppers_and_are_the_same_again() {
     let dataset = &trained().dataset;
     let popularity = Popularity::fit(dataset);
-    for encoder in [
-        EncoderConfig::Attention { layers: 2, heads: 2, feed_forward: 32 },
-        EncoderConfig::Gru { hidden: 16 },
-        EncoderConfig::Lstm { hidden: 16 },
+    for (name, encoder) in [
+        ("attention", EncoderConfig::Attention { layers: 2, heads: 2, feed_forward: 32 }),
+        ("gru", EncoderConfig::Gru { hidden: 16 }),
+        ("lstm", EncoderConfig::Lstm { hidden: 16 }),
     ] {
         let (config, folder) = (encoded(encoder), TempDir::new().unwrap());
         train_into(dataset, &config, folder.path());
-        let towers = TwoTower::new(dataset, &Towers::of(&config, folder.path()).unwrap()).unwrap();
+        let towers = Towers::of(&config, folder.path()).unwrap();
+        fixtures::keep_encoder(name, &towers, &config);
+        let towers = TwoTower::new(dataset, &towers).unwrap();
         let judged = evaluate(dataset, &[&popularity, &towers]).unwrap();
         let recall = |name: &str| judged.row(name, Mode::Repeats).unwrap().value("R@20");
         let (ours, theirs) = (recall("nearshelf"), recall("popularity, last 30 days"));

@@ -13,7 +13,7 @@ const release = join(fixtures, 'release');
 const { default: init, Engine } = await import(pathToFileURL(join(wasm, 'nearshelf.js')));
 await init({ module_or_path: await readFile(join(wasm, 'nearshelf_bg.wasm')) });
 
-async function engine() {
+async function engine(release) {
   const engine = new Engine();
   let missing = JSON.parse(engine.setHead(await readFile(join(release, 'head.json'))));
   while (missing.length > 0) {
@@ -25,10 +25,10 @@ async function engine() {
 
 const bits = (numbers) => [...new Uint32Array(Float32Array.from(numbers).buffer)];
 
-test('the WebAssembly build repeats the native answers bit for bit', async () => {
-  const answers = JSON.parse(await readFile(join(fixtures, 'answers.json'), 'utf8'));
-  assert.equal(answers.length, 1000);
-  const wasmEngine = await engine();
+async function repeats(name, count, release) {
+  const answers = JSON.parse(await readFile(join(fixtures, name), 'utf8'));
+  assert.equal(answers.length, count);
+  const wasmEngine = await engine(release);
   for (const [index, expected] of answers.entries()) {
     const request = JSON.stringify(expected.request);
     assert.deepEqual(bits(wasmEngine.embed(request)), expected.embedding, `embedding of request ${index}`);
@@ -38,7 +38,13 @@ test('the WebAssembly build repeats the native answers bit for bit', async () =>
     assert.deepEqual(items, expected.items, `items of request ${index}`);
   }
   wasmEngine.free();
-});
+}
+
+test('the WebAssembly build repeats the native answers bit for bit', () => repeats('answers.json', 1000, release));
+
+for (const encoder of ['attention', 'gru', 'lstm']) {
+  test(`it does so with histories read by ${encoder}`, () => repeats(`${encoder}.json`, 200, join(fixtures, encoder)));
+}
 
 test('clusters are fetched when a request visits them, and answer as the native build does', async () => {
   const clusters = join(fixtures, 'clusters');
@@ -75,7 +81,7 @@ test('clusters are fetched when a request visits them, and answer as the native 
 });
 
 test('what is no request is an error with a code, and the engine goes on', async () => {
-  const wasmEngine = await engine();
+  const wasmEngine = await engine(release);
   const broken = ['', '{', '{"limit":0}', '{"limit":1001}', '{"limit":-1}', '{"limit":1,"history":7}', '{"limit":1e99}'];
   for (const request of broken) {
     assert.throws(() => wasmEngine.recommend(request), (error) => {
