@@ -270,7 +270,8 @@ fn run_train(place: &Place, steps: Option<NonZeroUsize>, seed: Option<u64>) -> O
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
     let report = train(&dataset, &config, &place.run(), &stop)?;
-    if report.examples == 0 && report.steps == report.of {
+    let has_ended = report.steps == report.of || report.stopped_early;
+    if report.examples == 0 && has_ended {
         println!("trained before: {} of {} steps, towers {}", report.steps, report.of, report.towers);
         return Ok(());
     }
@@ -283,7 +284,10 @@ fn run_train(place: &Place, steps: Option<NonZeroUsize>, seed: Option<u64>) -> O
         report.peak_memory_mib.map_or("unknown".to_owned(), |mib| mib.to_string()),
         report.towers
     );
-    if report.steps < report.of {
+    if let Some(step) = report.best_step {
+        println!("the towers are those of step {step}, the best on the validation");
+    }
+    if !has_ended {
         return Err(format!(
             "stopped after {} of {} steps, which are kept; train again to go on",
             report.steps, report.of

@@ -117,6 +117,8 @@ fn encoder(model: &ModelConfig) -> Check {
     match model.encoder {
         EncoderConfig::Mean => Ok(()),
         EncoderConfig::Gru { hidden } | EncoderConfig::Lstm { hidden } => {
+            // Clients run a program that has every step of the history.
+            count("model.history", model.history, 200, "1 to 200 with a GRU or an LSTM")?;
             count("model.encoder.hidden", hidden, 512, "1 to 512")
         }
         EncoderConfig::Attention { layers, heads, feed_forward } => {
@@ -150,6 +152,7 @@ fn examples(config: &Config) -> Check {
 }
 
 fn train(train: &TrainConfig) -> Check {
+    count("train.steps", train.steps, usize::MAX, "1 or more")?;
     count("train.queries", train.queries, 1 << 16, "1 to 65536")?;
     count("train.targets", train.targets, 1 << 12, "1 to 4096")?;
     number("train.temperature", train.temperature, |found| (1e-3..=100.0).contains(&found), "0.001 to 100")?;

@@ -133,7 +133,7 @@ impl<'a> Arena<'a> {
         let outcomes = questions.iter().map(|&(at, place)| {
             let group = &self.split.groups[at];
             if group.mode.masks_history() {
-                for &item in self.split.history.row(user as usize).0 {
+                for &item in self.split.had.row(user as usize).0 {
                     scores[item as usize] = f32::NEG_INFINITY;
                 }
             }

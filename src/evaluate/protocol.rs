@@ -4,10 +4,11 @@
 //! at `test_from_ms`, from the history before it: what a user does inside the window never helps to predict the rest of it.
 //! Targets are the distinct items that a user bought in the window (events of type `purchase`; where a data set has no such
 //! type, all events). Candidates are the items with training events. Users and items without any training event are cold: a model
-//! of the past cannot know them, so they are left out of the main figures, counted, and judged apart.
+//! of the past cannot know them, so they are left out of the main figures, counted, and judged apart. "New only" asks for what a user
+//! had not bought, and masks what was bought; what was only looked at is history and can be found.
 //!
 //! **Leave one out.** The last event of each user is the target; the history holds all before it, the validation item too, and is
-//! masked. Candidates are all items.
+//! masked; a user whose target is in it is not asked. Candidates are all items.
 
 use serde::{Deserialize, Serialize};
 
@@ -126,8 +127,8 @@ pub struct Group {
 pub struct Split {
     /// How events were held out.
     pub protocol: Protocol,
-    /// What is known of the users when they are recommended to, users by items.
-    pub history: Interactions,
+    /// What the users had bought when they are recommended to, users by items: what a question for new items leaves out.
+    pub had: Interactions,
     /// The questions, in the order of modes.
     pub groups: Vec<Group>,
     /// Users who bought in the window and had no training event.
@@ -154,26 +155,28 @@ impl Split {
         let tested = (0..dataset.users.len() as u32).filter_map(|user| {
             let target = dataset.test_events(user).last()?;
             let seen: &[Event] = dataset.query_events(user);
-            (!seen.is_empty()).then(|| Case { user, targets: vec![target.item] })
+            // What is masked cannot be found: a purchase that was made before is no question.
+            let is_new = seen.iter().all(|event| event.item != target.item);
+            (!seen.is_empty() && is_new).then(|| Case { user, targets: vec![target.item] })
         });
         let candidates = (0..dataset.items.len() as u32).collect();
         let group = Group { mode: Mode::LeaveOneOut, candidates, cases: tested.collect() };
-        let history = Interactions::of_queries(dataset);
-        Self { protocol: Protocol::LeaveOneOut, history, groups: vec![group], cold_users: 0, cold_items: 0 }
+        let had = Interactions::of_queries(dataset);
+        Self { protocol: Protocol::LeaveOneOut, had, groups: vec![group], cold_users: 0, cold_items: 0 }
     }
 
     fn by_time(dataset: &Dataset) -> Self {
         let history = Interactions::of_training(dataset);
         let purchase = dataset.event_types.iter().position(|name| name == "purchase");
-        let window = Interactions::of(dataset, |event| {
-            event.time_ms >= dataset.test_from_ms && purchase.is_none_or(|kind| kind == event.event_type as usize)
-        });
+        let is_purchase = |event: &Event| purchase.is_none_or(|kind| kind == event.event_type as usize);
+        let had = Interactions::of(dataset, |event| event.time_ms < dataset.test_from_ms && is_purchase(event));
+        let window = Interactions::of(dataset, |event| event.time_ms >= dataset.test_from_ms && is_purchase(event));
         let (trained, bought_once) = (is_column_used(&history), is_column_used(&window));
         let (mut repeats, mut new_only, mut of_cold_users, mut of_cold_items) =
             <(Vec<_>, Vec<_>, Vec<_>, Vec<_>)>::default();
         let mut cold_users = 0;
         for user in 0..window.rows() {
-            let (bought, known) = (window.row(user).0, history.row(user).0);
+            let (bought, known, had) = (window.row(user).0, history.row(user).0, had.row(user).0);
             let (old, new): (Vec<u32>, Vec<u32>) = bought.iter().copied().partition(|&item| trained[item as usize]);
             let push = |cases: &mut Vec<Case>, targets: Vec<u32>| {
                 if !targets.is_empty() {
@@ -185,7 +188,7 @@ impl Split {
                 push(&mut of_cold_users, old);
             } else {
                 push(&mut of_cold_items, new);
-                push(&mut new_only, old.iter().copied().filter(|item| known.binary_search(item).is_err()).collect());
+                push(&mut new_only, old.iter().copied().filter(|item| had.binary_search(item).is_err()).collect());
                 push(&mut repeats, old);
             }
         }
@@ -197,7 +200,7 @@ impl Split {
         let of_cold_items = Group { mode: Mode::ColdItems, candidates: all, cases: of_cold_items };
         let cold = [group(Mode::ColdUsers, of_cold_users), of_cold_items];
         groups.extend(cold.into_iter().filter(|group| !group.cases.is_empty()));
-        Self { protocol: Protocol::Time, history, groups, cold_users, cold_items }
+        Self { protocol: Protocol::Time, had, groups, cold_users, cold_items }
     }
 }
 
@@ -254,8 +257,9 @@ mod tests {
         let events = [(0, 0, 1, 1), (0, 1, 2, 1), (0, 0, TEST, 0), (0, 1, TEST, 1)];
         let split = Split::of(&dataset(&events, TEST));
         assert_eq!(cases(&split, Mode::Repeats), [case(0, &[0])]);
-        assert_eq!(split.history.row(0).0, [0, 1]);
-        assert!(cases(&split, Mode::NewOnly).is_empty() && split.group(Mode::ColdUsers).is_none());
+        assert!(split.had.row(0).0.is_empty());
+        assert_eq!(cases(&split, Mode::NewOnly), [case(0, &[0])]);
+        assert!(split.group(Mode::ColdUsers).is_none());
     }
 
     #[test]
@@ -267,12 +271,15 @@ mod tests {
 
     #[test]
     fn the_last_event_is_left_out_and_the_one_before_it_is_seen_but_not_trained() {
-        let mut data = dataset(&[(0, 2, 1, 0), (0, 0, 2, 0), (0, 1, 3, 0), (1, 0, 1, 0), (1, 3, 2, 0)], 0);
+        // User 2 comes back for item 0, which is masked.
+        let again = [(2, 0, 1, 0), (2, 3, 2, 0), (2, 0, 3, 0)];
+        let events = [(0, 2, 1, 0), (0, 0, 2, 0), (0, 1, 3, 0), (1, 0, 1, 0), (1, 3, 2, 0)];
+        let mut data = dataset(&[&events[..], &again].concat(), 0);
         data.hold_out(Holdout::LeaveOneOut { untrained: 2 }, 0);
         let split = Split::of(&data);
         assert_eq!(cases(&split, Mode::LeaveOneOut), [case(0, &[1])]);
         assert_eq!(split.group(Mode::LeaveOneOut).unwrap().candidates, [0, 1, 2, 3]);
-        assert_eq!(split.history.row(0).0, [0, 2]);
+        assert_eq!(split.had.row(0).0, [0, 2]);
         assert_eq!(Interactions::of_training(&data).row(0).0, [2]);
     }
 }

@@ -219,6 +219,11 @@ impl KnownItems {
         self.places.get(id).filter(|place| !self.items[**place as usize].unseen).map_or(0, |place| place + 1)
     }
 
+    /// Whether an item was in the catalogue that was trained on.
+    pub fn holds(&self, id: &str) -> bool {
+        self.places.contains_key(id)
+    }
+
     /// The rank of an item's price in its full category path, -1 cheapest to 1 dearest, 0 without a price or alone.
     pub fn rank(&self, item: &Item) -> f32 {
         let now = KnownItem::of(item);
@@ -296,6 +301,7 @@ mod tests {
         let unsold = KnownItems::of(&[of("x", 3.0), Item { events: 0, ..of("y", 1.0) }, of("z", 2.0)]);
         let unsold = KnownItems::from_json(&unsold.to_json()).unwrap();
         assert_eq!(["x", "y", "z"].map(|id| unsold.row(id)), [1, 0, 3]);
+        assert!(unsold.holds("y") && !unsold.holds("w"));
         assert_eq!(unsold.rank(&of("y", 1.0)), -1.0);
     }
 }

@@ -183,7 +183,7 @@ impl Towers {
             Candidates::Trained(trained) => trained,
         };
         let Trained { items: schema, known: known_items, tower, content, config, run } = &**trained;
-        let known = items.iter().filter(|item| known_items.row(&item.id) > 0).count();
+        let known = items.iter().filter(|item| known_items.holds(&item.id)).count();
         if (known as f64) < KNOWN * items.len() as f64 {
             return Err(TowerError::Catalogue { known, of: items.len() });
         }

@@ -163,6 +163,7 @@ impl Op {
                 product([operand(*indices, InputKind::Index)? as u32, *width])
             }
             Self::Concat { outer, parts } => {
+                check("parts of a concatenation", parts.len(), 1, MAX_PARTS)?;
                 for [id, chunk] in parts {
                     float(*id, product([*outer, *chunk])?)?;
                 }

@@ -135,6 +135,26 @@ fn a_training_ends_when_it_no_longer_gets_better_and_keeps_its_best_state() {
     // Another call finds a training that has ended.
     let again = train_into(dataset, &config, folder.path());
     assert_eq!((again.towers, again.examples), (report.towers, 0));
+    assert!(report.stopped_early && again.stopped_early);
+}
+
+#[test]
+fn steps_without_a_target_are_steps_all_the_same() {
+    let mut dataset = trained().dataset.clone();
+    // One purchase in fifty, so that some steps have none.
+    dataset.events.iter_mut().enumerate().for_each(|(at, event)| event.event_type = u16::from(at % 50 != 0));
+    let mut config = plain();
+    config.model.encoder = EncoderConfig::Gru { hidden: 8 };
+    config.train.examples = Examples::Sequences;
+    config.train.queries = 64;
+    let folder = TempDir::new().unwrap();
+    let report = train_into(&dataset, &config, folder.path());
+    assert!(report.steps == config.train.steps && (report.examples as usize) < report.steps * 8, "{report:?}");
+    // Nothing but views: there is nothing to learn from.
+    dataset.events.iter_mut().for_each(|event| event.event_type = 1);
+    let (folder, stop) = (TempDir::new().unwrap(), AtomicBool::new(false));
+    let error = train(&dataset, &config, folder.path(), &stop).unwrap_err().to_string();
+    assert!(error.contains("training events"), "{error}");
 }
 
 #[test]

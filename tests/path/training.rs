@@ -71,6 +71,18 @@ fn encoders_learn_the_taste_of_shoppers_and_are_the_same_again() {
 }
 
 #[test]
+fn the_longest_history_of_a_recurrent_encoder_fits_a_program() {
+    for encoder in [EncoderConfig::Gru { hidden: 8 }, EncoderConfig::Lstm { hidden: 8 }] {
+        let mut config = encoded(encoder);
+        config.model.history = 200;
+        config.train.steps = 1;
+        let folder = TempDir::new().unwrap();
+        train_into(&trained().dataset, &config, folder.path());
+        Towers::of(&config, folder.path()).unwrap();
+    }
+}
+
+#[test]
 fn a_release_is_judged_as_clients_search_it() {
     let (trained, config, folder) = (trained(), shop::config(), TempDir::new().unwrap());
     let towers = Towers::read(&shop::config(), &trained.run()).unwrap();

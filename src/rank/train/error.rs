@@ -28,12 +28,12 @@ pub enum RankerError {
         /// Among so many.
         of: usize,
     },
-    /// The towers have seen what happened after these impressions.
+    /// What is known of items and towers has seen what happened after these impressions.
     #[error(
-        "ranker: found impressions from {first_ms} ms on, expected none before split.test_from = {from_ms} ms with the towers' scores, \
-         which know what happened until then; leave --scores out, or train the towers with an earlier split"
+        "ranker: found impressions from {first_ms} ms on, expected none before split.test_from = {from_ms} ms: popularity and the towers' \
+         scores know what happened until then; leave the earlier ones out, or set an earlier split and prepare again"
     )]
-    Scores {
+    BeforeSplit {
         /// The first one.
         first_ms: i64,
         /// The split.

@@ -44,8 +44,9 @@ impl Inputs {
         slots: usize,
     ) -> Result<Self, RankerError> {
         let rows = &impressions.rows;
-        if let (Some(_), Some(first)) = (retrieval, rows.first().filter(|row| row.time_ms < dataset.test_from_ms)) {
-            return Err(RankerError::Scores { first_ms: first.time_ms, from_ms: dataset.test_from_ms });
+        // Popularity and the towers' scores know what happened until the split.
+        if let Some(first) = rows.first().filter(|row| row.time_ms < dataset.test_from_ms) {
+            return Err(RankerError::BeforeSplit { first_ms: first.time_ms, from_ms: dataset.test_from_ms });
         }
         let trained = cut(rows);
         if trained == 0 || trained == rows.len() {

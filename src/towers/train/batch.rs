@@ -26,7 +26,8 @@ pub(crate) struct Batch {
     pub(crate) targets: Vec<u32>,
     /// Where the targets of each query begin, and the end.
     pub(crate) offsets: Vec<usize>,
-    /// Logarithm of the probability that a candidate was sampled.
+    /// Logarithm of the probability that a candidate was sampled; of mined ones, that they would have been. A constant in its place
+    /// finds less: R@20 .119 against .130 on a month of Online Retail.
     pub(crate) log_q: Vec<f32>,
     /// Per query, candidates that are no negatives, the targets among them.
     pub(crate) masked: Vec<Vec<u32>>,

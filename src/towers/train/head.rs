@@ -145,7 +145,8 @@ fn softmax_row(input: HeadInput<'_>, query: usize, scores: &mut [f32], total: f3
     let largest = hits.iter().copied().fold(largest, f32::max);
     let mean = if input.smoothing > 0.0 { finite_sum(scores) } else { Sum::default() };
     let negatives = softmax::exp_and_sum(scores, largest);
-    let sum_with = |hit: f32| negatives + exp(hit - largest);
+    // Of far apart targets without a negative near the best one, the sum of a worse one would be nothing at all.
+    let sum_with = |hit: f32| (negatives + exp(hit - largest)).max(f32::MIN_POSITIVE);
     let smoothing = input.smoothing;
     let pull: f32 = own.clone().zip(&hits).map(|(at, hit)| input.weights[at] / total / sum_with(*hit)).sum();
     let shared = smoothing / (mean.count + 1) as f32;
@@ -318,6 +319,17 @@ mod tests {
                 assert!((found - expected).abs() < 1e-5, "{query} {place} {found} {expected}");
             }
         }
+    }
+
+    #[test]
+    fn targets_that_are_far_apart_have_finite_gradients() {
+        let mut batch = batch(4, 12, 0.0);
+        // Query 3 has three targets: one is found at once, one never, and no negative is near either.
+        let [best, worst] = [batch.targets[3] as usize, batch.targets[4] as usize];
+        batch.log_q.fill(500.0);
+        (batch.log_q[best], batch.log_q[worst]) = (-500.0, 300.0);
+        let output = softmax_loss(batch.input());
+        assert!(output.loss.is_finite() && output.d_queries.iter().all(|slope| slope.is_finite()), "{output:?}");
     }
 
     #[test]

@@ -112,6 +112,9 @@ pub struct TrainReport {
     /// The step with the best of them, whose weights the towers have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_step: Option<usize>,
+    /// Whether it ended before all steps because no better state was to be expected.
+    #[serde(default)]
+    pub stopped_early: bool,
     /// Most memory that the process had, in MiB, where the system tells.
     pub peak_memory_mib: Option<u64>,
     /// Digest of the towers.
@@ -151,7 +154,7 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
         source: Source::new(Moments::new(dataset, &query, &config.train, long_term.as_ref()))?,
         validation: config.train.early_stopping.map(judged).transpose()?,
         run,
-        settings: settings(config, &content_schema, dataset),
+        settings: settings(config, (&content_schema, &rows), dataset),
     };
     let started = Instant::now();
     let outcome = training.run(stop)?;
@@ -167,6 +170,7 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
         loss: outcome.progress.recent_loss(),
         validations: outcome.validations,
         best_step: outcome.best,
+        stopped_early: outcome.stopped_early,
         peak_memory_mib: crate::platform::files::peak_memory_mib(),
         towers,
     };

@@ -54,6 +54,11 @@ impl<'d> Moments<'d> {
         self.of_type.get(usize::from(event.event_type)).copied().unwrap_or(1.0)
     }
 
+    /// The items of those events that are of a type that can be a target.
+    pub(crate) fn bought<'e>(&'e self, events: &'e [Event]) -> impl Iterator<Item = u32> + use<'e, 'd> {
+        events.iter().filter(|event| self.weight(event) > 0.0).map(|event| event.item)
+    }
+
     /// How much an event counts, given its age at the end of the training events.
     pub(crate) fn recency(&self, event: &Event) -> f64 {
         recency(event.time_ms, self.dataset.end_of_training_ms(), self.config)
@@ -123,7 +128,7 @@ pub(crate) fn past_event(schema: &FeatureSchema, event: &Event) -> PastEvent<u32
 }
 
 /// The weights of a configuration, by the data's event types; 1 where it says nothing.
-fn event_weights(dataset: &Dataset, weights: &BTreeMap<String, f32>) -> Vec<f32> {
+pub(super) fn event_weights(dataset: &Dataset, weights: &BTreeMap<String, f32>) -> Vec<f32> {
     dataset.event_types.iter().map(|name| weights.get(name).copied().unwrap_or(1.0)).collect()
 }
 

@@ -55,6 +55,8 @@ pub(super) struct Outcome {
     pub(super) validations: Vec<(usize, f64)>,
     /// The step whose weights were kept.
     pub(super) best: Option<usize>,
+    /// Whether no better state is to be expected.
+    pub(super) stopped_early: bool,
 }
 
 impl Training<'_> {
@@ -71,16 +73,16 @@ impl Training<'_> {
             progress: Progress::new(first, self.config.steps),
             validations: best.iter().map(|(step, _, recall)| (*step, *recall)).collect(),
             best: None,
+            stopped_early: self.has_stopped(first, best.as_ref()),
         };
         let encoded = self.model.encoder.is_some().then(|| [self.source.row_length(), self.schema.history.length]);
         let marks = self.schema.history.marks_per_item();
         let Catalogue { features, content, .. } = self.catalogue;
         let mut stepper = Stepper::new(&self.model, features, content, self.config, encoded, marks);
         let mut frequency = self.frequency(first, stop);
-        // One that had stopped early has ended.
-        let ended = self.has_stopped(first, best.as_ref());
         let mut next = None;
-        while !ended && outcome.done < self.config.steps && !stop.load(Ordering::Relaxed) {
+        // One that had stopped early has ended.
+        while !outcome.stopped_early && outcome.done < self.config.steps && !stop.load(Ordering::Relaxed) {
             let step = outcome.done;
             if self.mines_at(step) {
                 // First, so that no interruption leaves an index that is newer than the checkpoint.
@@ -97,19 +99,20 @@ impl Training<'_> {
             let (model, source, following) = (&mut self.model, &self.source, step + 1);
             // What comes next is drawn where a step leaves a thread idle.
             let (loss, ahead) = rayon::join(
-                || stepper.step(model, &drawn, &frequency, step, rates(self.config, step)),
+                // Rows of sequences may hold nothing but events that are no targets.
+                || drawn.has_targets().then(|| stepper.step(model, &drawn, &frequency, step, rates(self.config, step))),
                 || (following < self.config.steps).then(|| source.step(FREQUENCY_WARM_UP + following)),
             );
             next = ahead;
             outcome.stepping += began.elapsed();
-            if !loss.is_finite() {
-                return Err(diverged(step, loss));
-            }
             outcome.done += 1;
-            outcome.progress.step(loss, drawn.queries.iter().map(|query| query.targets.len()).sum());
-            if self.is_to_stop(&mut outcome, &mut best)? {
-                break;
+            if let Some(loss) = loss {
+                if !loss.is_finite() {
+                    return Err(diverged(step, loss));
+                }
+                outcome.progress.step(loss, drawn.queries.iter().map(|query| query.targets.len()).sum());
             }
+            outcome.stopped_early = self.is_to_stop(&mut outcome, &mut best)?;
             if outcome.done.is_multiple_of(self.config.checkpoint_every.max(1)) {
                 checkpoint::save(&path, &self.model, outcome.done, &self.settings)?;
             }

@@ -25,6 +25,12 @@ pub(crate) struct Drawn {
     pub(crate) tokens: Option<(Vec<Token>, Vec<Marks>)>,
 }
 
+impl Drawn {
+    pub(crate) fn has_targets(&self) -> bool {
+        self.queries.iter().any(|query| !query.targets.is_empty())
+    }
+}
+
 /// One training query.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Query {
@@ -84,7 +90,7 @@ impl<'d> Sampler<'d> {
                     sum += weight(targets, moments.config) * moments.recency(&basket[0]);
                     cumulative.push(sum);
                 }
-                bought.extend(basket.iter().map(|event| event.item));
+                bought.extend(moments.bought(basket));
                 start = end;
             }
         }
@@ -116,7 +122,7 @@ impl<'d> Sampler<'d> {
             read = read.min(rng.random_range(0..=SHORT_HISTORY));
         }
         let masked = if moments.config.targets_of_basket == Targets::New { before } else { &[] };
-        let bought: HashSet<u32> = masked.iter().map(|event| event.item).collect();
+        let bought: HashSet<u32> = moments.bought(masked).collect();
         let mut targets = targets(moments, basket, &bought);
         let mut known: Vec<u32> = bought.into_iter().chain(basket.iter().map(|event| event.item)).collect();
         known.sort_unstable();

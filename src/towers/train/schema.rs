@@ -58,12 +58,14 @@ pub(super) fn trained_schema(schema: FeatureSchema, model: &Model) -> FeatureSch
 }
 
 /// Identifies what a checkpoint was trained with: another configuration or other data start anew.
-pub(super) fn settings(config: &Config, content: &ContentSchema, dataset: &Dataset) -> String {
+pub(super) fn settings(config: &Config, (content, vectors): (&ContentSchema, &[f32]), dataset: &Dataset) -> String {
     let text = format!("{:?} {:?} {content:?}", config.model, config.train);
     let (items, users) = (format!("{:?}", dataset.items), format!("{:?}", dataset.users));
     let events = dataset.events.iter().map(|event| format!("{event:?}"));
     let events: Vec<u8> = events.flat_map(String::into_bytes).collect();
     let rest =
         format!("{:?} {:?} {:?} {}", dataset.locations, dataset.devices, dataset.event_types, dataset.test_from_ms);
-    Digest::of_parts([text.as_bytes(), items.as_bytes(), users.as_bytes(), &events, rest.as_bytes()]).to_string()
+    let vectors = bytemuck::cast_slice(vectors);
+    Digest::of_parts([text.as_bytes(), vectors, items.as_bytes(), users.as_bytes(), &events, rest.as_bytes()])
+        .to_string()
 }

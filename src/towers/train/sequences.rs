@@ -1,6 +1,7 @@
 //! Draws training sequences: many shoppers' events in each row, every event a query for its own item.
 //!
-//! An epoch takes every sequence once, in an order of its own, packed into rows of equal length with hardly a gap. Step `s` of seed `x` is
+//! An epoch takes sequences in an order of its own, each at most once, packed into rows of equal length with hardly a gap; less than a
+//! step's rows are left over. Step `s` of seed `x` is
 //! the same whatever came before.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,17 +46,18 @@ pub(crate) struct Sequences<'d> {
 }
 
 impl<'d> Sequences<'d> {
-    /// Collects the users before the test; `None` without any event.
+    /// Collects the users before the test; `None` without any event that can be a target.
     pub(crate) fn new(moments: Moments<'d>) -> Option<Self> {
         let Moments { dataset, schema, config, .. } = moments;
         let events = |user: &u32| dataset.training_events(*user).len();
         let users: Vec<u32> = (0..dataset.users.len() as u32).filter(|user| events(user) > 0).collect();
         let tokens: usize = users.iter().map(events).sum();
+        let has_target = users.iter().any(|user| moments.bought(dataset.training_events(*user)).next().is_some());
         let length = SHORTEST_ROW.max((schema.history.length + 1).next_multiple_of(8));
         let rows = (config.queries / length).max(1);
         let steps_per_epoch = (tokens / (rows * length)).max(1);
         let epoch = Mutex::new(None);
-        (tokens > 0).then_some(Self { moments, users, length, rows, steps_per_epoch, epoch })
+        has_target.then_some(Self { moments, users, length, rows, steps_per_epoch, epoch })
     }
 
     /// Tokens of a row.
@@ -94,12 +96,12 @@ impl<'d> Sequences<'d> {
         let weight = moments.weight(event) * moments.recency(event) as f32;
         let mut known = vec![event.item];
         if moments.config.targets_of_basket == Targets::New {
-            known.extend(before.iter().map(|event| event.item));
-            known.sort_unstable();
-            known.dedup();
-            if before.iter().any(|before| before.item == event.item) {
+            if moments.bought(before).any(|item| item == event.item) {
                 return None;
             }
+            known.extend(moments.bought(before));
+            known.sort_unstable();
+            known.dedup();
         }
         if weight == 0.0 {
             return None;

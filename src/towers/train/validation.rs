@@ -118,7 +118,7 @@ fn asked(moments: &Moments<'_>, user: u32, held_back: &[Event], rng: &mut ChaCha
     let (before, first) = (moments.dataset.training_events(user), held_back.first()?);
     let items = moments.distinct(before);
     let is_new = moments.config.targets_of_basket == Targets::New || moments.dataset.holdout != Holdout::Time;
-    let mut had: Vec<u32> = before.iter().map(|event| event.item).collect();
+    let mut had: Vec<u32> = moments.bought(before).collect();
     had.sort_unstable();
     had.dedup();
     let masked = if is_new { had } else { Vec::new() };
