@@ -3,7 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
@@ -21,7 +21,9 @@ export async function buildSite({ release, out = join(here, "dist"), engine = jo
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   await build({
-    entryPoints: [join(here, "src/main.ts"), join(here, "src/style.css")],
+    // The worker's script lies beside the page's, where the package looks for it.
+    entryPoints: [[here, "src/main.ts"], [here, "src/style.css"], [packageFolder, "dist/worker.js"]].map(([folder, path]) =>
+      ({ in: join(folder, path), out: basename(path, extname(path)) })),
     outdir: out,
     bundle: true, minify: true, sourcemap: true, format: "esm", target: "es2022", logLevel: "warning",
     plugins: [{
@@ -29,7 +31,7 @@ export async function buildSite({ release, out = join(here, "dist"), engine = jo
       setup: ({ onResolve }) => {
         onResolve({ filter: /\/wasm\/nearshelf\.js$/ }, () => ({ path: resolve(engine, "nearshelf.js") }));
         // Towers that nearshelf trained are programs: the engine for ONNX graphs stays out of this storefront.
-        onResolve({ filter: /\/onnx\.js$/ }, ({ path }) => ({ path, external: true }));
+        onResolve({ filter: /\/onnx-loader/ }, ({ path }) => ({ path, external: true }));
       },
     }],
   });

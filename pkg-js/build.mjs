@@ -1,8 +1,8 @@
-// TypeScript -> dist/index.js and dist/onnx.js (ES modules that share one) and their types. Prints what a shop's visitor downloads.
+// TypeScript -> dist/*.js (ES modules that share parts) and their types. Prints what a shop's visitor downloads.
 import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync } from "node:zlib";
 import { build } from "esbuild";
@@ -10,7 +10,7 @@ import { build } from "esbuild";
 const here = dirname(fileURLToPath(import.meta.url));
 const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
 /** Bytes after brotli. */
-export const LIMITS = { "JavaScript": 15_000, "WASM": 120_000, "ONNX WASM": 2_000_000 };
+export const LIMITS = { "default entry": 10_000, "JavaScript": 15_000, "WASM": 120_000, "ONNX WASM": 2_000_000 };
 
 const runTsc = (...args) => execFileSync(process.execPath, [tsc, ...args], { cwd: here, stdio: "inherit" });
 
@@ -22,11 +22,6 @@ const engineBesideDist = {
   setup: ({ onResolve }) => onResolve({ filter: /^nearshelf-engine(-onnx)?$/ }, ({ path }) => ({ path: ENGINES[path], external: true })),
 };
 
-/** What is fetched only for a release that needs it. */
-const lazy = {
-  name: "lazy",
-  setup: ({ onResolve }) => onResolve({ filter: /^\.\/onnx\.js$/ }, ({ path }) => ({ path, external: true })),
-};
 
 /** wasm-bindgen's types must fit what this package declares of the engine. */
 function compareEngineTypes() {
@@ -46,31 +41,56 @@ function compareEngineTypes() {
   }
 }
 
-/** What the browser downloads for most releases: the package and the engine's glue as one minified module, and the WASM. */
+/** What a page downloads, minified, each script by itself: the default entry, and with its worker's script and the engine's glue. */
 export async function sizes() {
-  const glue = join(here, "wasm/nearshelf.js");
-  const bundle = await build({
-    entryPoints: [join(here, "dist/index.js")],
-    bundle: true, minify: true, format: "esm", write: false, logLevel: "silent",
-    external: existsSync(glue) ? [] : ["../wasm/nearshelf.js"],
-    plugins: [lazy],
-  });
+  const scripts = async (...entries) => {
+    const bundle = await build({
+      entryPoints: entries.map((name) => join(here, "src", name)), outdir: "out",
+      bundle: true, splitting: true, minify: true, format: "esm", target: "es2022", write: false, logLevel: "silent",
+      plugins: [existsSync(join(here, "wasm/nearshelf.js")) ? glueOf(["nearshelf-engine"]) : engineBesideDist],
+      metafile: true,
+    });
+    const first = new Set(entries.map((name) => name.replace(/\.ts$/, ".js")));
+    // What an entry imports statically comes with it; what it imports when it is needed does not.
+    const wanted = new Set();
+    const follow = (path) => {
+      if (wanted.has(path)) return;
+      wanted.add(path);
+      for (const { path: next, kind, external } of bundle.metafile.outputs[path].imports) if (kind === "import-statement" && !external) follow(next);
+    };
+    Object.keys(bundle.metafile.outputs).filter((path) => first.has(basename(path))).forEach(follow);
+    const files = bundle.outputFiles.filter(({ path }) => [...wanted].some((name) => basename(name) === basename(path)));
+    return files.reduce((sum, { contents }) => sum + brotliCompressSync(contents).length, 0);
+  };
   const wasm = join(here, "wasm/nearshelf_bg.wasm");
   return {
-    "JavaScript": brotliCompressSync(bundle.outputFiles[0].contents).length,
+    "default entry": await scripts("index.ts"),
+    "JavaScript": await scripts("index.ts", "worker.ts"),
     ...(existsSync(wasm) ? { "WASM": brotliCompressSync(readFileSync(wasm)).length } : {}),
   };
 }
+
+/** Some engines' glue in the bundle, the others left out. */
+const glueOf = (names) => ({
+  name: "glue",
+  setup: ({ onResolve }) => onResolve({ filter: /^nearshelf-engine(-onnx)?$/ }, ({ path }) =>
+    names.includes(path) ? { path: join(here, "dist", ENGINES[path]) } : { path: ENGINES[path], external: true }),
+});
 
 async function main() {
   rmSync(join(here, "dist"), { recursive: true, force: true });
   runTsc("-p", ".");
   await build({
     absWorkingDir: here,
-    entryPoints: ["src/index.ts", "src/onnx.ts"],
+    entryPoints: ["src/index.ts", "src/onnx.ts", "src/worker.ts"],
     outdir: "dist",
     bundle: true, splitting: true, format: "esm", target: "es2022", plugins: [engineBesideDist], logLevel: "warning",
   });
+  // esbuild keeps the order in which parts are loaded by bare imports, at which it warns again in a shop's own build; no part has effects.
+  for (const file of readdirSync(join(here, "dist")).filter((name) => name.endsWith(".js"))) {
+    const path = join(here, "dist", file);
+    writeFileSync(path, readFileSync(path, "utf8").replaceAll(/^import "\.\/chunk-\w+\.js";\n/gm, ""));
+  }
   for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) copyFileSync(join(here, "..", licence), join(here, licence));
   if (existsSync(join(here, "wasm/nearshelf.d.ts"))) compareEngineTypes();
   for (const [what, bytes] of Object.entries(await sizes())) {

@@ -11,19 +11,28 @@ export class Panel {
   readonly #recommender: Recommender;
   readonly #catalogue: Catalogue;
   readonly #forget: () => void;
-  #requests = 0;
+  /** Of the page itself; its worker's are none of a page's entries. */
+  #ofPage = 0;
+  /** Files that the worker had fetched when the panel began. */
+  readonly #before: number;
   #rows = 0;
 
   constructor(recommender: Recommender, catalogue: Catalogue, forget: () => void) {
     this.#recommender = recommender;
     this.#catalogue = catalogue;
     this.#forget = forget;
+    this.#before = recommender.status().downloaded.files;
     const toggle = part("panel-toggle");
     toggle.addEventListener("click", () => toggle.setAttribute("aria-expanded", String(toggle.getAttribute("aria-expanded") !== "true")));
     new PerformanceObserver((list) => {
-      this.#requests += list.getEntries().length;
+      this.#ofPage += list.getEntries().length;
       this.#count();
     }).observe({ type: "resource" });
+  }
+
+  get #requests(): number {
+    const { downloaded, mode } = this.#recommender.status();
+    return this.#ofPage + (mode === "worker" ? downloaded.files - this.#before : 0);
   }
 
   show(row: Recommendation): void {

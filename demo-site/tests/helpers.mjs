@@ -66,7 +66,7 @@ export async function storefront(t, site, browser) {
   t.after(() => server.close());
   return {
     address: server.address,
-    open: async ({ now = NOW, ...options } = {}) => {
+    open: async ({ now = NOW, route, ...options } = {}) => {
       const context = await browser.newContext({ viewport: DESKTOP, ...options });
       t.after(() => context.close());
       const page = await context.newPage();
@@ -75,6 +75,7 @@ export async function storefront(t, site, browser) {
       page.on("console", (message) => printed.push(`${message.type()}: ${message.text()}`));
       page.on("pageerror", (error) => printed.push(`uncaught: ${error.message}`));
       page.on("request", (request) => requests.push(request.url()));
+      if (route !== undefined) await page.route("**/*", route);
       if (now !== null) await page.clock.setFixedTime(now);
       await page.goto(server.address);
       return { page, printed, requests };

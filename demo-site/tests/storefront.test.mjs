@@ -45,6 +45,25 @@ test("three clicks change the row three times, the same on every fresh page, wit
   const again = await shop.open();
   assert.deepEqual(await threeClicks(again.page), { rows, clicked });
   assert.deepEqual([...printed, ...again.printed], []);
+  assert.equal(page.workers().length, 1, "the engine is not on a thread of its own");
+});
+
+test("without the worker's script, or where a policy forbids workers, the page does the work itself", async (t) => {
+  const shop = await storefront(t, site, browser);
+  const { page } = await shop.open();
+  const first = await row(page, 0);
+  for (const [name, forbid] of [
+    ["no script", (route) => (route.request().url().endsWith("/worker.js") ? route.fulfill({ status: 404, body: "not here" }) : route.continue())],
+    ["a policy", async (route) => {
+      if (route.request().resourceType() !== "document") return route.continue();
+      const response = await route.fetch();
+      return route.fulfill({ response, headers: { ...response.headers(), "content-security-policy": "worker-src 'none'" } });
+    }],
+  ]) {
+    const alone = await shop.open({ route: forbid });
+    assert.deepEqual(await row(alone.page, 0), first, name);
+    assert.equal(alone.page.workers().length, 0, name);
+  }
 });
 
 test("the basket feeds the row, and forgetting brings the first row back", async (t) => {

@@ -21,21 +21,41 @@ export function loader(start: (source?: { module_or_path: unknown }) => Promise<
   const load = async (source: WasmSource | undefined) => {
     const found = await (source ?? readInNode(beside));
     const response = typeof found === "string" || found instanceof URL ? await fetch(found) : found;
-    if (typeof Response === "function" && response instanceof Response && !response.ok) {
-      throw new NearshelfError("init/http-status", `${response.url || "the WASM engine"}: HTTP ${response.status}, expected 200; serve its file there`);
-    }
+    if (typeof Response === "function" && response instanceof Response) checkOk(response);
     await start(response === undefined ? undefined : { module_or_path: response });
   };
   const init = (source?: WasmSource) => {
     loading ??= load(source).catch((cause: unknown) => {
       loading = undefined;
-      throw cause instanceof NearshelfError
-        ? cause
-        : new NearshelfError("init/wasm", `the WASM engine did not start: ${text(cause)}; pass init() its address`, { cause });
+      throw notStarted(cause);
     });
     return loading;
   };
   return { init, Engine: engine };
+}
+
+/** Compiles a source, off this thread where the host can. @internal */
+export async function compiled(source: Response | Promise<Response> | BufferSource): Promise<WebAssembly.Module> {
+  try {
+    const found = await source;
+    if (!(found instanceof Response)) return await WebAssembly.compile(found);
+    checkOk(found);
+    return await WebAssembly.compile(await found.arrayBuffer());
+  } catch (cause) {
+    throw notStarted(cause);
+  }
+}
+
+function checkOk(response: Response): void {
+  if (!response.ok) {
+    throw new NearshelfError("init/http-status", `${response.url || "the WASM engine"}: HTTP ${response.status}, expected 200; serve its file there`);
+  }
+}
+
+function notStarted(cause: unknown): NearshelfError {
+  return cause instanceof NearshelfError
+    ? cause
+    : new NearshelfError("init/wasm", `the WASM engine did not start: ${text(cause)}; pass init() its address`, { cause });
 }
 
 interface NodeLike {

@@ -1,11 +1,13 @@
-import type { Engine } from "nearshelf-engine";
 import type { Card, Cards } from "./cards.js";
-import { engineError, NearshelfError, text } from "./errors.js";
+import { NearshelfError, text } from "./errors.js";
 import {
   type EventType, type HistoryEvent, type HistoryStorage, isHistoryEvent, type LoadedHistory, loadHistory, MAX_HISTORY, memoryStorage,
 } from "./history.js";
-import type { Loader, WasmSource } from "./init.js";
-import { type Downloaded, ReleaseSync } from "./sync.js";
+import type { Downloaded, Host, ReleaseStatus } from "./host.js";
+import type { WasmSource } from "./init.js";
+
+/** Where the engine works: on a thread of its own, or on that of the page. */
+export type Mode = "worker" | "main";
 
 /** What the query tower may know beside the history. What is left out takes the trained default. */
 export interface Context {
@@ -36,6 +38,14 @@ export interface RecommenderOptions {
   wasm?: WasmSource;
   /** The same of `nearshelf_onnx_bg.wasm`, which is loaded when the release has a query tower that needs it. */
   wasmOnnx?: WasmSource;
+  /**
+   * `"worker"`, the default in pages, or `"main"`, elsewhere. Where a worker does not start, because the page's policy forbids it or
+   * its script is not there, the engine works on the page's thread all the same, and `status().mode` says so.
+   */
+  mode?: Mode;
+  /** The worker, or its script's address, where a bundler does not find `nearshelf/worker` by itself. */
+  worker?: Worker | string | URL;
+  /** Asks in place of the global `fetch`; the engine then works on the page's thread. */
   fetch?: typeof fetch;
 }
 
@@ -76,81 +86,28 @@ export interface Recommendation {
   source: "history" | "default";
   /** Milliseconds that each stage took. */
   timings: { tower: number; search: number; rank: number };
-}
-
-/** The release that serves. */
-export interface ReleaseStatus {
-  name: string;
-  version: number;
-  /** The digest of the towers. */
-  towers: string;
-  items: number;
-  dim: number;
-  shards: number;
+  /** What was downloaded for this row, after HTTP's own decompression. */
   bytes: number;
 }
 
 export interface Status {
   release: ReleaseStatus;
   downloaded: Readonly<Downloaded>;
+  mode: Mode;
   /** What failed last, a sync, a row or the storage; the release above serves on. */
   lastError?: NearshelfError;
 }
 
 const DEFAULT_LIMIT = 12;
 
-/** An engine that serves, and what brings it releases. */
-interface Serving {
-  engine: Engine;
-  sync: ReleaseSync;
-}
-
-/** What an engine says of a release whose query tower it cannot run. */
-const OTHER_ENGINE = "towers/engine";
-
-/**
- * Makes a recommender with the engine of `loader`, or, where the release asks for it, that of `larger`.
- * @internal
- */
-export async function open(options: RecommenderOptions, loader: Loader, larger?: () => Promise<Loader>): Promise<Recommender> {
-  const base = releaseAddress(options.release);
-  const serveLarger = larger && (async () => serve(options, base, await larger(), options.wasmOnnx));
-  const first = serve(options, base, loader, options.wasm).catch((cause: unknown) => {
-    if (serveLarger === undefined || engineError(cause).code !== OTHER_ENGINE) throw cause;
-    return serveLarger();
-  });
-  const storage = options.storage ?? memoryStorage();
-  const loading = loadHistory(storage);
-  // Both end before a failure is reported, so that the next call meets nothing of this one.
-  const serving = await first.finally(() => loading);
-  return new Recommender(serving, storage, await loading, options.context ?? {}, serveLarger);
-}
-
-/** Starts an engine and brings it the release. */
-async function serve(options: RecommenderOptions, base: URL, { init, Engine }: Loader, wasm: WasmSource | undefined): Promise<Serving> {
-  await init(wasm);
-  const engine = new Engine();
-  if (options.segment !== undefined) engine.setSegment(options.segment);
-  const fetchFrom: typeof fetch = options.fetch ?? ((input, request) => fetch(input, request));
-  const sync = new ReleaseSync(engine, base, fetchFrom, options.cards ?? false);
-  try {
-    await sync.run();
-    if (!engine.isReady()) throw new NearshelfError("sync/incomplete", `${base.href}: nothing to serve; publish the release again`);
-    return { engine, sync };
-  } catch (cause) {
-    sync.close();
-    engine.free();
-    throw cause;
-  }
-}
-
-function releaseAddress(release: string | URL): URL {
+/** The folder of a release. @internal */
+export function releaseAddress(release: string | URL): string {
   const page = (globalThis as { document?: { baseURI: string } }).document?.baseURI;
   try {
     const url = new URL(release, page);
     if (!url.pathname.endsWith("/")) url.pathname += "/";
     url.search = url.hash = "";
-    return url;
+    return url.href;
   } catch (cause) {
     throw new NearshelfError("release/address", `${release} is no address; outside a page it must begin with https://`, { cause });
   }
@@ -158,27 +115,23 @@ function releaseAddress(release: string | URL): URL {
 
 /** Recommends from what one shopper did. Made by [`createRecommender`]. */
 export class Recommender {
-  #serving: Serving;
-  /** Brings the release into the larger engine, where there is one that is not used yet. */
-  #serveLarger: (() => Promise<Serving>) | undefined;
-  #changing: Promise<void> | undefined;
+  readonly #host: Host;
+  readonly #mode: Mode;
   readonly #storage: HistoryStorage;
   #events: HistoryEvent[];
   #context: Context;
-  #lastError: NearshelfError | undefined;
-  /** What failed when the last row was brought together. */
-  #rowError: NearshelfError | undefined;
+  #storageError: NearshelfError | undefined;
   /** Ends with the last write that was asked for, and never rejects. */
   #writes: Promise<void> = Promise.resolve();
   #closed = false;
 
   /** @internal */
-  constructor(serving: Serving, storage: HistoryStorage, history: LoadedHistory, context: Context, larger?: () => Promise<Serving>) {
-    this.#serving = serving;
-    this.#serveLarger = larger;
+  constructor([host, mode]: [Host, Mode], storage: HistoryStorage, history: LoadedHistory, context: Context) {
+    this.#host = host;
+    this.#mode = mode;
     this.#storage = storage;
     this.#events = history.events;
-    this.#lastError = history.error;
+    this.#storageError = history.error;
     this.#context = context;
   }
 
@@ -201,40 +154,14 @@ export class Recommender {
    */
   async recommendedForYou(options: RecommendOptions = {}): Promise<Recommendation> {
     this.#open();
-    // The whole row comes from one engine.
-    const { engine, sync } = this.#serving;
     const { now = Date.now(), ...context } = { ...this.#context, ...options.context };
-    const request = {
+    return this.#host.row({
       limit: options.limit ?? DEFAULT_LIMIT,
       history: this.#events.map(({ id, type, at }) => ({ id, type, at: wallClock(at) })),
       exclude: [...(options.exclude ?? [])],
       where: options.where ?? {},
       context: { ...context, now: wallClock(now) },
-    };
-    const json = JSON.stringify(request);
-    try {
-      await sync.bring(() => engine.absent(json));
-      if (this.#lastError === this.#rowError) this.#lastError = undefined;
-      this.#rowError = undefined;
-    } catch (cause) {
-      this.#open();
-      const error = engineError(cause);
-      if (error.code.startsWith("request/")) throw error;
-      this.#lastError = this.#rowError = error;
-      // What an item of the history needs may be gone for good; the clusters of a row without history are not.
-      const withoutHistory = JSON.stringify({ ...request, history: [] });
-      await sync.bring(() => engine.absent(withoutHistory)).catch(() => undefined);
-    }
-    this.#open();
-    const answer = this.#ask<Recommendation>(() => engine.recommend(json));
-    // A row without cards is a row.
-    await sync.cardsOf(answer.items.map(({ id }) => id)).catch(() => undefined);
-    const cards = sync.shown;
-    for (const item of answer.items) {
-      const card = cards?.get(item.id);
-      if (card !== undefined) item.card = card;
-    }
-    return answer;
+    });
   }
 
   /** What the shopper did, oldest first. */
@@ -258,74 +185,35 @@ export class Recommender {
   /** The product cards of the whole release, downloaded by the first call: a file, or, of a release in clusters, one for each. */
   async cards(): Promise<Cards> {
     this.#open();
-    return this.#serving.sync.cards();
+    return this.#host.cards();
   }
 
   /** One card, where the cards are loaded. */
   card(id: string): Card | undefined {
-    return this.#serving.sync.shown?.get(id);
+    return this.#host.card(id);
   }
 
   status(): Status {
     this.#open();
-    const { engine, sync } = this.#serving;
-    return {
-      release: this.#ask<ReleaseStatus>(() => engine.status()),
-      downloaded: { ...sync.downloaded },
-      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
-    };
+    const { release, downloaded, lastError = this.#storageError } = this.#host.status();
+    return { release, downloaded, mode: this.#mode, ...(lastError === undefined ? {} : { lastError }) };
   }
 
   /** Looks for a newer release. It throws when that fails, and [`status`] keeps the reason; the present release serves on. */
   async sync(): Promise<void> {
     this.#open();
-    try {
-      await this.#serving.sync.run().catch((cause: unknown) => {
-        if (this.#serveLarger === undefined || engineError(cause).code !== OTHER_ENGINE) throw cause;
-        this.#changing ??= this.#change(this.#serveLarger).finally(() => {
-          this.#changing = undefined;
-        });
-        return this.#changing;
-      });
-      this.#lastError = undefined;
-    } catch (cause) {
-      this.#lastError = engineError(cause);
-      throw this.#lastError;
-    }
-  }
-
-  /** Goes on with the larger engine. Rows that are on their way end with the one before, which goes with the last of them. */
-  async #change(serveLarger: () => Promise<Serving>): Promise<void> {
-    const { engine, sync } = await serveLarger();
-    if (this.#closed) {
-      sync.close();
-      engine.free();
-      this.#open();
-    }
-    sync.downloaded.files += this.#serving.sync.downloaded.files;
-    sync.downloaded.bytes += this.#serving.sync.downloaded.bytes;
-    this.#serving = { engine, sync };
-    this.#serveLarger = undefined;
+    await this.#host.sync();
+    this.#storageError = undefined;
   }
 
   /** Ends downloads and frees the engine's memory. */
   close(): void {
-    if (this.#closed) return;
     this.#closed = true;
-    this.#serving.sync.close();
-    this.#serving.engine.free();
+    this.#host.close();
   }
 
   #open(): void {
     if (this.#closed) throw new NearshelfError("recommender/closed", "the recommender was closed; create a new one");
-  }
-
-  #ask<T>(call: () => string): T {
-    try {
-      return JSON.parse(call()) as T;
-    } catch (cause) {
-      throw engineError(cause);
-    }
   }
 
   /**
@@ -334,7 +222,7 @@ export class Recommender {
    */
   #store(write: () => void | Promise<void>): Promise<void> {
     this.#writes = this.#writes.then(write).catch((cause: unknown) => {
-      this.#lastError = new NearshelfError("storage/failed", `the history was not stored: ${text(cause)}`, { cause });
+      this.#storageError = new NearshelfError("storage/failed", `the history was not stored: ${text(cause)}`, { cause });
     });
     return this.#writes;
   }

@@ -2,6 +2,7 @@ import type { Engine } from "nearshelf-engine";
 import { type Cards, parseCards } from "./cards.js";
 import { download, sha256 } from "./download.js";
 import { engineError, NearshelfError } from "./errors.js";
+import type { Downloaded } from "./host.js";
 
 /** The most that `head.json` may weigh. */
 const HEAD_LIMIT = 2048;
@@ -21,12 +22,6 @@ const names = (files: readonly Fetch[]): string => files.map(({ digest }) => dig
 
 /** Downloads at a time: as many connections as a browser keeps to one host. */
 const CONNECTIONS = 6;
-
-/** What was downloaded since the recommender was created, in bytes after HTTP's own decompression. */
-export interface Downloaded {
-  files: number;
-  bytes: number;
-}
 
 /**
  * Brings the engine what it asks for. The engine decides what is missing and whether bytes are what they should be; this

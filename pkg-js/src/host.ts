@@ -1,0 +1,72 @@
+import type { Card, Cards } from "./cards.js";
+import type { NearshelfError } from "./errors.js";
+import type { WasmSource } from "./init.js";
+
+/** The release that serves. */
+export interface ReleaseStatus {
+  name: string;
+  version: number;
+  /** The digest of the towers. */
+  towers: string;
+  items: number;
+  dim: number;
+  shards: number;
+  bytes: number;
+}
+
+/** What was downloaded since the recommender was created, in bytes after HTTP's own decompression. */
+export interface Downloaded {
+  files: number;
+  bytes: number;
+}
+
+/** What an engine is asked for, as it reads it. @internal */
+export interface Request {
+  limit: number;
+  history: { id: string; type: string; at: number }[];
+  exclude: string[];
+  where: object;
+  context: object;
+}
+
+/** A row and what it was made of. @internal */
+export interface Row {
+  items: { id: string; score: number; card?: Card }[];
+  history: string[];
+  source: "history" | "default";
+  timings: { tower: number; search: number; rank: number };
+  /** Downloaded for this row. */
+  bytes: number;
+}
+
+/** @internal */
+export interface HostStatus {
+  release: ReleaseStatus;
+  downloaded: Downloaded;
+  lastError: NearshelfError | undefined;
+}
+
+/** What an engine needs to begin. @internal */
+export interface HostOptions {
+  /** The folder that holds `head.json`, ending in a slash. */
+  base: string;
+  segment: string | undefined;
+  cards: boolean;
+  wasm: WasmSource | undefined;
+  wasmOnnx: WasmSource | undefined;
+  fetch: typeof fetch | undefined;
+}
+
+/**
+ * An engine with a release and what brings it newer ones: on this thread ([`LocalHost`]) or on another ([`RemoteHost`]).
+ * @internal
+ */
+export interface Host {
+  row(request: Request): Promise<Row>;
+  sync(): Promise<void>;
+  cards(): Promise<Cards>;
+  /** Where it was loaded. */
+  card(id: string): Card | undefined;
+  status(): HostStatus;
+  close(): void;
+}

@@ -1,0 +1,156 @@
+import type { Engine } from "nearshelf-engine";
+import type { Card, Cards } from "./cards.js";
+import { engineError, NearshelfError } from "./errors.js";
+import type { Host, HostOptions, HostStatus, ReleaseStatus, Request, Row } from "./host.js";
+import type { Loader, WasmSource } from "./init.js";
+import { ReleaseSync } from "./sync.js";
+
+/** An engine that serves, and what brings it releases. */
+interface Serving {
+  engine: Engine;
+  sync: ReleaseSync;
+}
+
+/** What an engine says of a release whose query tower it cannot run. */
+const OTHER_ENGINE = "towers/engine";
+
+/** Starts an engine and brings it the release. */
+async function serve(options: HostOptions, { init, Engine }: Loader, wasm: WasmSource | undefined): Promise<Serving> {
+  await init(wasm);
+  const engine = new Engine();
+  if (options.segment !== undefined) engine.setSegment(options.segment);
+  const fetchFrom: typeof fetch = options.fetch ?? ((input, request) => fetch(input, request));
+  const sync = new ReleaseSync(engine, new URL(options.base), fetchFrom, options.cards);
+  try {
+    await sync.run();
+    if (!engine.isReady()) throw new NearshelfError("sync/incomplete", `${options.base}: nothing to serve; publish the release again`);
+    return { engine, sync };
+  } catch (cause) {
+    sync.close();
+    engine.free();
+    throw cause;
+  }
+}
+
+/** An engine on this thread. @internal */
+export class LocalHost implements Host {
+  #serving: Serving;
+  /** Brings the release into the larger engine, where there is one that is not used yet. */
+  #serveLarger: (() => Promise<Serving>) | undefined;
+  #changing: Promise<void> | undefined;
+  #lastError: NearshelfError | undefined;
+  /** What failed when the last row was brought together. */
+  #rowError: NearshelfError | undefined;
+  #closed = false;
+
+  private constructor(serving: Serving, serveLarger: (() => Promise<Serving>) | undefined) {
+    this.#serving = serving;
+    this.#serveLarger = serveLarger;
+  }
+
+  /** Begins with the engine of `loader`, or, where the release asks for it, that of `larger`. */
+  static async open(options: HostOptions, loader: Loader, larger?: () => Promise<Loader>): Promise<LocalHost> {
+    const serveLarger = larger && (async () => serve(options, await larger(), options.wasmOnnx));
+    const serving = await serve(options, loader, options.wasm).catch((cause: unknown) => {
+      if (serveLarger === undefined || engineError(cause).code !== OTHER_ENGINE) throw cause;
+      return serveLarger();
+    });
+    return new LocalHost(serving, serveLarger);
+  }
+
+  async row(request: Request): Promise<Row> {
+    this.#open();
+    // The whole row comes from one engine.
+    const { engine, sync } = this.#serving;
+    const before = sync.downloaded.bytes;
+    const json = JSON.stringify(request);
+    try {
+      await sync.bring(() => engine.absent(json));
+      if (this.#lastError === this.#rowError) this.#lastError = undefined;
+      this.#rowError = undefined;
+    } catch (cause) {
+      this.#open();
+      const error = engineError(cause);
+      if (error.code.startsWith("request/")) throw error;
+      this.#lastError = this.#rowError = error;
+      // What an item of the history needs may be gone for good; the clusters of a row without history are not.
+      const withoutHistory = JSON.stringify({ ...request, history: [] });
+      await sync.bring(() => engine.absent(withoutHistory)).catch(() => undefined);
+    }
+    this.#open();
+    const answer = this.#ask<Row>(() => engine.recommend(json));
+    // A row without cards is a row.
+    await sync.cardsOf(answer.items.map(({ id }) => id)).catch(() => undefined);
+    for (const item of answer.items) {
+      const card = sync.shown?.get(item.id);
+      if (card !== undefined) item.card = card;
+    }
+    answer.bytes = sync.downloaded.bytes - before;
+    return answer;
+  }
+
+  async cards(): Promise<Cards> {
+    this.#open();
+    return this.#serving.sync.cards();
+  }
+
+  card(id: string): Card | undefined {
+    return this.#serving.sync.shown?.get(id);
+  }
+
+  status(): HostStatus {
+    this.#open();
+    const { engine, sync } = this.#serving;
+    return { release: this.#ask<ReleaseStatus>(() => engine.status()), downloaded: { ...sync.downloaded }, lastError: this.#lastError };
+  }
+
+  async sync(): Promise<void> {
+    this.#open();
+    try {
+      await this.#serving.sync.run().catch((cause: unknown) => {
+        if (this.#serveLarger === undefined || engineError(cause).code !== OTHER_ENGINE) throw cause;
+        this.#changing ??= this.#change(this.#serveLarger).finally(() => {
+          this.#changing = undefined;
+        });
+        return this.#changing;
+      });
+      this.#lastError = undefined;
+    } catch (cause) {
+      this.#lastError = engineError(cause);
+      throw this.#lastError;
+    }
+  }
+
+  /** Goes on with the larger engine. Rows that are on their way end with the one before, which goes with the last of them. */
+  async #change(serveLarger: () => Promise<Serving>): Promise<void> {
+    const { engine, sync } = await serveLarger();
+    if (this.#closed) {
+      sync.close();
+      engine.free();
+      this.#open();
+    }
+    sync.downloaded.files += this.#serving.sync.downloaded.files;
+    sync.downloaded.bytes += this.#serving.sync.downloaded.bytes;
+    this.#serving = { engine, sync };
+    this.#serveLarger = undefined;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#serving.sync.close();
+    this.#serving.engine.free();
+  }
+
+  #open(): void {
+    if (this.#closed) throw new NearshelfError("recommender/closed", "the recommender was closed; create a new one");
+  }
+
+  #ask<T>(call: () => string): T {
+    try {
+      return JSON.parse(call()) as T;
+    } catch (cause) {
+      throw engineError(cause);
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import type { Card, Cards } from "./cards.js";
+import { type ErrorCode, NearshelfError, text } from "./errors.js";
+import type { Host, HostOptions, HostStatus, Request, Row } from "./host.js";
+import { compiled, type WasmSource } from "./init.js";
+
+/** An error as it goes from one thread to another, which keeps no class and no code. */
+interface ErrorMessage {
+  code: ErrorCode;
+  message: string;
+}
+
+type StatusMessage = Omit<HostStatus, "lastError"> & { lastError: ErrorMessage | undefined };
+
+/** What the page asks of the worker. @internal */
+export interface Ask {
+  id: number;
+  call: "open" | "row" | "sync" | "cards" | "close";
+  argument?: unknown;
+}
+
+/** What the worker answers: with the id of the question, and the status after it. @internal */
+export interface Answer {
+  id: number;
+  value?: unknown;
+  error?: ErrorMessage;
+  status?: StatusMessage;
+}
+
+/** What a worker begins with. @internal */
+export interface OpenMessage {
+  options: Omit<HostOptions, "fetch" | "wasm" | "wasmOnnx"> & { wasm: string | WebAssembly.Module | undefined; wasmOnnx: string | WebAssembly.Module | undefined };
+  /** Whether to begin with the larger engine. */
+  larger: boolean;
+}
+
+/** @internal */
+export const message = ({ code, message }: NearshelfError): ErrorMessage => ({ code, message });
+
+const revived = ({ code, message }: ErrorMessage): NearshelfError => new NearshelfError(code, message);
+
+/** That a worker did not begin: the page goes on without. @internal */
+export class NoWorker extends Error {}
+
+/** An engine on a worker's thread. @internal */
+export class RemoteHost implements Host {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
+  #asked = 0;
+  #status: HostStatus | undefined;
+  readonly #shown = new Map<string, Card>();
+  #closed = false;
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+    worker.onmessage = ({ data }: MessageEvent<Answer>) => {
+      if (data.status !== undefined) {
+        const { lastError } = data.status;
+        this.#status = { ...data.status, lastError: lastError && revived(lastError) };
+      }
+      const waiting = this.#waiting.get(data.id);
+      this.#waiting.delete(data.id);
+      if (data.error === undefined) waiting?.resolve(data.value);
+      else waiting?.reject(revived(data.error));
+    };
+    // A script that is not there, or that the page's policy forbids, is known by this alone.
+    worker.onerror = (event) => this.#fail(this.#status === undefined ? new NoWorker(event.message) : stopped(event.message));
+  }
+
+  /** Begins in `worker`. It throws [`NoWorker`] where that does not start. */
+  static async open(worker: Worker, options: HostOptions, larger: boolean): Promise<RemoteHost> {
+    const host = new RemoteHost(worker);
+    try {
+      const { base, segment, cards } = options;
+      const [wasm, wasmOnnx] = await Promise.all([portable(options.wasm), portable(options.wasmOnnx)]);
+      const opening: OpenMessage = { options: { base, segment, cards, wasm, wasmOnnx }, larger };
+      await host.#ask("open", opening);
+      return host;
+    } catch (cause) {
+      worker.terminate();
+      throw cause;
+    }
+  }
+
+  async row(request: Request): Promise<Row> {
+    const row = (await this.#ask("row", request)) as Row;
+    for (const { id, card } of row.items) if (card !== undefined) this.#shown.set(id, card);
+    return row;
+  }
+
+  async sync(): Promise<void> {
+    await this.#ask("sync");
+  }
+
+  async cards(): Promise<Cards> {
+    const cards = (await this.#ask("cards")) as Cards;
+    for (const [id, card] of cards) this.#shown.set(id, card);
+    return cards;
+  }
+
+  card(id: string): Card | undefined {
+    return this.#shown.get(id);
+  }
+
+  status(): HostStatus {
+    if (this.#closed || this.#status === undefined) throw closed();
+    return this.#status;
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#fail(closed());
+    this.#worker.terminate();
+  }
+
+  #ask(call: Ask["call"], argument?: unknown): Promise<unknown> {
+    if (this.#closed) return Promise.reject(closed());
+    const id = (this.#asked += 1);
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, call, argument } satisfies Ask);
+    });
+  }
+
+  #fail(error: unknown): void {
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+}
+
+const closed = () => new NearshelfError("recommender/closed", "the recommender was closed; create a new one");
+const stopped = (reason: string) => new NearshelfError("engine/failed", `the worker stopped: ${reason}; create a new recommender`);
+
+/** A source that another thread can be given. @internal */
+export async function portable(source: WasmSource | undefined): Promise<string | WebAssembly.Module | undefined> {
+  if (source === undefined || source instanceof WebAssembly.Module) return source;
+  return typeof source === "string" || source instanceof URL ? new URL(source, document.baseURI).href : compiled(source);
+}
+
+/** Starts a worker; [`NoWorker`] where the host forbids it. @internal */
+export function startWorker(start: () => Worker): Worker {
+  try {
+    return start();
+  } catch (cause) {
+    throw new NoWorker(text(cause));
+  }
+}
