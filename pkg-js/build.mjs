@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileS
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { brotliCompressSync } from "node:zlib";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -40,6 +40,19 @@ function compareEngineTypes() {
     rmSync(check);
   }
 }
+
+/** The engine's WASM as a text. */
+const inlineWasm = {
+  name: "inline-wasm",
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^nearshelf-inline-wasm$/ }, ({ path }) => ({ path, namespace: "inline" }));
+    onLoad({ filter: /.*/, namespace: "inline" }, () => {
+      const wasm = join(here, "wasm/nearshelf_bg.wasm");
+      const bytes = existsSync(wasm) ? gzipSync(readFileSync(wasm), { level: 9 }) : Buffer.alloc(0);
+      return { contents: `export const WASM = "${bytes.toString("base64")}";` };
+    });
+  },
+};
 
 /** What a page downloads, minified, each script by itself: the default entry, and with its worker's script and the engine's glue. */
 export async function sizes() {
@@ -86,11 +99,19 @@ async function main() {
     outdir: "dist",
     bundle: true, splitting: true, format: "esm", target: "es2022", plugins: [engineBesideDist], logLevel: "warning",
   });
+  await build({
+    absWorkingDir: here,
+    entryPoints: ["slim", "inline", "workerd", "edge-light"].map((name) => `src/${name}.ts`),
+    outdir: "dist",
+    bundle: true, format: "esm", target: "es2022", external: ["*.wasm", "*.wasm?module"], logLevel: "warning",
+    plugins: [engineBesideDist, inlineWasm],
+  });
   // esbuild keeps the order in which parts are loaded by bare imports, at which it warns again in a shop's own build; no part has effects.
   for (const file of readdirSync(join(here, "dist")).filter((name) => name.endsWith(".js"))) {
     const path = join(here, "dist", file);
     writeFileSync(path, readFileSync(path, "utf8").replaceAll(/^import "\.\/chunk-\w+\.js";\n/gm, ""));
   }
+  writeFileSync(join(here, "dist/wasm-module.d.ts"), "/** What hosts make of the WASM file when it is imported. */\ndeclare const module: WebAssembly.Module;\nexport default module;\n");
   for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) copyFileSync(join(here, "..", licence), join(here, licence));
   if (existsSync(join(here, "wasm/nearshelf.d.ts"))) compareEngineTypes();
   for (const [what, bytes] of Object.entries(await sizes())) {

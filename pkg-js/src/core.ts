@@ -1,5 +1,5 @@
 import start, { Engine } from "nearshelf-engine";
-import { loader } from "./init.js";
+import { loader, packaged } from "./init.js";
 
 /** The engine for query towers that are programs. @internal */
-export const core = loader(start, Engine, () => new URL("../wasm/nearshelf_bg.wasm", import.meta.url));
+export const core = loader(start, Engine, () => packaged(new URL("../wasm/nearshelf_bg.wasm", import.meta.url)));

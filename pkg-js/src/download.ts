@@ -14,7 +14,9 @@ export interface Request {
 export async function download(request: Request): Promise<Uint8Array<ArrayBuffer>> {
   const { url, limit, cache, signal } = request;
   try {
-    const response = await request.fetch(url.href, { cache, signal, credentials: "same-origin" });
+    // Cloudflare Workers know fewer modes, and throw at the default when it is named.
+    const mode = cache === "default" ? {} : { cache };
+    const response = await request.fetch(url.href, { ...mode, signal });
     if (!response.ok) {
       void response.body?.cancel();
       throw new NearshelfError("download/http-status", `${url.href}: HTTP ${response.status}, expected 200; check the release's address`);

@@ -22,3 +22,18 @@ declare module "nearshelf-engine" {
 declare module "nearshelf-engine-onnx" {
   export { default, Engine } from "nearshelf-engine";
 }
+
+declare module "nearshelf-inline-wasm" {
+  /** `nearshelf_bg.wasm`, gzip, as base64. */
+  export const WASM: string;
+}
+
+declare module "*.wasm" {
+  const module: WebAssembly.Module;
+  export default module;
+}
+
+declare module "*.wasm?module" {
+  const module: WebAssembly.Module;
+  export default module;
+}

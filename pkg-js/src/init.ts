@@ -15,14 +15,19 @@ export interface Loader {
   Engine: new () => Engine;
 }
 
-/** What wasm-bindgen makes: what starts it, the class, and where its WASM lies beside this package's files. @internal */
-export function loader(start: (source?: { module_or_path: unknown }) => Promise<unknown>, engine: new () => Engine, beside: () => URL): Loader {
+/** What wasm-bindgen makes: what starts it, the class, and where its WASM comes from where nobody says. @internal */
+export function loader(
+  start: (source?: { module_or_path: unknown }) => Promise<unknown>,
+  engine: new () => Engine,
+  own?: () => WasmSource,
+): Loader {
   let loading: Promise<void> | undefined;
   const load = async (source: WasmSource | undefined) => {
-    const found = await (source ?? readInNode(beside));
+    const found = await (source ?? own?.());
+    if (found === undefined) throw new NearshelfError("init/source", "this entry brings no WASM; call init() with its address, bytes or module first");
     const response = typeof found === "string" || found instanceof URL ? await fetch(found) : found;
     if (typeof Response === "function" && response instanceof Response) checkOk(response);
-    await start(response === undefined ? undefined : { module_or_path: response });
+    await start({ module_or_path: response });
   };
   const init = (source?: WasmSource) => {
     loading ??= load(source).catch((cause: unknown) => {
@@ -63,11 +68,11 @@ interface NodeLike {
 }
 
 /**
- * Node's fetch reads no `file:` address, so there the bytes are read from the package. `getBuiltinModule` needs no import
- * that a browser's bundler would trip over. Elsewhere the engine's own loader knows its file, and bundlers rewrite it there.
+ * A file of this package. Node's fetch reads no `file:` address, so there the bytes are read; `getBuiltinModule` needs no import that a
+ * browser's bundler would trip over. @internal
  */
-function readInNode(beside: () => URL): BufferSource | undefined {
-  if (!import.meta.url.startsWith("file:")) return undefined;
+export function packaged(file: URL): WasmSource {
+  if (file.protocol !== "file:") return file;
   const { process } = globalThis as { process?: NodeLike };
-  return process?.getBuiltinModule?.("node:fs").readFileSync(beside());
+  return process?.getBuiltinModule?.("node:fs").readFileSync(file) ?? file;
 }

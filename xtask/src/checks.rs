@@ -67,6 +67,7 @@ const CHECKS: &[Check] = &[
     Check { name: "worker", needs: &[], run: |on| worker::test(on.repository) },
     Check { name: "small release", needs: &[], run: |on| small_release(on.repository).into() },
     Check { name: "package tests", needs: &["package build", "small release"], run: package_tests },
+    Check { name: "package consumers", needs: &["package build", "small release"], run: consumer_tests },
     Check {
         name: "storefront build",
         needs: &["package build", "small release"],
@@ -282,6 +283,12 @@ fn package_tests(on: &Context<'_>) -> Outcome {
         npm.env("NEARSHELF_ONNX_RELEASE", for_onnx);
     }
     counted(&mut npm)
+}
+
+/// The packed package in Node, workerd and the builds of shops, these in Chromium.
+fn consumer_tests(on: &Context<'_>) -> Outcome {
+    let release = SMALL_RELEASE.file(on.repository, "release");
+    counted(on.repository.npm("test -w consumers").env("NEARSHELF_RELEASE", release).env("CHROME_PATH", &on.chromium))
 }
 
 fn storefront_tests(on: &Context<'_>) -> Outcome {

@@ -1,0 +1,116 @@
+// An empty project with the packed package in it, and what is built there opened in a real Chromium.
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { serveSite } from "../../demo-site/serve.mjs";
+import { fakePackageFolder } from "../../pkg-js/tests/helpers.mjs";
+import { writeFakeRelease } from "../../pkg-js/tests/fake-engine/release.mjs";
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+
+export function temporaryFolder(t) {
+  const folder = mkdtempSync(join(tmpdir(), "nearshelf-consumer-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** The package's folder and a release: the real ones where NEARSHELF_RELEASE names one, else stand-ins. */
+export function subject(t) {
+  const given = process.env.NEARSHELF_RELEASE;
+  if (given !== undefined) return { folder: join(root, "pkg-js"), release: given };
+  t.diagnostic("NEARSHELF_RELEASE names no release, so these have a made-up one and a stand-in for the engine");
+  const release = temporaryFolder(t);
+  writeFakeRelease(release);
+  return { folder: fakePackageFolder(t), release };
+}
+
+/** Packs a folder as npm would publish it; the tarball's path. */
+export function pack(t, folder) {
+  const out = temporaryFolder(t);
+  const [{ filename }] = JSON.parse(execFileSync("npm", ["pack", folder, "--json", "--loglevel=error"], { cwd: out, encoding: "utf8" }));
+  return join(out, filename);
+}
+
+/** An empty project with the tarball installed, and the files of `files`. */
+export function project(t, tarball, files) {
+  const folder = temporaryFolder(t);
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
+  execFileSync("npm", ["install", "--offline", "--no-audit", "--no-fund", "--loglevel=error", tarball], { cwd: folder });
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), text);
+  }
+  return folder;
+}
+
+/** Puts a release beside a built site. */
+export function withRelease(site, release) {
+  cpSync(release, join(site, "release"), { recursive: true, dereference: true });
+}
+
+/** Links a package of this workspace into a project, for its build. */
+export function borrow(folder, ...names) {
+  for (const name of names) {
+    mkdirSync(dirname(join(folder, "node_modules", name)), { recursive: true });
+    symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name));
+  }
+}
+
+function chromiumPath() {
+  const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+  const found = process.env.CHROME_PATH ?? (process.env.PATH ?? "").split(delimiter).flatMap((folder) => names.map((name) => join(folder, name))).find(existsSync);
+  if (found === undefined) throw new Error("no Chromium: apt-get install -y chromium, or set CHROME_PATH to one");
+  return found;
+}
+
+export async function openBrowser(t) {
+  const browser = await chromium.launch({
+    executablePath: chromiumPath(),
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+  t.after(() => browser.close());
+  return browser;
+}
+
+/** A shop's few lines: a click, two rows, and what became of them in `document.body.dataset.shown`. */
+export const shopScript = ({ entry = "nearshelf", before = "", options = "", imports = "createRecommender" } = {}) => `
+  import { ${imports} } from "${entry}";
+  ${before}
+  const recommender = await createRecommender({ release: new URL("release/", document.baseURI), ${options} });
+  const first = await recommender.recommendedForYou();
+  recommender.track("view", first.items[0].id);
+  const row = await recommender.recommendedForYou({ exclude: [first.items[0].id] });
+  document.body.dataset.shown = JSON.stringify({ first, row, mode: recommender.status().mode });
+`;
+
+export const page = (script) => `<!doctype html><meta charset="utf-8"><title>shop</title><link rel="icon" href="data:,">${script}<body></body>`;
+
+/** Serves a built site and gives what its page showed; it must have printed nothing. `headers` are the document's own. */
+export async function shown(t, browser, site, { headers = {}, path = "" } = {}) {
+  const server = await serveSite(site);
+  t.after(() => server.close());
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  const tab = await context.newPage();
+  const printed = [];
+  tab.on("console", (message) => printed.push(`${message.type()}: ${message.text()}`));
+  tab.on("pageerror", (error) => printed.push(`uncaught: ${error.message}`));
+  if (Object.keys(headers).length > 0) {
+    await tab.route("**/*", async (route) => {
+      if (route.request().resourceType() !== "document") return route.continue();
+      const response = await route.fetch();
+      return route.fulfill({ response, headers: { ...response.headers(), ...headers } });
+    });
+  }
+  await tab.goto(server.address + path);
+  try {
+    await tab.locator("body[data-shown]").waitFor({ state: "attached", timeout: 20_000 });
+  } catch (error) {
+    throw new Error(`nothing was shown; printed: ${printed.join("; ")}`, { cause: error });
+  }
+  const result = JSON.parse(await tab.locator("body").getAttribute("data-shown"));
+  return { ...result, printed };
+}
