@@ -1,6 +1,8 @@
 import type { Host, HostOptions } from "./host.js";
-import { loadHistory, memoryStorage } from "./history.js";
+import { DeviceHistory } from "./device-history.js";
+import { memoryStorage } from "./history.js";
 import type { WasmSource } from "./init.js";
+import { Keeper } from "./keeper.js";
 import { type Mode, Recommender, type RecommenderOptions, releaseAddress } from "./recommender.js";
 import { NoWorker, portable, RemoteHost, startWorker } from "./remote.js";
 
@@ -46,7 +48,9 @@ export function entry({ local, isLarger = false, worker }: Engines): Entry {
   async function open(options: RecommenderOptions): Promise<[Host, Mode]> {
     const wasm = options.wasm ?? (await chosen);
     const { segment, cards = false, wasmOnnx, fetch } = options;
-    const all: HostOptions = { base: releaseAddress(options.release), segment, cards, wasm, wasmOnnx, fetch };
+    const budget = isKept(options) ? (options.budget ?? DEFAULT_BUDGET) : 0;
+    const keep = options.consent === true;
+    const all: HostOptions = { base: releaseAddress(options.release), segment, cards, wasm, wasmOnnx, fetch, budget, keep };
     const mode = options.mode ?? (options.fetch === undefined ? "worker" : "main");
     if (mode === "worker" && isPage() && worker !== undefined) {
       try {
@@ -62,12 +66,32 @@ export function entry({ local, isLarger = false, worker }: Engines): Entry {
   }
 
   async function createRecommender(options: RecommenderOptions): Promise<Recommender> {
-    const storage = options.storage ?? memoryStorage();
-    const loading = loadHistory(storage);
-    // Both end before a failure is reported, so that the next call meets nothing of this one.
-    const host = await open(options).finally(() => loading);
-    return new Recommender(host, storage, await loading, options.context ?? {});
+    const keeper = keeperOf(options);
+    const loading = options.consent === true ? keeper.allow() : undefined;
+    try {
+      // Both end before a failure is reported, so that the next call meets nothing of this one.
+      const host = await open(options).finally(() => loading);
+      return new Recommender(host, keeper, options.context ?? {});
+    } catch (cause) {
+      keeper.close();
+      throw cause;
+    }
   }
 
   return { init, createRecommender };
+}
+
+/** Most bytes of releases on a device: some shards of a large catalogue, or a whole one of some 400,000 products. */
+const DEFAULT_BUDGET = 32 << 20;
+
+/** Whether the release is kept on the device after consent. */
+const isKept = ({ storage }: RecommenderOptions): boolean =>
+  storage === "device" || (storage === undefined && typeof indexedDB === "object");
+
+function keeperOf(options: RecommenderOptions): Keeper {
+  const { storage } = options;
+  if (typeof storage === "object") return new Keeper(storage);
+  if (!isKept(options)) return new Keeper(memoryStorage());
+  const base = releaseAddress(options.release);
+  return new Keeper(new DeviceHistory(base), `nearshelf ${base}`);
 }

@@ -12,15 +12,17 @@ export interface HistoryEvent {
 
 /**
  * Where the history is kept between pages. A store is handed the whole history, oldest first, and answers with what it was
- * handed last. Ask for consent before you pass one that outlives the page.
+ * handed last. It is asked nothing before the shopper's consent.
  */
 export interface HistoryStorage {
   load(): HistoryEvent[] | Promise<HistoryEvent[]>;
   save(events: readonly HistoryEvent[]): void | Promise<void>;
+  /** Where it is there, new events come here one by one, and `save` is not called. */
+  append?(events: readonly HistoryEvent[]): void | Promise<void>;
   erase(): void | Promise<void>;
 }
 
-/** The default store: it forgets everything with the page, so it needs no consent. */
+/** A store that forgets everything with the page. */
 export function memoryStorage(): HistoryStorage {
   let kept: readonly HistoryEvent[] = [];
   return {

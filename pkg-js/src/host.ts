@@ -44,6 +44,8 @@ export interface HostStatus {
   release: ReleaseStatus;
   downloaded: Downloaded;
   lastError: NearshelfError | undefined;
+  /** Whether the head came from the device, because it could not be had from the release's address. */
+  isStale: boolean;
 }
 
 /** What an engine needs to begin. @internal */
@@ -55,6 +57,10 @@ export interface HostOptions {
   wasm: WasmSource | undefined;
   wasmOnnx: WasmSource | undefined;
   fetch: typeof fetch | undefined;
+  /** Most bytes of objects that are kept on the device; 0 where none are. */
+  budget: number;
+  /** Whether the shopper has agreed to that. */
+  keep: boolean;
 }
 
 /**
@@ -65,6 +71,8 @@ export interface Host {
   row(request: Request): Promise<Row>;
   sync(): Promise<void>;
   cards(): Promise<Cards>;
+  /** Keeps what was and will be downloaded on the device, or erases it there. */
+  keep(isAllowed: boolean): Promise<void>;
   /** Where it was loaded. */
   card(id: string): Card | undefined;
   status(): HostStatus;

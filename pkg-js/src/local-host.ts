@@ -22,6 +22,7 @@ async function serve(options: HostOptions, { init, Engine }: Loader, wasm: WasmS
   const fetchFrom: typeof fetch = options.fetch ?? ((input, request) => fetch(input, request));
   const sync = new ReleaseSync(engine, new URL(options.base), fetchFrom, options.cards);
   try {
+    if (options.keep && options.budget > 0) await sync.keep(options.budget);
     await sync.run();
     if (!engine.isReady()) throw new NearshelfError("sync/incomplete", `${options.base}: nothing to serve; publish the release again`);
     return { engine, sync };
@@ -34,6 +35,7 @@ async function serve(options: HostOptions, { init, Engine }: Loader, wasm: WasmS
 
 /** An engine on this thread. @internal */
 export class LocalHost implements Host {
+  readonly #options: HostOptions;
   #serving: Serving;
   /** Brings the release into the larger engine, where there is one that is not used yet. */
   #serveLarger: (() => Promise<Serving>) | undefined;
@@ -43,7 +45,8 @@ export class LocalHost implements Host {
   #rowError: NearshelfError | undefined;
   #closed = false;
 
-  private constructor(serving: Serving, serveLarger: (() => Promise<Serving>) | undefined) {
+  private constructor(options: HostOptions, serving: Serving, serveLarger: (() => Promise<Serving>) | undefined) {
+    this.#options = options;
     this.#serving = serving;
     this.#serveLarger = serveLarger;
   }
@@ -55,7 +58,7 @@ export class LocalHost implements Host {
       if (serveLarger === undefined || engineError(cause).code !== OTHER_ENGINE) throw cause;
       return serveLarger();
     });
-    return new LocalHost(serving, serveLarger);
+    return new LocalHost(options, serving, serveLarger);
   }
 
   async row(request: Request): Promise<Row> {
@@ -101,7 +104,8 @@ export class LocalHost implements Host {
   status(): HostStatus {
     this.#open();
     const { engine, sync } = this.#serving;
-    return { release: this.#ask<ReleaseStatus>(() => engine.status()), downloaded: { ...sync.downloaded }, lastError: this.#lastError };
+    const release = this.#ask<ReleaseStatus>(() => engine.status());
+    return { release, downloaded: { ...sync.downloaded }, lastError: this.#lastError ?? sync.storeError, isStale: sync.isStale };
   }
 
   async sync(): Promise<void> {
@@ -119,6 +123,14 @@ export class LocalHost implements Host {
       this.#lastError = engineError(cause);
       throw this.#lastError;
     }
+  }
+
+  async keep(isAllowed: boolean): Promise<void> {
+    this.#open();
+    this.#options.keep = isAllowed;
+    if (this.#options.budget === 0) return;
+    const { sync } = this.#serving;
+    await (isAllowed ? sync.keep(this.#options.budget) : sync.erase());
   }
 
   /** Goes on with the larger engine. Rows that are on their way end with the one before, which goes with the last of them. */

@@ -1,10 +1,9 @@
 import type { Card, Cards } from "./cards.js";
-import { NearshelfError, text } from "./errors.js";
-import {
-  type EventType, type HistoryEvent, type HistoryStorage, isHistoryEvent, type LoadedHistory, loadHistory, MAX_HISTORY, memoryStorage,
-} from "./history.js";
+import { NearshelfError } from "./errors.js";
+import { type EventType, type HistoryEvent, type HistoryStorage, isHistoryEvent } from "./history.js";
 import type { Downloaded, Host, ReleaseStatus } from "./host.js";
 import type { WasmSource } from "./init.js";
+import type { Keeper } from "./keeper.js";
 
 /** Where the engine works: on a thread of its own, or on that of the page. */
 export type Mode = "worker" | "main";
@@ -26,8 +25,15 @@ export interface RecommenderOptions {
   release: string | URL;
   /** Which part of a release by column, a market say, this shopper sees: one of the column's values. Other releases ignore it. */
   segment?: string;
-  /** Where the history is kept; by default in memory, until the page is left. */
-  storage?: HistoryStorage;
+  /**
+   * Where the history is kept after consent: on the device, the default in pages, together with the release; `"memory"`, until the page is
+   * left; or a store of the shop's own.
+   */
+  storage?: "device" | "memory" | HistoryStorage;
+  /** Whether the shopper has agreed that something is stored; without it, nothing is. */
+  consent?: boolean;
+  /** Most bytes of a release that are kept on the device, 32 MiB unless told. */
+  budget?: number;
   context?: Context;
   /**
    * Download the product cards too, beside the rest; of a release in clusters, those of the products that rows show. Without it,
@@ -90,8 +96,19 @@ export interface Recommendation {
   bytes: number;
 }
 
+/** The shopper's consent to what is stored on the device. It is not stored itself: the shop says it every time. */
+export interface Consent {
+  readonly granted: boolean;
+  /** From now on, history and release are kept; what was stored earlier is read. */
+  grant(): Promise<void>;
+  /** Erases what is stored, and stores nothing more. This page goes on with what it remembers; [`Recommender.erase`] forgets that, too. */
+  revoke(): Promise<void>;
+}
+
 export interface Status {
   release: ReleaseStatus;
+  /** `stale` where the release's address could not be reached, so that the last release on the device serves. */
+  freshness: "fresh" | "stale";
   downloaded: Readonly<Downloaded>;
   mode: Mode;
   /** What failed last, a sync, a row or the storage; the release above serves on. */
@@ -117,22 +134,32 @@ export function releaseAddress(release: string | URL): string {
 export class Recommender {
   readonly #host: Host;
   readonly #mode: Mode;
-  readonly #storage: HistoryStorage;
-  #events: HistoryEvent[];
+  readonly #keeper: Keeper;
   #context: Context;
-  #storageError: NearshelfError | undefined;
-  /** Ends with the last write that was asked for, and never rejects. */
-  #writes: Promise<void> = Promise.resolve();
   #closed = false;
+  /** The shopper's consent to what is stored on the device. */
+  readonly consent: Consent;
 
   /** @internal */
-  constructor([host, mode]: [Host, Mode], storage: HistoryStorage, history: LoadedHistory, context: Context) {
+  constructor([host, mode]: [Host, Mode], keeper: Keeper, context: Context) {
     this.#host = host;
     this.#mode = mode;
-    this.#storage = storage;
-    this.#events = history.events;
-    this.#storageError = history.error;
+    this.#keeper = keeper;
     this.#context = context;
+    const ask = async (isAllowed: boolean) => {
+      this.#open();
+      await Promise.all([isAllowed ? keeper.allow() : keeper.forbid(), host.keep(isAllowed)]);
+    };
+    this.consent = {
+      get granted() {
+        return keeper.isAllowed;
+      },
+      grant: () => ask(true),
+      revoke: () => ask(false),
+    };
+    keeper.onRelease = (version) => {
+      if (!this.#closed && host.status().release.version < version) void this.sync().catch(() => undefined);
+    };
   }
 
   /** Notes what the shopper just did. Nothing is sent. */
@@ -142,9 +169,7 @@ export class Recommender {
     if (!isHistoryEvent(event)) {
       throw new NearshelfError("request/event", `track(${String(type)}, ${String(itemId)}): expected "view", "cart" or "purchase", and an id`);
     }
-    const events = [...this.#events, event].slice(-MAX_HISTORY);
-    this.#events = events;
-    void this.#store(() => this.#storage.save(events));
+    this.#keeper.add(event);
   }
 
   /**
@@ -157,7 +182,7 @@ export class Recommender {
     const { now = Date.now(), ...context } = { ...this.#context, ...options.context };
     return this.#host.row({
       limit: options.limit ?? DEFAULT_LIMIT,
-      history: this.#events.map(({ id, type, at }) => ({ id, type, at: wallClock(at) })),
+      history: this.#keeper.events.map(({ id, type, at }) => ({ id, type, at: wallClock(at) })),
       exclude: [...(options.exclude ?? [])],
       where: options.where ?? {},
       context: { ...context, now: wallClock(now) },
@@ -166,14 +191,13 @@ export class Recommender {
 
   /** What the shopper did, oldest first. */
   history(): HistoryEvent[] {
-    return this.#events.map((event) => ({ ...event }));
+    return this.#keeper.events.map((event) => ({ ...event }));
   }
 
   /** Forgets the history, here at once and in the storage when the promise ends. */
   async erase(): Promise<void> {
     this.#open();
-    this.#events = [];
-    await this.#store(() => this.#storage.erase());
+    await this.#keeper.erase();
   }
 
   /** Replaces what the query tower knows beside the history. */
@@ -195,36 +219,29 @@ export class Recommender {
 
   status(): Status {
     this.#open();
-    const { release, downloaded, lastError = this.#storageError } = this.#host.status();
-    return { release, downloaded, mode: this.#mode, ...(lastError === undefined ? {} : { lastError }) };
+    const { release, downloaded, isStale, lastError = this.#keeper.error } = this.#host.status();
+    const freshness = isStale ? "stale" : "fresh";
+    return { release, freshness, downloaded, mode: this.#mode, ...(lastError === undefined ? {} : { lastError }) };
   }
 
   /** Looks for a newer release. It throws when that fails, and [`status`] keeps the reason; the present release serves on. */
   async sync(): Promise<void> {
     this.#open();
+    const { version } = this.#host.status().release;
     await this.#host.sync();
-    this.#storageError = undefined;
+    this.#keeper.error = undefined;
+    if (this.#host.status().release.version > version) this.#keeper.tellRelease(this.#host.status().release.version);
   }
 
   /** Ends downloads and frees the engine's memory. */
   close(): void {
     this.#closed = true;
+    this.#keeper.close();
     this.#host.close();
   }
 
   #open(): void {
     if (this.#closed) throw new NearshelfError("recommender/closed", "the recommender was closed; create a new one");
-  }
-
-  /**
-   * Writes after every earlier write has ended: a slow store must not keep an old history over a newer one, or over an
-   * erased one. A full or forbidden storage must not stop a page; the history in memory is right, and `status` tells.
-   */
-  #store(write: () => void | Promise<void>): Promise<void> {
-    this.#writes = this.#writes.then(write).catch((cause: unknown) => {
-      this.#storageError = new NearshelfError("storage/failed", `the history was not stored: ${text(cause)}`, { cause });
-    });
-    return this.#writes;
   }
 }
 

@@ -14,7 +14,7 @@ type StatusMessage = Omit<HostStatus, "lastError"> & { lastError: ErrorMessage |
 /** What the page asks of the worker. @internal */
 export interface Ask {
   id: number;
-  call: "open" | "row" | "sync" | "cards" | "close";
+  call: "open" | "row" | "sync" | "cards" | "keep";
   argument?: unknown;
 }
 
@@ -70,9 +70,9 @@ export class RemoteHost implements Host {
   static async open(worker: Worker, options: HostOptions, larger: boolean): Promise<RemoteHost> {
     const host = new RemoteHost(worker);
     try {
-      const { base, segment, cards } = options;
+      const { base, segment, cards, budget, keep } = options;
       const [wasm, wasmOnnx] = await Promise.all([portable(options.wasm), portable(options.wasmOnnx)]);
-      const opening: OpenMessage = { options: { base, segment, cards, wasm, wasmOnnx }, larger };
+      const opening: OpenMessage = { options: { base, segment, cards, budget, keep, wasm, wasmOnnx }, larger };
       await host.#ask("open", opening);
       return host;
     } catch (cause) {
@@ -95,6 +95,10 @@ export class RemoteHost implements Host {
     const cards = (await this.#ask("cards")) as Cards;
     for (const [id, card] of cards) this.#shown.set(id, card);
     return cards;
+  }
+
+  async keep(isAllowed: boolean): Promise<void> {
+    await this.#ask("keep", isAllowed);
   }
 
   card(id: string): Card | undefined {

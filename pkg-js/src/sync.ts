@@ -1,8 +1,9 @@
 import type { Engine } from "nearshelf-engine";
 import { type Cards, parseCards } from "./cards.js";
 import { download, sha256 } from "./download.js";
-import { engineError, NearshelfError } from "./errors.js";
+import { engineError, NearshelfError, text } from "./errors.js";
 import type { Downloaded } from "./host.js";
+import { ObjectStore } from "./object-store.js";
 
 /** The most that `head.json` may weigh. */
 const HEAD_LIMIT = 2048;
@@ -44,6 +45,14 @@ export class ReleaseSync {
   #all: { of: string; cards: Promise<Cards> } | undefined;
   #shown: Cards | undefined;
   #cardsAsked: boolean;
+  /** Where objects are kept, after consent. */
+  #store: ObjectStore | undefined;
+  /** What the engine was handed, to be kept when the shopper agrees. */
+  readonly #held = new Map<string, Fetch>();
+  #head: Uint8Array<ArrayBuffer> | undefined;
+  /** Why something could not be kept. */
+  storeError: NearshelfError | undefined;
+  isStale = false;
 
   constructor(engine: Engine, base: URL, fetchFrom: typeof fetch, cards: boolean) {
     this.#engine = engine;
@@ -59,7 +68,7 @@ export class ReleaseSync {
 
   /** Reads the head again and fetches what the engine lacks. Calls at the same time share one run. */
   run(): Promise<void> {
-    this.#running ??= this.#run().finally(() => {
+    this.#running ??= this.#alone(() => this.#run()).finally(() => {
       this.#running = undefined;
     });
     return this.#running;
@@ -67,6 +76,40 @@ export class ReleaseSync {
 
   close(): void {
     this.#closed.abort();
+    this.#store?.close();
+  }
+
+  /**
+   * Keeps objects on the device from now on, those too that were downloaded already: the browser's own cache still has them. It never
+   * throws: without a place to keep them, everything is in memory.
+   */
+  async keep(budget: number): Promise<void> {
+    try {
+      this.#store ??= await ObjectStore.open(budget);
+      if (this.#closed.signal.aborted) this.#store.close();
+      if (this.#head !== undefined && !this.isStale) await this.#store.putHead(this.#base.href, this.#head);
+      for (const { path, digest, size } of this.#held.values()) {
+        if ((await this.#store.get(digest)) === undefined) await this.#keep(digest, await this.#get(path, size, "force-cache"));
+      }
+    } catch (cause) {
+      this.#notKept(cause);
+    }
+  }
+
+  /** Forgets what is kept, and keeps nothing more. */
+  async erase(): Promise<void> {
+    const store = this.#store ?? (await ObjectStore.open(0));
+    this.#store = undefined;
+    await store.erase().finally(() => store.close());
+  }
+
+  async #keep(digest: string, bytes: Uint8Array): Promise<void> {
+    await this.#store?.put(digest, bytes).catch((cause: unknown) => this.#notKept(cause));
+  }
+
+  #notKept(cause: unknown): void {
+    if (this.#closed.signal.aborted) return;
+    this.storeError = new NearshelfError("storage/failed", `the release was not kept on the device: ${text(cause)}`, { cause });
   }
 
   /** Downloads all cards of the release once; a failed download is tried again by the next call. */
@@ -119,15 +162,46 @@ export class ReleaseSync {
     return arriving;
   }
 
+  /** One tab of a shop syncs at a time where objects are kept: what the first has downloaded, the next finds on the device. */
+  #alone(work: () => Promise<void>): Promise<void> {
+    const { locks } = globalThis.navigator ?? {};
+    if (this.#store === undefined || locks === undefined) return work();
+    return locks.request(`nearshelf ${this.#base.href}`, { signal: this.#closed.signal }, work).catch((cause: unknown) => {
+      this.#checkOpen();
+      throw cause;
+    });
+  }
+
+  /** The head of the release; the last one that was whole where it cannot be had and nothing serves yet. */
+  async #headBytes(): Promise<Uint8Array<ArrayBuffer>> {
+    try {
+      const head = await this.#get("head.json", HEAD_LIMIT, "no-store");
+      if (this.isStale) this.storeError = undefined;
+      this.isStale = false;
+      return head;
+    } catch (cause) {
+      const kept = this.#engine.isReady() ? undefined : await this.#store?.head(this.#base.href).catch(() => undefined);
+      this.#checkOpen();
+      if (kept === undefined) throw cause;
+      this.isStale = true;
+      this.storeError = engineError(cause);
+      return kept;
+    }
+  }
+
   async #run(): Promise<void> {
-    const head = await this.#get("head.json", HEAD_LIMIT, "no-store");
+    const head = await this.#headBytes();
     this.#ask(() => this.#engine.setHead(head));
     const done = new Set<string>();
     for (;;) {
       const round = this.#missing.filter(({ kind }) => kind !== "cards");
       // Cards of a release that is held whole come beside the rest; whoever awaits `cards` sees their failure.
       if (round.length < this.#missing.length && this.#cardsAsked && this.#engine.isReady()) this.cards().catch(() => undefined);
-      if (round.length === 0) return;
+      if (round.length === 0) {
+        this.#head = head;
+        if (!this.isStale) await this.#store?.putHead(this.#base.href, head).catch((cause: unknown) => this.#notKept(cause));
+        return;
+      }
       const again = round.find(({ digest }) => done.has(digest));
       if (again !== undefined) {
         throw new NearshelfError("sync/no-progress", `${again.path} was accepted and asked for again; publish the release again`);
@@ -175,22 +249,33 @@ export class ReleaseSync {
 
   /**
    * Fetches one object and hands it over. Bytes that the engine refuses are fetched once more past the HTTP cache: objects
-   * are cached for ever, so a copy damaged there would otherwise stay.
+   * are cached for ever, so a copy damaged there would otherwise stay. What is kept on the device comes from there.
    */
   async #object(fetch: Fetch): Promise<Uint8Array> {
-    const attempt = async (cache: RequestCache) => {
-      const bytes = await this.#get(fetch.path, fetch.size, cache);
+    const accept = async (bytes: Uint8Array<ArrayBuffer>) => {
       const computed = await sha256(bytes);
       this.#checkOpen();
       this.#ask(() => this.#engine.accept(fetch.digest, bytes, computed));
+      this.#held.set(fetch.digest, fetch);
       return bytes;
     };
+    const download = async (cache: RequestCache) => {
+      const bytes = await accept(await this.#get(fetch.path, fetch.size, cache));
+      await this.#keep(fetch.digest, bytes);
+      return bytes;
+    };
+    const kept = await this.#store?.get(fetch.digest).catch((cause: unknown) => this.#notKept(cause));
+    this.#checkOpen();
+    const whole = kept && (await accept(kept).catch((cause: unknown) => {
+      if (!DAMAGED.test(engineError(cause).code)) throw cause;
+    }));
+    if (whole) return whole;
     try {
-      return await attempt("default");
+      return await download("default");
     } catch (cause) {
       const { code } = engineError(cause);
       if (!DAMAGED.test(code)) throw cause;
-      return attempt("reload");
+      return download("reload");
     }
   }
 
@@ -206,6 +291,8 @@ export class ReleaseSync {
     }
     const bytes = await download({ url, limit, cache, fetch: this.#fetch, signal: this.#closed.signal });
     this.#checkOpen();
+    // What is copied out of the browser's cache was counted when it came.
+    if (cache === "force-cache") return bytes;
     this.downloaded.files += 1;
     this.downloaded.bytes += bytes.length;
     return bytes;

@@ -215,7 +215,7 @@ test("a storage is read once, written after each event and erased, and its failu
     save: (events) => calls.push(events.map(({ id }) => id)),
     erase: () => calls.push("erased"),
   };
-  const recommender = await create({ storage });
+  const recommender = await create({ storage, consent: true });
   assert.deepEqual(recommender.history(), [event]);
   recommender.track("purchase", "100037");
   await recommender.erase();
@@ -247,7 +247,7 @@ test("a slow storage is written in the order of the calls, and nothing lands aft
     },
     erase: () => log.push("erased"),
   };
-  const recommender = await create({ storage });
+  const recommender = await create({ storage, consent: true });
   recommender.track("view", "100000");
   recommender.track("view", "100037");
   const erasing = recommender.erase();
@@ -266,7 +266,7 @@ test("a storage that cannot be read gives an empty history and a reason, never a
     throw new Error("forbidden");
   };
   for (const [load, reason] of [[refuse, /forbidden/], [async () => refuse(), /forbidden/], [() => null, /gave null/], [async () => "[]", /gave string/]]) {
-    const recommender = await create({ storage: { load, save: () => undefined, erase: () => undefined } });
+    const recommender = await create({ storage: { load, save: () => undefined, erase: () => undefined }, consent: true });
     const { lastError } = recommender.status();
     assert.equal(lastError.name, "NearshelfError");
     assert.equal(lastError.code, "storage/failed");
@@ -285,7 +285,7 @@ test("the engine is freed only when neither the release nor the storage is being
     reject(new Error("forbidden"));
   }));
   const fetch = () => Promise.reject(new TypeError("offline"));
-  await assert.rejects(create({ fetch, storage: { load } }), { code: "download/network" });
+  await assert.rejects(create({ fetch, storage: { load }, consent: true }), { code: "download/network" });
   assert.deepEqual(log, ["load ended", "freed"]);
 });
 

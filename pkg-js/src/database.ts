@@ -1,0 +1,46 @@
+// What is kept on the shopper's device, after consent: one IndexedDB for all. In Chromium, 100 objects of 40 KB are written in 60 to 135 ms and read in 29 to
+// 53; the Cache API took 170 to 198 and 106 to 182, OPFS 220 to 350 and 52 to 127.
+
+const NAME = "nearshelf";
+const VERSION = 1;
+
+/** @internal */
+export const STORES = { objects: "objects", uses: "uses", heads: "heads", events: "events" } as const;
+
+/** Opens the database, or throws where the browser offers none, as some do in private windows. @internal */
+export function openDatabase(): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    const request = indexedDB.open(NAME, VERSION);
+    request.onupgradeneeded = () => {
+      const database = request.result;
+      database.createObjectStore(STORES.objects);
+      database.createObjectStore(STORES.uses, { keyPath: "digest" }).createIndex("used", "used");
+      database.createObjectStore(STORES.heads);
+      database.createObjectStore(STORES.events, { autoIncrement: true }).createIndex("base", "base");
+    };
+    request.onsuccess = () => {
+      const database = request.result;
+      // Another tab with a newer version of this package must not wait for this one.
+      database.onversionchange = () => database.close();
+      resolve(database);
+    };
+    request.onerror = () => reject(request.error ?? new Error("indexedDB.open failed"));
+    request.onblocked = () => reject(new Error("another tab holds an older database open"));
+  });
+}
+
+/** The result of one request. @internal */
+export function resultOf<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error ?? new Error("a request failed"));
+  });
+}
+
+/** Ends when a transaction is on the device; an aborted one changed nothing. @internal */
+export function ended(transaction: IDBTransaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = transaction.onerror = () => reject(transaction.error ?? new Error("a transaction was aborted"));
+  });
+}

@@ -1,0 +1,60 @@
+import { ended, openDatabase, resultOf, STORES } from "./database.js";
+import { type HistoryEvent, type HistoryStorage, MAX_HISTORY } from "./history.js";
+
+type Stored = HistoryEvent & { base: string };
+
+/** What tabs tell each other. @internal */
+export type News = { kind: "event"; event: HistoryEvent } | { kind: "erased" } | { kind: "release"; version: number };
+
+/**
+ * The history of one shop's release on this device. Events are added one by one, so two tabs never overwrite each other's.
+ * @internal
+ */
+export class DeviceHistory implements HistoryStorage {
+  readonly #base: string;
+  #opening: Promise<IDBDatabase> | undefined;
+
+  constructor(base: string) {
+    this.#base = base;
+  }
+
+  #database(): Promise<IDBDatabase> {
+    this.#opening ??= openDatabase().catch((cause: unknown) => {
+      this.#opening = undefined;
+      throw cause;
+    });
+    return this.#opening;
+  }
+
+  async load(): Promise<HistoryEvent[]> {
+    const index = (await this.#database()).transaction(STORES.events).objectStore(STORES.events).index("base");
+    const stored = await resultOf<Stored[]>(index.getAll(this.#base));
+    return stored.map(({ id, type, at }) => ({ id, type, at }));
+  }
+
+  /** Adds events behind those that are there, of which the oldest go. */
+  async append(events: readonly HistoryEvent[]): Promise<void> {
+    const transaction = (await this.#database()).transaction(STORES.events, "readwrite");
+    const store = transaction.objectStore(STORES.events);
+    for (const event of events) store.add({ ...event, base: this.#base } satisfies Stored);
+    const keys = await resultOf(store.index("base").getAllKeys(this.#base));
+    for (const key of keys.slice(0, Math.max(0, keys.length - MAX_HISTORY))) store.delete(key);
+    await ended(transaction);
+  }
+
+  async save(events: readonly HistoryEvent[]): Promise<void> {
+    await this.erase();
+    await this.append(events);
+  }
+
+  async erase(): Promise<void> {
+    const transaction = (await this.#database()).transaction(STORES.events, "readwrite");
+    const store = transaction.objectStore(STORES.events);
+    for (const key of await resultOf(store.index("base").getAllKeys(this.#base))) store.delete(key);
+    await ended(transaction);
+  }
+
+  close(): void {
+    void this.#opening?.then((database) => database.close(), () => undefined);
+  }
+}

@@ -1,0 +1,104 @@
+import { ended, openDatabase, resultOf, STORES } from "./database.js";
+
+/** When an object was read or written last. */
+interface Use {
+  digest: string;
+  size: number;
+  used: number;
+}
+
+/**
+ * The objects of releases on this device, by digest, and the last head of each release that was whole. What was not used for longest
+ * goes when the budget is full, or when the device is.
+ * @internal
+ */
+export class ObjectStore {
+  readonly #database: IDBDatabase;
+  readonly #budget: number;
+
+  private constructor(database: IDBDatabase, budget: number) {
+    this.#database = database;
+    this.#budget = budget;
+  }
+
+  /** `budget` is in bytes. */
+  static async open(budget: number): Promise<ObjectStore> {
+    return new ObjectStore(await openDatabase(), budget);
+  }
+
+  /** The bytes that were put, as fresh as the device has them: whoever reads them checks their digest. */
+  async get(digest: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const transaction = this.#database.transaction([STORES.objects, STORES.uses], "readwrite");
+    const bytes = await resultOf<Uint8Array<ArrayBuffer> | undefined>(transaction.objectStore(STORES.objects).get(digest));
+    if (bytes !== undefined) transaction.objectStore(STORES.uses).put({ digest, size: bytes.length, used: Date.now() } satisfies Use);
+    await ended(transaction);
+    return bytes;
+  }
+
+  /** Keeps an object; where the device is full, older ones go first. It throws where that does not help. */
+  async put(digest: string, bytes: Uint8Array): Promise<void> {
+    if (bytes.length > this.#budget) return;
+    try {
+      await this.#put(digest, bytes, this.#budget);
+    } catch (cause) {
+      if ((cause as DOMException | null)?.name !== "QuotaExceededError") throw cause;
+      await this.#evict(Math.floor((await this.#total()) / 2));
+      await this.#put(digest, bytes, this.#budget);
+    }
+  }
+
+  async #put(digest: string, bytes: Uint8Array, budget: number): Promise<void> {
+    const transaction = this.#database.transaction([STORES.objects, STORES.uses], "readwrite");
+    transaction.objectStore(STORES.objects).put(bytes, digest);
+    transaction.objectStore(STORES.uses).put({ digest, size: bytes.length, used: Date.now() } satisfies Use);
+    // Where the device is full, only the end of the transaction says so.
+    const [end] = await Promise.allSettled([ended(transaction), shrink(transaction, budget, digest)]);
+    if (end.status === "rejected") throw end.reason;
+  }
+
+  async #total(): Promise<number> {
+    const uses = await resultOf<Use[]>(this.#database.transaction(STORES.uses).objectStore(STORES.uses).getAll());
+    return uses.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  async #evict(budget: number): Promise<void> {
+    const transaction = this.#database.transaction([STORES.objects, STORES.uses], "readwrite");
+    await shrink(transaction, budget);
+    await ended(transaction);
+  }
+
+  /** The last head whose release was whole. */
+  head(base: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    return resultOf<Uint8Array<ArrayBuffer> | undefined>(this.#database.transaction(STORES.heads).objectStore(STORES.heads).get(base));
+  }
+
+  async putHead(base: string, bytes: Uint8Array): Promise<void> {
+    const transaction = this.#database.transaction(STORES.heads, "readwrite");
+    transaction.objectStore(STORES.heads).put(bytes, base);
+    await ended(transaction);
+  }
+
+  /** Forgets everything. */
+  async erase(): Promise<void> {
+    const transaction = this.#database.transaction([STORES.objects, STORES.uses, STORES.heads], "readwrite");
+    for (const name of [STORES.objects, STORES.uses, STORES.heads]) transaction.objectStore(name).clear();
+    await ended(transaction);
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+}
+
+/** Deletes what was not used for longest until the rest fits, but not `kept`. */
+async function shrink(transaction: IDBTransaction, budget: number, kept?: string): Promise<void> {
+  const uses = await resultOf<Use[]>(transaction.objectStore(STORES.uses).index("used").getAll());
+  let total = uses.reduce((sum, { size }) => sum + size, 0);
+  for (const { digest, size } of uses) {
+    if (total <= budget) return;
+    if (digest === kept) continue;
+    transaction.objectStore(STORES.objects).delete(digest);
+    transaction.objectStore(STORES.uses).delete(digest);
+    total -= size;
+  }
+}
