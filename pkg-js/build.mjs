@@ -101,7 +101,7 @@ async function main() {
   });
   await build({
     absWorkingDir: here,
-    entryPoints: ["slim", "inline", "workerd", "edge-light", "service-worker"].map((name) => `src/${name}.ts`),
+    entryPoints: ["slim", "inline", "workerd", "edge-light", "service-worker", "row"].map((name) => `src/${name}.ts`),
     outdir: "dist",
     bundle: true, format: "esm", target: "es2022", external: ["*.wasm", "*.wasm?module"], logLevel: "warning",
     plugins: [engineBesideDist, inlineWasm],

@@ -86,12 +86,22 @@ pub struct Request {
     pub limit: usize,
     /// The shopper's events, oldest first. Those of unknown items are passed over.
     pub history: Vec<HistoryEvent>,
+    /// Asks for what is like the item of this id, in place of what a shopper may like: the history then has no say.
+    pub like: Option<String>,
     /// Ids of items that must not be recommended.
     pub exclude: Vec<String>,
     /// What the columns of an item must hold for it to be recommended.
     pub filter: ColumnFilter,
     /// The moment and the shopper.
     pub context: Context,
+}
+
+impl Request {
+    /// The items that the query is made of, the newest first.
+    fn items(&self) -> impl Iterator<Item = &String> {
+        let history: &[HistoryEvent] = if self.like.is_some() { &[] } else { &self.history };
+        self.like.iter().chain(history.iter().rev().map(|event| &event.id))
+    }
 }
 
 /// A request as the query tower sees it.
@@ -152,7 +162,7 @@ impl Recommender {
         // Sorted: a hash table is some KB of code in a client.
         let mut distinct: Vec<&String> = Vec::new();
         let mut known = 0;
-        for HistoryEvent { id, .. } in request.history.iter().rev() {
+        for id in request.items() {
             let Err(place) = distinct.binary_search(&id) else { continue };
             distinct.insert(place, id);
             match self.release.find(id) {
@@ -171,13 +181,29 @@ impl Recommender {
             }
         }
         if absent.is_empty() {
-            let query = self.embed(&request.history, &request.context)?;
+            let query = self.query(request)?;
             let visited = self.visited(&query, request)?;
             absent.extend(
                 visited.into_iter().filter(|&at| self.release.shards()[at].is_none()).map(Part::Shard).map(Absent),
             );
         }
         Ok(absent)
+    }
+
+    /// What a request asks the shards for: the embedding of a shopper's moment, or that of the item that it names.
+    ///
+    /// # Errors
+    /// [`RecommendError::Tower`].
+    pub fn query(&mut self, request: &Request) -> Result<Query, RecommendError> {
+        let Some(id) = &request.like else { return self.embed(&request.history, &request.context) };
+        let mut query = Query { embedding: vec![0.0; self.tower().schema().dim], history: Vec::new(), had: Vec::new() };
+        if let Ok(Some(Found { shard: at, node })) = self.release.find(id)
+            && let Some(shard) = &self.release.shards()[at]
+        {
+            shard.vector_into(node, &mut query.embedding);
+            query.history.push(shard.id(node));
+        }
+        Ok(query)
     }
 
     /// Computes the query embedding of a shopper's moment. `history` is oldest first; items whose shard is not held are passed over,
@@ -255,6 +281,10 @@ impl Recommender {
     pub fn retrieve(&mut self, query: &Query, request: &Request) -> Result<Vec<Candidate>, RecommendError> {
         self.start(request)?;
         let mut found: Vec<(Score, usize, NodeId)> = Vec::new();
+        if request.like.is_some() && query.history.is_empty() {
+            // Nothing is known of that item, so nothing is like it.
+            return Ok(Vec::new());
+        }
         let wanted = request.limit.max(RETRIEVED);
         for at in self.visited(query, request)? {
             let Some(shard) = &self.release.shards()[at] else { continue };
@@ -304,7 +334,7 @@ impl Recommender {
     /// # Errors
     /// As [`Recommender::embed`] and [`Recommender::retrieve`].
     pub fn recommend(&mut self, request: &Request) -> Result<Vec<Candidate>, RecommendError> {
-        let query = self.embed(&request.history, &request.context)?;
+        let query = self.query(request)?;
         Ok(rank::best(self.retrieve(&query, request)?, request.limit))
     }
 }

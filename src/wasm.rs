@@ -128,7 +128,7 @@ impl Engine {
     pub fn embed(&mut self, request: &str) -> Result<Vec<f32>, JsValue> {
         let request = parse(request)?;
         let recommender = self.recommender.as_mut().ok_or_else(not_ready)?;
-        let query = recommender.embed(&request.history, &request.context).map_err(|error| request_error(&error))?;
+        let query = recommender.query(&request).map_err(|error| request_error(&error))?;
         Ok(query.embedding)
     }
 
@@ -140,7 +140,7 @@ impl Engine {
         let request = parse(request)?;
         let recommender = self.recommender.as_mut().ok_or_else(not_ready)?;
         let started = now();
-        let query = recommender.embed(&request.history, &request.context).map_err(|error| request_error(&error))?;
+        let query = recommender.query(&request).map_err(|error| request_error(&error))?;
         let embedded = now();
         let candidates = recommender.retrieve(&query, &request).map_err(|error| request_error(&error))?;
         let retrieved = now();
@@ -208,6 +208,7 @@ fn read(json: &Json<'_>) -> Result<Request, JsonError> {
     Ok(Request {
         limit: json.field("limit").u32()? as usize,
         history,
+        like: json.field("like").optional().map(|id| id.text().map(str::to_owned)).transpose()?,
         exclude: json.field("exclude").texts()?,
         filter: ColumnFilter::default(),
         context: Context { now_ms, as_of_ms: None, location, attributes, user },

@@ -6,7 +6,7 @@ import { h, part, plural, price, symbols } from "./dom.js";
 import { Panel } from "./panel.js";
 import { parseRoute, to } from "./routes.js";
 import { calm, Row } from "./row.js";
-import type { Actions } from "./tile.js";
+import { type Actions, tile } from "./tile.js";
 import { view } from "./views.js";
 
 /** The open shop: it turns addresses into pages, and what the shopper does into the next row. */
@@ -66,6 +66,20 @@ class Shop implements Actions {
     part("above").replaceChildren(...above);
     part("below").replaceChildren(...below);
     document.getElementById("order")?.addEventListener("click", () => this.#order());
+    const route = parseRoute(location.hash);
+    if (route.view === "item") void this.#similar(route.id);
+  }
+
+  /** Products like the one of the page. */
+  async #similar(id: string): Promise<void> {
+    const section = document.getElementById("similar");
+    if (section === null) return;
+    const { items } = await this.#recommender.lookingSimilar(id, { limit: 6 });
+    const products = items.flatMap((item) => this.#catalogue.get(item.id) ?? []);
+    // Meanwhile another page may have been opened: then this section is no part of it.
+    if (!section.isConnected) return;
+    part("similar-list").replaceChildren(...products.map((product) => tile(product, this)));
+    section.hidden = products.length === 0;
   }
 
   /** The row leaves out what the shopper has seen or taken: they know the way to it. */

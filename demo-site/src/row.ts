@@ -60,7 +60,7 @@ function reason({ source, history }: Recommendation, catalogue: Catalogue): stri
   if (source === "default") return "What most shoppers take. Open a product, and this row follows you.";
   const names = [...new Set(history.toReversed().map((id) => catalogue.get(id)?.name ?? "a product of before"))];
   const shown = names.length > 3 ? [...names.slice(0, 2), `${names.length - 2} more`] : names;
-  return `Because of ${new Intl.ListFormat("en").format(shown)}.`;
+  return `From what you looked at and took: ${new Intl.ListFormat("en").format(shown)}.`;
 }
 
 const news = (products: Product[]): string => `Picked for you has changed: ${products.slice(0, 3).map(({ name }) => name).join(", ")} and ${Math.max(0, products.length - 3)} more.`;

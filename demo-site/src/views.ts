@@ -90,9 +90,18 @@ function searchView(query: string, catalogue: Catalogue, actions: Actions): View
   const hint = query.trim() === "" ? "Type the name of a product or a shelf." : `Nothing in the shop is called that. Try one word, like “milk”.`;
   return {
     title,
-    above: [crumbs(["All products", to.home]), heading(title)],
-    below: [found.length > 0 ? list(`${plural(found.length, "product")} found`, found, to.search(query), actions) : h("p", { class: "empty" }, hint)],
+    // Whoever searches wants what was found before anything that was picked.
+    above: [
+      crumbs(["All products", to.home]), heading(title),
+      found.length > 0 ? list(`${plural(found.length, "product")} found`, found, to.search(query), actions) : h("p", { class: "empty" }, hint),
+    ],
+    below: [],
   };
+}
+
+/** What the engine says is like the product; it stays hidden until it has spoken. */
+function similar(): HTMLElement {
+  return h("section", { class: "shelf-list", id: "similar", hidden: true }, h("h2", {}, "Bought by the same households"), h("ul", { class: "grid", id: "similar-list" }));
 }
 
 function productView(product: Product, catalogue: Catalogue, actions: Actions): View {
@@ -115,7 +124,7 @@ function productView(product: Product, catalogue: Catalogue, actions: Actions): 
             fact("Product number", product.id)),
           h("div", { class: "buy" }, priceTag(product), addButton(product, actions, "Add to basket")))),
     ],
-    below: neighbours.length === 0 ? [] : [h("section", { class: "shelf-list" }, h("h2", {}, "From the same shelf"), h("ul", { class: "grid" }, ...neighbours.map((other) => tile(other, actions))))],
+    below: [similar(), ...(neighbours.length === 0 ? [] : [h("section", { class: "shelf-list" }, h("h2", {}, "From the same shelf"), h("ul", { class: "grid" }, ...neighbours.map((other) => tile(other, actions))))])],
   };
 }
 

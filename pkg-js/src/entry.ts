@@ -3,6 +3,7 @@ import { DeviceHistory } from "./device-history.js";
 import { memoryStorage } from "./history.js";
 import type { WasmSource } from "./init.js";
 import { Keeper } from "./keeper.js";
+import { Outbox } from "./outbox.js";
 import { type Mode, Recommender, type RecommenderOptions, releaseAddress } from "./recommender.js";
 import { NoWorker, portable, RemoteHost, startWorker } from "./remote.js";
 
@@ -71,7 +72,8 @@ export function entry({ local, isLarger = false, worker }: Engines): Entry {
     try {
       // Both end before a failure is reported, so that the next call meets nothing of this one.
       const host = await open(options).finally(() => loading);
-      return new Recommender(host, keeper, options.context ?? {});
+      const outbox = options.events && new Outbox(options.events);
+      return new Recommender(host, keeper, options.context ?? {}, outbox);
     } catch (cause) {
       keeper.close();
       throw cause;

@@ -24,6 +24,8 @@ export interface Downloaded {
 export interface Request {
   limit: number;
   history: { id: string; type: string; at: number }[];
+  /** Asks for what is like this item; the history then has no say. */
+  like?: string;
   exclude: string[];
   where: object;
   context: object;

@@ -1,9 +1,10 @@
 import type { Card, Cards } from "./cards.js";
 import { NearshelfError } from "./errors.js";
 import { type EventType, type HistoryEvent, type HistoryStorage, isHistoryEvent } from "./history.js";
-import type { Downloaded, Host, ReleaseStatus } from "./host.js";
+import type { Downloaded, Host, ReleaseStatus, Request as Asked } from "./host.js";
 import type { WasmSource } from "./init.js";
 import type { Keeper } from "./keeper.js";
+import type { EventsOptions, Outbox } from "./outbox.js";
 
 /** Where the engine works: on a thread of its own, or on that of the page. */
 export type Mode = "worker" | "main";
@@ -32,6 +33,8 @@ export interface RecommenderOptions {
   storage?: "device" | "memory" | HistoryStorage;
   /** Whether the shopper has agreed that something is stored; without it, nothing is. */
   consent?: boolean;
+  /** Posts what happens to an address of the shop's own, after consent; without it, nothing is ever sent. */
+  events?: EventsOptions;
   /** Most bytes of a release that are kept on the device, 32 MiB unless told. */
   budget?: number;
   context?: Context;
@@ -62,38 +65,64 @@ export interface RecommenderOptions {
 export type Condition = readonly number[] | readonly (string | readonly string[])[] | { readonly min?: number; readonly max?: number };
 
 /** Conditions by column, all of which must hold. A product of which nothing is known there passes none. */
-export type Where = Readonly<Record<string, Condition>>;
+export type Filters = Readonly<Record<string, Condition>>;
 
 export interface RecommendOptions {
   /** How many products, at most; 12 unless told. */
   limit?: number;
+  /** Only products with at least this score. Scores of different calls are not comparable. */
+  threshold?: number;
   /** Products that must not appear, the basket's say. */
   exclude?: Iterable<string>;
   /** Only products like these: `{ category: ["Bakery"], price: { max: 1000 } }`. Prices are in cents. */
-  where?: Where;
+  filters?: Filters;
   /** Overrides of the recommender's context, for this row. */
   context?: Context;
+  /** Changes the products of the row before it is given, and may leave some out. */
+  transformItems?: (items: RecommendedItem[]) => RecommendedItem[];
+  /** Ends the call: it then throws the signal's reason. */
+  signal?: AbortSignal;
 }
+
+/** Why a product is in a row. */
+export type Reason = "history" | "default" | "related" | "similar" | "viewed";
 
 export interface RecommendedItem {
   id: string;
   /** Larger is better; comparable within one row only. */
   score: number;
+  reason: Reason;
   /** Where cards are loaded and hold the product. */
   card?: Card;
 }
 
+/** Why a row is empty: nothing of the history or the product is known, or nothing passed. */
+export type Empty = "no-history" | "unknown-item" | "nothing-passed";
+
 export interface Recommendation {
   /** Best first. */
   items: RecommendedItem[];
+  /** Names this row, so that clicks and purchases are attributed to it. */
+  recommendationId: string;
   /** The ids of the history that entered the query. */
   history: string[];
-  /** `default` where no event of the history was of a known product. */
-  source: "history" | "default";
+  /** What the row was made of: `default` where no event of the history was of a known product, `item` where it is for a product. */
+  source: "history" | "default" | "item";
+  /** The release that served, and whether it is the newest there is. */
+  status: { name: string; version: number; freshness: "fresh" | "stale" };
   /** Milliseconds that each stage took. */
   timings: { tower: number; search: number; rank: number };
   /** What was downloaded for this row, after HTTP's own decompression. */
   bytes: number;
+  /** Of an empty row: why. */
+  empty?: Empty;
+}
+
+/** Everything that is known of a shopper. */
+export interface Exported {
+  history: HistoryEvent[];
+  context: Context;
+  consent: boolean;
 }
 
 /** The shopper's consent to what is stored on the device. It is not stored itself: the shop says it every time. */
@@ -135,19 +164,24 @@ export class Recommender {
   readonly #host: Host;
   readonly #mode: Mode;
   readonly #keeper: Keeper;
+  readonly #outbox: Outbox | undefined;
+  readonly #listeners = new Set<(status: Status) => void>();
   #context: Context;
   #closed = false;
   /** The shopper's consent to what is stored on the device. */
   readonly consent: Consent;
 
   /** @internal */
-  constructor([host, mode]: [Host, Mode], keeper: Keeper, context: Context) {
+  constructor([host, mode]: [Host, Mode], keeper: Keeper, context: Context, outbox?: Outbox) {
     this.#host = host;
     this.#mode = mode;
     this.#keeper = keeper;
     this.#context = context;
+    this.#outbox = outbox;
+    outbox?.allow(keeper.isAllowed);
     const ask = async (isAllowed: boolean) => {
       this.#open();
+      outbox?.allow(isAllowed);
       await Promise.all([isAllowed ? keeper.allow() : keeper.forbid(), host.keep(isAllowed)]);
     };
     this.consent = {
@@ -162,14 +196,20 @@ export class Recommender {
     };
   }
 
-  /** Notes what the shopper just did. Nothing is sent. */
-  track(type: EventType, itemId: string): void {
+  /**
+   * Notes what the shopper just did: views, carts and purchases are history; impressions and clicks are only for the shop, where it asks for
+   * events. Without [`RecommenderOptions.events`] nothing is sent.
+   */
+  track(type: EventType | "impression" | "click", itemId: string, options: { recommendationId?: string } = {}): void {
     this.#open();
-    const event = { id: itemId, type, at: Date.now() };
-    if (!isHistoryEvent(event)) {
-      throw new NearshelfError("request/event", `track(${String(type)}, ${String(itemId)}): expected "view", "cart" or "purchase", and an id`);
+    const at = Date.now();
+    const event = { id: itemId, type, at };
+    if (isHistoryEvent(event)) this.#keeper.add(event);
+    else if ((type !== "impression" && type !== "click") || typeof itemId !== "string" || itemId === "") {
+      const found = `track(${String(type)}, ${String(itemId)})`;
+      throw new NearshelfError("request/event", `${found}: expected "view", "cart", "purchase", "impression" or "click", and an id`);
     }
-    this.#keeper.add(event);
+    this.#outbox?.add(type, itemId, at, options.recommendationId);
   }
 
   /**
@@ -177,16 +217,85 @@ export class Recommender {
    * clusters, those are fetched that this shopper's row needs and that are not held yet. Where that fails, the row is
    * computed from what is held, and [`status`] keeps the reason.
    */
-  async recommendedForYou(options: RecommendOptions = {}): Promise<Recommendation> {
-    this.#open();
-    const { now = Date.now(), ...context } = { ...this.#context, ...options.context };
-    return this.#host.row({
-      limit: options.limit ?? DEFAULT_LIMIT,
-      history: this.#keeper.events.map(({ id, type, at }) => ({ id, type, at: wallClock(at) })),
-      exclude: [...(options.exclude ?? [])],
-      where: options.where ?? {},
-      context: { ...context, now: wallClock(now) },
+  recommendedForYou(options: RecommendOptions = {}): Promise<Recommendation> {
+    return this.#row(options, { history: this.#history() });
+  }
+
+  /** What shoppers who look at a product may like, whoever they are: the row for a history of this product alone. */
+  relatedProducts(itemId: string, options: RecommendOptions = {}): Promise<Recommendation> {
+    return this.#row(options, { history: [{ id: itemId, type: "view", at: wallClock(Date.now()) }] }, itemId);
+  }
+
+  /** Products that stand nearest to a product: bought by the same shoppers, of the same kind. */
+  lookingSimilar(itemId: string, options: RecommendOptions = {}): Promise<Recommendation> {
+    return this.#row(options, { history: [], like: itemId }, itemId);
+  }
+
+  /** What the shopper looked at or put into the cart and did not buy since, the last first. Products that left the release are left out. */
+  async continueShopping(options: RecommendOptions = {}): Promise<Recommendation> {
+    const { limit = DEFAULT_LIMIT, exclude = [] } = options;
+    const left = new Set(exclude);
+    const open = new Map<string, HistoryEvent>();
+    for (const event of this.#keeper.events) {
+      open.delete(event.id);
+      if (event.type !== "purchase" && !left.has(event.id)) open.set(event.id, event);
+    }
+    const history = [...open.values()].map(({ id, type, at }) => ({ id, type, at: wallClock(at) }));
+    const { limit: _, threshold: __, transformItems, ...rest } = options;
+    // The engine says which of these it knows; its own products are not asked for.
+    const row = await this.#asked({ ...rest, limit: 1 }, { history });
+    const known = history.length === 0 ? [] : row.history.slice(0, limit);
+    const items = known.map((id, place): RecommendedItem => {
+      const card = this.card(id);
+      return { id, score: -place, reason: "viewed", ...(card === undefined ? {} : { card }) };
     });
+    return this.#given({ ...row, source: "history", items, recommendationId: newId() }, transformItems, "no-history");
+  }
+
+  #history(): Asked["history"] {
+    return this.#keeper.events.map(({ id, type, at }) => ({ id, type, at: wallClock(at) }));
+  }
+
+  async #row(options: RecommendOptions, of: Pick<Asked, "history" | "like">, item?: string): Promise<Recommendation> {
+    const row = await this.#asked(options, of, item);
+    return this.#given(row, options.transformItems, item !== undefined && !row.history.includes(item) ? "unknown-item" : "nothing-passed");
+  }
+
+  /** A row as the engine has it; `item` is the product that it is for, which is not in it. */
+  async #asked(options: RecommendOptions, of: Pick<Asked, "history" | "like">, item?: string): Promise<Recommendation> {
+    this.#open();
+    const { signal, threshold = -Infinity } = options;
+    signal?.throwIfAborted();
+    const { now = Date.now(), ...context } = { ...this.#context, ...options.context };
+    const asked: Asked = {
+      ...of,
+      limit: options.limit ?? DEFAULT_LIMIT,
+      exclude: [...(options.exclude ?? []), ...(item === undefined ? [] : [item])],
+      where: options.filters ?? {},
+      context: { ...context, now: wallClock(now) },
+    };
+    const { items, history, source, timings, bytes } = await until(this.#host.row(asked), signal);
+    const reason: Reason = item === undefined ? source : of.like === undefined ? "related" : "similar";
+    const { release, isStale } = this.#host.status();
+    return {
+      // Of a product that is not known, nobody asked for what the trained default would say.
+      items: item !== undefined && !history.includes(item) ? [] : items.filter(({ score }) => score >= threshold).map((found) => ({ ...found, reason })),
+      recommendationId: newId(),
+      history,
+      source: item === undefined ? source : "item",
+      status: { name: release.name, version: release.version, freshness: isStale ? "stale" : "fresh" },
+      timings,
+      bytes,
+    };
+  }
+
+  /** A row as the shop gets it. */
+  #given(row: Recommendation, transformItems: RecommendOptions["transformItems"], why: Empty): Recommendation {
+    if (transformItems !== undefined) row.items = transformItems(row.items);
+    if (row.items.length === 0) row.empty = why;
+    this.#outbox?.shown(row.recommendationId, row.items.map(({ id }) => id));
+    this.#changed();
+    return row;
   }
 
   /** What the shopper did, oldest first. */
@@ -198,6 +307,45 @@ export class Recommender {
   async erase(): Promise<void> {
     this.#open();
     await this.#keeper.erase();
+  }
+
+  /** Everything that is known of the shopper here, for whoever asks for it. */
+  export(): Exported {
+    this.#open();
+    return { history: this.history(), context: { ...this.#context }, consent: this.consent.granted };
+  }
+
+  /** Sets the shopper's long-term vector, which `nearshelf user-vectors` computes at the origin. */
+  setUser(vector: readonly number[]): void {
+    this.#open();
+    this.#context = { ...this.#context, user: [...vector] };
+  }
+
+  /** Forgets the long-term vector, as when a shopper logs out. */
+  unsetUser(): void {
+    this.#open();
+    const { user: _, ...context } = this.#context;
+    this.#context = context;
+  }
+
+  /** Calls `listener` with the status now and after everything that may change it; the function that is given ends that. */
+  subscribe(listener: (status: Status) => void): () => void {
+    this.#open();
+    this.#listeners.add(listener);
+    listener(this.status());
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  #changed(): void {
+    for (const listener of this.#closed ? [] : [...this.#listeners]) listener(this.status());
+  }
+
+  /** Downloads what this shopper's next row needs, without a row: before a page of products is opened, say. */
+  async prefetch(options: Pick<RecommendOptions, "filters" | "context"> = {}): Promise<void> {
+    await this.#asked({ ...options, limit: 1 }, { history: this.#history() });
+    this.#changed();
   }
 
   /** Replaces what the query tower knows beside the history. */
@@ -228,7 +376,7 @@ export class Recommender {
   async sync(): Promise<void> {
     this.#open();
     const { version } = this.#host.status().release;
-    await this.#host.sync();
+    await this.#host.sync().finally(() => this.#changed());
     this.#keeper.error = undefined;
     if (this.#host.status().release.version > version) this.#keeper.tellRelease(this.#host.status().release.version);
   }
@@ -236,6 +384,7 @@ export class Recommender {
   /** Ends downloads and frees the engine's memory. */
   close(): void {
     this.#closed = true;
+    this.#outbox?.close();
     this.#keeper.close();
     this.#host.close();
   }
@@ -243,6 +392,23 @@ export class Recommender {
   #open(): void {
     if (this.#closed) throw new NearshelfError("recommender/closed", "the recommender was closed; create a new one");
   }
+}
+
+/** Names a row: unlike others, and no secret. */
+function newId(): string {
+  // The type leaves out that insecure origins lack it.
+  const host = globalThis.crypto as { randomUUID?: () => string } | undefined;
+  return host?.randomUUID?.() ?? `${Date.now().toString(16)}-${Math.random().toString(16).slice(2)}`;
+}
+
+/** A promise, or the reason of the signal that ends it. */
+function until<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const end = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", end, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", end));
+  });
 }
 
 /** The hour that the shopper's clock shows, as milliseconds: the query tower reads hours and weekdays, not time zones. */

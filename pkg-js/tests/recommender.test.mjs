@@ -57,7 +57,7 @@ test("a row follows the history, leaves out what it is told, and is full", async
   const exclude = [...seen, first.items[0].id];
   const row = await recommender.recommendedForYou({ limit: 20, exclude });
   assert.equal(row.source, "history");
-  assert.deepEqual(row.history, seen);
+  assert.deepEqual(row.history, seen.toReversed());
   assert.equal(row.items.length, 20);
   assert.ok(exclude.every((id) => !ids(row).includes(id)));
   assert.equal(row.items[0].card, cards.get(row.items[0].id));
@@ -98,10 +98,10 @@ test("a filter reaches the engine, and one that it refuses is the shop's error, 
   const { create } = await shop(t);
   const recommender = await create({ cards: true });
   const cards = await recommender.cards();
-  const { items } = await recommender.recommendedForYou({ where: { words: ["BEEF", "BREAD"] } });
+  const { items } = await recommender.recommendedForYou({ filters: { words: ["BEEF", "BREAD"] } });
   assert.ok(items.length > 0 && items.every(({ id }) => /BEEF|BREAD/.test(cards.get(id).title + cards.get(id).category)));
   const refused = { name: "NearshelfError", code: "request/column" };
-  await assert.rejects(recommender.recommendedForYou({ where: { colour: ["red"] } }), refused);
+  await assert.rejects(recommender.recommendedForYou({ filters: { colour: ["red"] } }), refused);
   assert.equal(recommender.status().lastError, undefined);
 });
 

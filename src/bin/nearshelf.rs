@@ -1,6 +1,7 @@
 //! The command line of the origin: one command per step of the data path.
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -192,6 +193,24 @@ impl Place {
     }
 }
 
+/// Prints a line. Whoever reads may leave when they have seen enough (`nearshelf inspect FILE | head`).
+macro_rules! say {
+    ($($text:tt)*) => { printed(writeln!(std::io::stdout(), $($text)*)) };
+}
+
+/// [`say!`] without a new line.
+macro_rules! say_on {
+    ($($text:tt)*) => { printed(write!(std::io::stdout(), $($text)*)) };
+}
+
+fn printed(result: std::io::Result<()>) {
+    if let Err(error) = result
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        eprintln!("error: the output could not be written: {error}");
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
@@ -206,7 +225,7 @@ fn main() -> ExitCode {
 fn run(Cli { place, command }: &Cli) -> Outcome {
     match command {
         Command::Prepare => {
-            println!("{}", prepare(&place.config()?, &place.prepared())?);
+            say!("{}", prepare(&place.config()?, &place.prepared())?);
             Ok(())
         }
         Command::Train { steps, seed, ranker } => match &ranker.impressions {
@@ -220,16 +239,16 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
         Command::Tune => {
             let params = tune_baselines(&place.dataset(&place.config()?)?)?;
             let text = toml::to_string(&params)?;
-            println!("{text}");
+            say!("{text}");
             write(&place.baselines(), text.as_bytes())
         }
         Command::UserVectors { out } => run_user_vectors(place, out.as_deref()),
         Command::Build { release, update } => run_build(place, release.as_deref(), *update),
         Command::Inspect { file } => run_inspect(file),
         Command::Verify { release, against } => {
-            print!("{}", release::verify(release).map_err(|error| named(release, &error))?);
+            say_on!("{}", release::verify(release).map_err(|error| named(release, &error))?);
             if let Some(other) = against {
-                print!("{}", release::compare(release, other).map_err(|error| named(release, &error))?);
+                say_on!("{}", release::compare(release, other).map_err(|error| named(release, &error))?);
             }
             Ok(())
         }
@@ -245,7 +264,7 @@ fn run_inspect(file: &Path) -> Outcome {
     let damage = is_other.then(|| format!("damaged: its digest is {found}, not its name; build the release again"));
     match (release::inspect(&bytes), damage) {
         (Ok(text), damage) => {
-            print!("{text}");
+            say_on!("{text}");
             damage.map_or(Ok(()), |damage| Err(named(file, &damage).into()))
         }
         (Err(error), None) => Err(named(file, &error).into()),
@@ -272,10 +291,10 @@ fn run_train(place: &Place, steps: Option<NonZeroUsize>, seed: Option<u64>) -> O
     let report = train(&dataset, &config, &place.run(), &stop)?;
     let has_ended = report.steps == report.of || report.stopped_early;
     if report.examples == 0 && has_ended {
-        println!("trained before: {} of {} steps, towers {}", report.steps, report.of, report.towers);
+        say!("trained before: {} of {} steps, towers {}", report.steps, report.of, report.towers);
         return Ok(());
     }
-    println!(
+    say!(
         "trained {} of {} steps in {:.0} s: loss {:.3}, peak memory {} MiB, towers {}",
         report.steps,
         report.of,
@@ -284,8 +303,12 @@ fn run_train(place: &Place, steps: Option<NonZeroUsize>, seed: Option<u64>) -> O
         report.peak_memory_mib.map_or("unknown".to_owned(), |mib| mib.to_string()),
         report.towers
     );
-    if let Some(step) = report.best_step {
-        println!("the towers are those of step {step}, the best on the validation");
+    if let (Some(step), Some(stop)) = (report.best_step, &config.train.early_stopping) {
+        say!(
+            "the towers are those of step {step}, the best on the validation, and have not seen its {} days",
+            stop.days
+        );
+        say!("to publish, train once more without [train.early_stopping] and with steps = {step}");
     }
     if !has_ended {
         return Err(format!(
@@ -294,7 +317,7 @@ fn run_train(place: &Place, steps: Option<NonZeroUsize>, seed: Option<u64>) -> O
         )
         .into());
     }
-    println!("loss curve: {}", place.run().join(nearshelf::towers::train::files::CURVE).display());
+    say!("loss curve: {}", place.run().join(nearshelf::towers::train::files::CURVE).display());
     Ok(())
 }
 
@@ -316,8 +339,8 @@ fn run_train_ranker(
     let retrieval = scores.as_ref().map(|scores| Retrieval { towers: scores.digest, score: &score });
     let logged = Logged { dataset: &dataset, impressions: &impressions, truth: truth.as_ref(), retrieval };
     let report = train_ranker(logged, &ranker, &place.run())?;
-    print!("{report}");
-    println!("calibration: {}", place.run().join(nearshelf::rank::train::files::CHART).display());
+    say_on!("{report}");
+    say!("calibration: {}", place.run().join(nearshelf::rank::train::files::CHART).display());
     Ok(())
 }
 
@@ -354,7 +377,7 @@ fn run_simulate(place: &Place, data: Option<&Path>, params: &FunnelParams, out: 
     simulate::write(&dataset, params, &found, out)?;
     let count = |task: Task| format!("{} {}s", found.count(task), task.name());
     let counts = Task::ALL.map(count).join(", ");
-    println!("{}: {} impressions, {counts}: {}", simulate::SYNTHETIC, found.impressions.len(), out.display());
+    say!("{}: {} impressions, {counts}: {}", simulate::SYNTHETIC, found.impressions.len(), out.display());
     Ok(())
 }
 
@@ -367,21 +390,21 @@ fn run_build(place: &Place, folder: Option<&Path>, update: bool) -> Outcome {
     let report = if update {
         match release::refresh(&dataset.items, &towers, &queries, &config, &folder)? {
             Refreshed::Updated(report) => {
-                print!("{report}");
+                say_on!("{report}");
                 return Ok(());
             }
             Refreshed::Anew { why, report } => {
-                println!("built anew: {why}");
+                say!("built anew: {why}");
                 *report
             }
         }
     } else {
         release::build(&dataset.items, &towers, &queries, &config, &folder)?
     };
-    println!("{report}");
+    say!("{report}");
     let Some(plan) = &report.plan else { return Ok(()) };
     let picture = place.work.join("index.svg");
-    println!("recall against bytes: {}", picture.display());
+    say!("recall against bytes: {}", picture.display());
     write(&picture, plan.to_svg()?.as_bytes())
 }
 
@@ -400,7 +423,7 @@ fn run_user_vectors(place: &Place, out: Option<&Path>) -> Outcome {
     let vectors: Vec<f32> = (0..dataset.users.len() as u32).into_par_iter().flat_map(of).collect();
     let path = out.map_or_else(|| place.work.join("user_vectors.parquet"), Path::to_owned);
     write_vectors(&path, ("user", ids), &vectors, long_term.len())?;
-    println!("{} vectors of {} numbers: {}", dataset.users.len(), long_term.len(), path.display());
+    say!("{} vectors of {} numbers: {}", dataset.users.len(), long_term.len(), path.display());
     Ok(())
 }
 
@@ -429,7 +452,7 @@ fn run_evaluate(place: &Place, evaluation: &Evaluation) -> Outcome {
     let shipped = shipped.iter().map(|shipped| shipped as &dyn Scorer);
     let scorers: Vec<&dyn Scorer> = baselines.iter().map(AsRef::as_ref).chain(towers).chain(shipped).collect();
     let report = evaluate(&dataset, &scorers)?;
-    println!("{report}{}", losses(&report));
+    say!("{report}{}", losses(&report));
     let name = if evaluation.validation { "validation" } else { "evaluation" };
     write(&place.work.join(format!("{name}.md")), (report.to_markdown() + &losses(&report)).as_bytes())?;
     write(&place.work.join(format!("{name}.json")), report.to_json().as_bytes())
@@ -464,7 +487,7 @@ fn run_bench(place: &Place, json: Option<&Path>, dump: Option<&Path>) -> Outcome
     let built = build(embeddings, &queries, dim, &release::build_params(&config, dataset.items.len(), fine_bits))?;
     let truth = Truth::of(embeddings, &release::sample(&queries, dim), dim)?;
     let (params, report) = choose_search(&built, &truth)?;
-    println!("{report}");
+    say!("{report}");
     let codes = report.codes.at_100;
     let found = report.points.last().map_or(codes, |point| point.recall.at_100);
     let row = |name: &str, value: f64, bar: f64| {

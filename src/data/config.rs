@@ -11,6 +11,7 @@ use datafusion::arrow::compute::kernels::cast_utils::string_to_timestamp_nanos;
 use serde::{Deserialize, Serialize};
 
 use super::{DataError, Holdout};
+use crate::Digest;
 pub use content::{ContentConfig, TextConfig, VectorsConfig};
 pub use ranker::{RankerConfig, TaskWeights};
 pub use training::{
@@ -218,11 +219,26 @@ impl Default for PrepareConfig {
 #[serde(deny_unknown_fields)]
 pub struct SplitConfig {
     /// Events at or after this local time are the test, e.g. `2011-10-01`.
+    #[serde(default, deserialize_with = "text_or_date")]
     pub test_from: Option<String>,
     /// The last event of each user is the test, and the one before it the validation: the protocol of sequential recommenders, for
     /// data without usable times. Users with fewer than three events are trained and not tested.
     #[serde(default)]
     pub leave_one_out: bool,
+}
+
+/// A time in quotes, or as TOML writes dates.
+fn text_or_date<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Time {
+        Text(String),
+        Date(toml::value::Datetime),
+    }
+    Ok(Some(match Time::deserialize(deserializer)? {
+        Time::Text(text) => text,
+        Time::Date(date) => date.to_string(),
+    }))
 }
 
 /// Towers that were trained elsewhere.
@@ -342,6 +358,15 @@ impl Config {
         Ok(config)
     }
 
+    /// Identifies what preparation depends on beside the split, wherever the files lie.
+    pub(super) fn sources(&self) -> String {
+        let (mut events, mut catalogue, mut users) = (self.events.clone(), self.catalogue.clone(), self.users.clone());
+        let paths =
+            [&mut events.path, &mut catalogue.path].into_iter().chain(users.as_mut().map(|users| &mut users.path));
+        paths.for_each(PathBuf::clear);
+        Digest::of(format!("{events:?} {catalogue:?} {users:?}").as_bytes()).to_string()
+    }
+
     /// A path of the configuration, from the working directory.
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.base.join(path)
@@ -393,6 +418,16 @@ mod tests {
     use super::*;
 
     const DOCS: &str = include_str!("../../docs/configuration.md");
+
+    #[test]
+    fn a_date_may_stand_without_quotes() {
+        let split = |text: &str| toml::from_str::<SplitConfig>(text);
+        let day = |text| split(text).unwrap().test_from_ms().unwrap();
+        assert_eq!(day("test_from = 2017-12-04"), day("test_from = \"2017-12-04\""));
+        assert_eq!(day("test_from = 2017-12-04T10:30:00"), day("test_from = \"2017-12-04 10:30:00\""));
+        assert!(split("test_from = 7").is_err());
+        assert_eq!(split("leave_one_out = true").unwrap().test_from, None);
+    }
 
     #[test]
     fn the_docs_list_every_key_and_their_example_is_right() {

@@ -29,7 +29,7 @@ pub enum DataError {
         source: Box<toml::de::Error>,
     },
     /// A value of the configuration is out of its range.
-    #[error("configuration: {key} is {found}, expected {expected}; change it in nearshelf.toml")]
+    #[error("configuration: {key} is {found}, expected {expected}; change it in the configuration file")]
     ConfigValue {
         /// The key, with its section.
         key: &'static str,

@@ -131,9 +131,18 @@ impl<'a> Preparation<'a> {
         };
         let (user_rows, users) = self.write_users(users).await?;
         let (first_time_ms, last_time_ms) = self.times().await?;
-        let (name, test_from_ms) = (self.config.name.clone(), self.test_from_ms);
-        let summary =
-            PrepareSummary { name, test_from_ms, first_time_ms, last_time_ms, user_rows, events, catalogue, users };
+        let (name, sources, test_from_ms) = (self.config.name.clone(), self.config.sources(), self.test_from_ms);
+        let summary = PrepareSummary {
+            name,
+            sources,
+            test_from_ms,
+            first_time_ms,
+            last_time_ms,
+            user_rows,
+            events,
+            catalogue,
+            users,
+        };
         summary.write(&self.tables)?;
         Ok(summary)
     }
@@ -403,6 +412,7 @@ impl<'a> Preparation<'a> {
             training: of(&kept, "training"),
             test: of(&kept, "test"),
             rejected: checked.rejected,
+            by_type: self.counts("SELECT \"type\", count(*) FROM prepared GROUP BY \"type\"").await?,
         };
         if events.training > 0 {
             return Ok(events);

@@ -11,7 +11,7 @@ use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, Parquet
 use super::checks::LEVEL_SEPARATOR;
 use super::folder::{EVENTS_FILE, ITEMS_FILE, USERS_FILE};
 use super::prepare::attribute_column;
-use super::summary::SUMMARY_FILE;
+use super::summary::{SUMMARY_FILE, date};
 use super::{Attribute, Config, DataError, Dataset, Event, Item, PrepareSummary, User};
 
 impl Dataset {
@@ -24,13 +24,20 @@ impl Dataset {
         let summary = PrepareSummary::read(prepared)?;
         let (holdout, test_from_ms) = (config.split.holdout()?, config.split.test_from_ms()?);
         if summary.test_from_ms != test_from_ms {
-            let text = |time: Option<i64>| time.map_or("leave one out".to_owned(), |time| time.to_string());
+            let text = |time: Option<i64>| time.map_or("leave one out".to_owned(), date);
             return Err(DataError::Inconsistent {
                 path: prepared.join(SUMMARY_FILE),
-                place: "test_from_ms".into(),
+                place: "test_from".into(),
                 found: text(summary.test_from_ms),
                 expected: format!("{}, as [split] says", text(test_from_ms)),
             });
+        }
+        let sources = config.sources();
+        if summary.sources != sources {
+            let (place, found) = ("sources".into(), "of another configuration".to_owned());
+            let (path, expected) =
+                (prepared.join(SUMMARY_FILE), "what [events], [catalogue] and [users] say now".to_owned());
+            return Err(DataError::Inconsistent { path, place, found, expected });
         }
         let names: Vec<&String> = config.catalogue.columns.attributes.keys().collect();
         let items = read_items(Table::open(prepared, ITEMS_FILE, summary.catalogue.kept)?, &names)?;

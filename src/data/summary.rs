@@ -16,6 +16,9 @@ pub(super) const SUMMARY_FILE: &str = "summary.json";
 pub struct PrepareSummary {
     /// [`Config::name`](super::Config::name).
     pub name: String,
+    /// Identifies the configuration of the sources; other ones need another preparation.
+    #[serde(default)]
+    pub sources: String,
     /// Events at or after this time are the test; milliseconds since 1970-01-01, local time. `None` where one is left out.
     pub test_from_ms: Option<i64>,
     /// Time of the first event kept, in milliseconds since 1970-01-01, local time.
@@ -51,6 +54,9 @@ pub struct EventCounts {
     pub training: u64,
     /// Test events of `events.parquet`.
     pub test: u64,
+    /// Rows of `events.parquet` by type.
+    #[serde(default)]
+    pub by_type: BTreeMap<String, u64>,
 }
 
 /// `read = left_out + rejected + replaced + rare + only_in_test + never_sold + kept`.
@@ -115,6 +121,35 @@ impl PrepareSummary {
     }
 }
 
+impl PrepareSummary {
+    /// What is right and probably not meant.
+    fn notes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let others: Vec<&str> =
+            self.events.by_type.keys().map(String::as_str).filter(|name| !CLIENT_TYPES.contains(name)).collect();
+        if !others.is_empty() {
+            let (others, known) = (others.join(", "), CLIENT_TYPES.join(", "));
+            writeln!(
+                f,
+                "note: shoppers' devices have no events of type {others}: they send {known}; rename yours in [events.columns] type"
+            )?;
+        }
+        if self.events.test == 0 {
+            let from = self.test_from_ms.map_or_else(String::new, |time| format!(" from {} on", date(time)));
+            writeln!(f, "note: no event is in the test{from}: nothing can be evaluated")?;
+        }
+        Ok(())
+    }
+}
+
+/// What the npm package tracks.
+const CLIENT_TYPES: [&str; 3] = ["cart", "purchase", "view"];
+
+/// A time as people write it.
+pub(super) fn date(time_ms: i64) -> String {
+    let time = datafusion::arrow::temporal_conversions::timestamp_ms_to_datetime(time_ms);
+    time.map_or_else(|| format!("{time_ms} ms"), |time| time.format("%Y-%m-%d %H:%M").to_string())
+}
+
 /// Sum over all reasons.
 pub(super) fn total(rejected: &BTreeMap<String, u64>) -> u64 {
     rejected.values().sum()
@@ -152,6 +187,14 @@ impl fmt::Display for PrepareSummary {
             line(f, "users", u.read, u.kept, 0, &u.rejected, u.without_events)?;
         }
         writeln!(f, "events: {} training, {} test, of {} users", e.training, e.test, self.user_rows)?;
+        writeln!(
+            f,
+            "events: {}, from {} to {}",
+            by_reason(&e.by_type),
+            date(self.first_time_ms),
+            date(self.last_time_ms)
+        )?;
+        self.notes(f)?;
         writeln!(
             f,
             "items outside: {} rare, {} sold only in the test, {} never sold",

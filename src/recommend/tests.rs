@@ -82,6 +82,36 @@ fn a_filter_leaves_the_best_of_what_passes_and_excluded_ids_join_it() {
 }
 
 #[test]
+fn what_is_like_an_item_is_ordered_by_the_product_of_embeddings() {
+    let release = two_shards();
+    let mut recommender = Recommender::of(&release);
+    let like = |id: &str| Request {
+        like: Some(id.to_owned()),
+        exclude: vec![id.to_owned()],
+        ..request(ColumnFilter::new(), 10)
+    };
+    let found = recommender.recommend(&like("2-item-3")).unwrap();
+    let vector = |id: &str| {
+        let Found { shard, node } = release.find(id).unwrap().unwrap();
+        let mut vector = vec![0.0; recommender.tower().schema().dim];
+        release.shards()[shard].as_ref().unwrap().vector_into(node, &mut vector);
+        vector
+    };
+    let asked = vector("2-item-3");
+    let product = |id: &str| vector(id).iter().zip(&asked).map(|(a, b)| a * b).sum::<f32>();
+    let all = (1..=2).flat_map(|shard| (0..[90, 40][shard - 1]).map(move |item| format!("{shard}-item-{item}")));
+    let mut expected: Vec<(f32, String)> = all.filter(|id| id != "2-item-3").map(|id| (product(&id), id)).collect();
+    expected.sort_by(|a, b| b.0.total_cmp(&a.0));
+    assert_eq!(found.len(), 10);
+    // Codes round, so near neighbours may change places.
+    let near: Vec<&str> = expected[..14].iter().map(|(_, id)| id.as_str()).collect();
+    assert!(ids(&found).iter().all(|id| near.contains(id)), "{found:?} {near:?}");
+    let query = recommender.query(&like("2-item-3")).unwrap();
+    assert_eq!((query.history, query.embedding), (vec!["2-item-3".to_owned()], asked));
+    assert_eq!(recommender.recommend(&like("nothing")).unwrap(), []);
+}
+
+#[test]
 fn what_a_delta_adds_is_filtered_and_what_it_removes_is_gone() {
     let base = shard_with_columns(1, 90);
     let delta = Delta::write(Digest::of(&base), 90, &[4, 60], &shard_with_columns(2, 40));

@@ -54,11 +54,12 @@ fn random_request(rng: &mut ChaCha8Rng) -> (Request, &'static str) {
     let conditions: serde_json::Map<String, serde_json::Value> = serde_json::from_str(filter).unwrap();
     let limit = rng.random_range(1..=20);
     let parsed = ColumnFilter::from_json(&conditions).unwrap();
-    (Request { limit, history: history[..length].to_vec(), exclude, filter: parsed, context }, filter)
+    let like = rng.random_bool(0.1).then(|| format!("item-{:04}", rng.random_range(0..shop::ITEMS)));
+    (Request { limit, history: history[..length].to_vec(), like, exclude, filter: parsed, context }, filter)
 }
 
 fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) -> serde_json::Value {
-    let query = recommender.embed(&request.history, &request.context).unwrap();
+    let query = recommender.query(request).unwrap();
     let items: Vec<_> = recommender
         .recommend(request)
         .unwrap()
@@ -75,6 +76,7 @@ fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) ->
         "request": {
             "limit": request.limit,
             "history": request.history.iter().map(of_event).collect::<Vec<_>>(),
+            "like": request.like,
             "exclude": exclude,
             "where": serde_json::from_str::<serde_json::Value>(filter).unwrap(),
             "context": { "now": request.context.now_ms, "location": request.context.location, "attributes": attributes, "user": request.context.user },

@@ -94,7 +94,10 @@ fn attributes_of_the_catalogue_are_numbers_where_their_entry_is_one() {
 
     let other = shop.edit("note = \"maker\", ", "origin = \"maker\", ");
     let error = Dataset::read(&other.out(), &other.config().unwrap()).unwrap_err().to_string();
-    assert!(error.contains("column 'attribute origin' is missing"), "{error}");
+    assert!(
+        error.contains("sources is of another configuration") && error.contains("run `nearshelf prepare` again"),
+        "{error}"
+    );
 }
 
 const BAD_EVENTS: &str = "who,sku,at,n,price,store,basket,id\n\

@@ -1,6 +1,7 @@
 //! From nothing to a storefront: data, towers, evaluation, release, WebAssembly, package, site.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -51,6 +52,10 @@ impl Shop {
 /// The demo as the user runs it.
 pub(crate) fn demo(repository: &Repository, once: bool, port: u16) -> Result<(), XtaskError> {
     tools::check()?;
+    if !once {
+        // Now, and not after a build of half an hour.
+        drop(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|source| XtaskError::Port { port, source })?);
+    }
     let mut timings = Timings::default();
     build(repository, &mut timings)?;
     summary(repository, &timings)?;

@@ -107,7 +107,8 @@ export class Engine {
   }
 
   recommend(json) {
-    const { limit, history, exclude, where, context } = JSON.parse(json);
+    const { limit, exclude, where, context, like, ...request } = JSON.parse(json);
+    const history = like === undefined ? request.history : [{ id: like, type: "view" }];
     if (!Number.isInteger(limit) || limit < 1) throw fail("request/limit", `limit ${limit}: expected a whole number from 1`);
     if (!Number.isFinite(context.now)) throw fail("request/now", `now ${context.now}: expected milliseconds`);
     for (const column of Object.keys(where)) {
@@ -128,7 +129,7 @@ export class Engine {
     rows.sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1));
     return JSON.stringify({
       items: rows.slice(0, limit),
-      history: used.map(({ id }) => id),
+      history: used.map(({ id }) => id).toReversed(),
       source: used.length > 0 ? "history" : "default",
       timings: { tower: 0.125, search: 0.25, rank: 0.0625 },
     });

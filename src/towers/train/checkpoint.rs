@@ -1,6 +1,7 @@
 //! The state of a training on disk, as safetensors: every table and weight with its accumulators, and the step.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
@@ -36,6 +37,26 @@ pub(super) fn save(path: &Path, model: &Model, step: usize, settings: &str) -> R
         remedy: "report this as a defect",
     })?;
     write_atomically(path, &bytes).map_err(|source| TowerError::Io { path: path.into(), source })
+}
+
+/// The steps that a state has, without the state; `None` without a file or with one of other settings.
+pub(super) fn steps(path: &Path, settings: &str) -> Result<Option<usize>, TowerError> {
+    let mut file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(TowerError::Io { path: path.into(), source }),
+    };
+    let mut read = |bytes: &mut [u8]| file.read_exact(bytes).ok();
+    // Eight bytes of length, then the header. What is not that is for `load` to refuse.
+    let mut length = [0; 8];
+    let header = read(&mut length).and_then(|()| {
+        let mut header = vec![0; usize::try_from(u64::from_le_bytes(length)).ok().filter(|length| *length < 1 << 20)?];
+        read(&mut header)?;
+        serde_json::from_slice::<serde_json::Value>(&header).ok()
+    });
+    let entries = header.as_ref().map(|header| &header["__metadata__"]);
+    let is_same = entries.is_some_and(|entries| entries[SETTINGS].as_str() == Some(settings));
+    Ok(entries.filter(|_| is_same).and_then(|entries| entries[STEP].as_str()?.parse().ok()))
 }
 
 /// Reads a state into `model`; the number of steps done. `None` without a file or with one of other settings.

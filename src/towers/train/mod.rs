@@ -141,7 +141,13 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
     let content = Content { width: content_schema.width(), rows: &rows };
     let shape = Shape { query: &query, items: &items, count: dataset.items.len(), content: content.width };
     let mut model = Model::new(&config.model, shape, priors, &config.train);
-    if let Some(warm) = &config.train.warm_start {
+    let settings = settings(config, (&content_schema, &rows), dataset);
+    if let Some(report) = finished(run, &settings, config.train.steps)? {
+        return Ok(report);
+    }
+    // What an earlier run has left has moved on from there.
+    let is_fresh = checkpoint::steps(&run.join(files::CHECKPOINT), &settings)?.is_none();
+    if let Some(warm) = config.train.warm_start.as_ref().filter(|_| is_fresh) {
         warm_start::warm_start(&mut model, dataset, warm, &config.train);
     }
     let long_term = config.model.user_vector.as_ref().map(|user| LongTerm::fit(dataset, user, &config.train));
@@ -154,7 +160,7 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
         source: Source::new(Moments::new(dataset, &query, &config.train, long_term.as_ref()))?,
         validation: config.train.early_stopping.map(judged).transpose()?,
         run,
-        settings: settings(config, (&content_schema, &rows), dataset),
+        settings,
     };
     let started = Instant::now();
     let outcome = training.run(stop)?;
@@ -180,6 +186,19 @@ pub fn train(dataset: &Dataset, config: &Config, run: &Path, stop: &AtomicBool) 
         write(run, files::METRICS, &serde_json::to_vec_pretty(&report).unwrap_or_default())?;
     }
     Ok(report)
+}
+
+/// The report of a training that has ended, whose files are all there; it saw nothing this time.
+fn finished(run: &Path, settings: &str, steps: usize) -> Result<Option<TrainReport>, TowerError> {
+    let done = checkpoint::steps(&run.join(files::CHECKPOINT), settings)?;
+    let report = std::fs::read(run.join(files::METRICS)).ok();
+    let Some(report) = report.and_then(|text| serde_json::from_slice::<TrainReport>(&text).ok()) else {
+        return Ok(None);
+    };
+    let is_whole =
+        [files::QUERY, files::CANDIDATE, files::CATALOGUE, files::SCHEMAS].iter().all(|file| run.join(file).is_file());
+    let has_ended = done == Some(report.steps) && report.of == steps && (report.steps == steps || report.stopped_early);
+    Ok((has_ended && is_whole).then_some(TrainReport { examples: 0, ..report }))
 }
 
 /// That weights are given to event types that there are: a misspelt one would go unnoticed.

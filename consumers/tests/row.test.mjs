@@ -1,0 +1,119 @@
+// <nearshelf-row> in a real Chromium: what it shows, says and keeps still, and a row that a server made.
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { serveSite } from "../../demo-site/serve.mjs";
+import { openBrowser, pack, page, project, subject, withRelease } from "./helpers.mjs";
+
+const MAP = `<script type="importmap">{ "imports": {
+  "nearshelf": "./node_modules/nearshelf/dist/index.js", "nearshelf/row": "./node_modules/nearshelf/dist/row.js" } }</script>`;
+let browser;
+let site;
+before(async (t) => {
+  const found = subject(t);
+  site = project(t, pack(t, found.folder), {
+    "index.html": page(`${MAP}<style>nearshelf-row { display: block; min-height: 10rem; }</style><nearshelf-row heading="For you" limit="6"></nearshelf-row><p id="below">below</p>
+      <script type="module">
+        import { createRecommender } from "nearshelf";
+        import { defineRow } from "nearshelf/row";
+        globalThis.shifts = 0;
+        new PerformanceObserver((list) => { for (const { value } of list.getEntries()) globalThis.shifts += value; }).observe({ type: "layout-shift", buffered: true });
+        defineRow();
+        const row = document.querySelector("nearshelf-row");
+        row.markup = { href: ({ id }) => "#" + id };
+        globalThis.tracked = [];
+        globalThis.recommender = await createRecommender({ release: new URL("release/", document.baseURI), cards: true });
+        const track = recommender.track.bind(recommender);
+        recommender.track = (...event) => { tracked.push(event); track(...event); };
+        row.addEventListener("nearshelf-shown", () => { document.body.dataset.shown = "true"; });
+        row.recommender = recommender;
+      </script>`),
+  });
+  withRelease(site, found.release);
+  browser = await openBrowser(t);
+});
+
+async function open(t, path = "") {
+  const server = await serveSite(site);
+  t.after(() => server.close());
+  const context = await browser.newContext({ viewport: { width: 1000, height: 700 } });
+  t.after(() => context.close());
+  const tab = await context.newPage();
+  const printed = [];
+  const asked = [];
+  tab.on("console", (message) => printed.push(`${message.type()}: ${message.text()}`));
+  tab.on("pageerror", (error) => printed.push(`uncaught: ${error.message}`));
+  tab.on("request", (request) => asked.push(new URL(request.url()).pathname));
+  await tab.goto(server.address + path);
+  return { tab, printed, asked };
+}
+
+test("it is a list with a name, keeps what is below it still, and tells what was seen and clicked", async (t) => {
+  const { tab, printed } = await open(t);
+  const before = await tab.locator("#below").boundingBox();
+  await tab.locator("body[data-shown]").waitFor({ state: "attached" });
+  assert.deepEqual(await tab.locator("#below").boundingBox(), before);
+  const list = tab.getByRole("list", { name: "For you" });
+  assert.equal(await list.getByRole("listitem").count(), 6);
+  assert.ok((await list.getByRole("listitem").first().textContent()).trim().length > 3);
+  await tab.waitForFunction(() => tracked.filter(([type]) => type === "impression").length >= 3);
+  const [, id, { recommendationId }] = await tab.evaluate(() => tracked[0]);
+  assert.equal(recommendationId, await tab.evaluate(() => document.querySelector("nearshelf-row").row.recommendationId));
+
+  await tab.keyboard.press("Tab");
+  await tab.keyboard.press("Tab");
+  await tab.keyboard.press("Enter");
+  const first = await tab.evaluate(() => document.querySelector("nearshelf-row").row.items[0].id);
+  assert.equal(new URL(tab.url()).hash, `#${first}`);
+  assert.deepEqual(await tab.evaluate(() => tracked.find(([type]) => type === "click")?.slice(0, 2)), ["click", first]);
+  assert.ok((await tab.evaluate(() => tracked.filter(([type, of]) => type === "impression" && of === tracked[0][1]).length)) === 1, `${id} is tracked twice`);
+
+  // Another product's row, and one that fails: what was there stays.
+  const related = await tab.evaluate(async (of) => {
+    const row = document.querySelector("nearshelf-row");
+    row.request = (recommender, options) => recommender.relatedProducts(of, options);
+    await row.refresh();
+    const ids = row.row.items.map((item) => item.id);
+    let error;
+    row.addEventListener("nearshelf-error", ({ detail }) => { error = detail.code; });
+    row.request = (recommender, options) => recommender.recommendedForYou({ ...options, limit: 0 });
+    await row.refresh();
+    return { ids, after: row.row.items.map((item) => item.id), error, of };
+  }, first);
+  assert.ok(related.ids.length === 6 && !related.ids.includes(first));
+  assert.deepEqual(related.after, related.ids);
+  assert.equal(related.error, "request/limit");
+  assert.equal(await tab.evaluate(() => globalThis.shifts), 0);
+  assert.deepEqual(printed, []);
+});
+
+test("what a server made is shown without a script, taken over without a request, and is nothing but text", async (t) => {
+  const { renderSnapshot } = await import(pathToFileURL(join(site, "node_modules/nearshelf/dist/row.js")).href);
+  const nasty = `<img src=x onerror="alert(1)">&"'</script>`;
+  const items = [nasty, "2", "3"].map((title, place) => ({ id: String(place), score: -place, reason: "history", card: { id: String(place), title, category: [], popularity: 1, price: 199 } }));
+  const row = { items, recommendationId: "server", history: [], source: "history", status: { name: "s", version: 1, freshness: "fresh" }, timings: { tower: 0, search: 0, rank: 0 }, bytes: 0 };
+  const { html } = renderSnapshot(row, { heading: nasty, href: ({ id }) => `#${id}"` });
+  writeFileSync(join(site, "server.html"), page(`${MAP}${html}
+    <script type="module">
+      import { defineRow } from "nearshelf/row";
+      globalThis.without = document.querySelector("nearshelf-row").shadowRoot.innerHTML;
+      defineRow();
+      const row = document.querySelector("nearshelf-row");
+      globalThis.tracked = [];
+      globalThis.asked = 0;
+      row.recommender = { track: (...event) => tracked.push(event), recommendedForYou: () => { globalThis.asked += 1; return new Promise(() => undefined); } };
+      document.body.dataset.shown = "true";
+    </script>`));
+  const { tab, printed, asked } = await open(t, "server.html");
+  await tab.locator("body[data-shown]").waitFor({ state: "attached" });
+  assert.equal(await tab.getByRole("listitem").count(), 3);
+  assert.equal(await tab.getByRole("heading").textContent(), nasty);
+  assert.ok((await tab.getByRole("listitem").first().textContent()).includes(nasty));
+  assert.equal(await tab.evaluate(() => document.querySelector("nearshelf-row").shadowRoot.innerHTML === globalThis.without), true);
+  assert.equal(await tab.evaluate(() => globalThis.asked), 0);
+  assert.ok(asked.every((path) => !path.startsWith("/release/") && path !== "/x"), String(asked));
+  await tab.waitForFunction(() => tracked.some(([type, , { recommendationId }]) => type === "impression" && recommendationId === "server"));
+  assert.deepEqual(printed, []);
+});

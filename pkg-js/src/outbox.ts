@@ -1,0 +1,147 @@
+import type { EventType } from "./history.js";
+
+/** What is sent to the shop of what happened on a page. */
+export interface SentEvent {
+  type: EventType | "impression" | "click";
+  id: string;
+  at: number;
+  /** The row that showed the product, where one did. */
+  recommendationId?: string;
+}
+
+export interface EventsOptions {
+  /** Where events are posted, as JSON: `{ "events": [...] }`. An answer of 200 to 299 takes them; 429 and 500 to 599 are tried again. */
+  url: string | URL;
+  /** Milliseconds between two posts; 10,000 unless told. */
+  every?: number;
+  /** Events of a post, at most; 50 unless told. */
+  batch?: number;
+}
+
+/** Events that wait when nobody takes them: the oldest go first. */
+const MOST_WAITING = 1000;
+/** Tries of a post before it waits for the longest time. */
+const LONGEST_WAIT = 5 * 60_000;
+/** Rows whose products an event is attributed to. */
+const ROWS = 50;
+
+/**
+ * Posts what happened, in batches, to the address that the shop names. Without consent nothing waits and nothing is sent; what is left when
+ * the page is closed goes by a beacon.
+ * @internal
+ */
+export class Outbox {
+  readonly #url: string;
+  readonly #every: number;
+  readonly #batch: number;
+  #isAllowed = false;
+  #waiting: SentEvent[] = [];
+  #sending: SentEvent[] = [];
+  #failures = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** The row that showed a product last. */
+  readonly #rows: { id: string; items: Set<string> }[] = [];
+  readonly #leave = () => {
+    if (document.visibilityState === "hidden") this.#beacon();
+  };
+  readonly #hide = () => this.#beacon();
+
+  constructor({ url, every = 10_000, batch = 50 }: EventsOptions) {
+    this.#url = String(url);
+    this.#every = every;
+    this.#batch = batch;
+    if (typeof document === "object") {
+      document.addEventListener("visibilitychange", this.#leave);
+      addEventListener("pagehide", this.#hide);
+    }
+  }
+
+  allow(isAllowed: boolean): void {
+    this.#isAllowed = isAllowed;
+    if (!isAllowed) this.#waiting = [];
+  }
+
+  /** Remembers what a row showed. */
+  shown(recommendationId: string, items: readonly string[]): void {
+    this.#rows.unshift({ id: recommendationId, items: new Set(items) });
+    this.#rows.length = Math.min(this.#rows.length, ROWS);
+  }
+
+  add(type: SentEvent["type"], id: string, at: number, recommendationId?: string): void {
+    if (!this.#isAllowed) return;
+    const row = recommendationId ?? this.#rows.find(({ items }) => items.has(id))?.id;
+    this.#waiting = [...this.#waiting, { type, id, at, ...(row === undefined ? {} : { recommendationId: row }) }].slice(-MOST_WAITING);
+    this.#later(this.#waiting.length >= this.#batch ? 0 : this.#every);
+  }
+
+  close(): void {
+    this.#beacon();
+    clearTimeout(this.#timer);
+    this.#isAllowed = false;
+    if (typeof document === "object") {
+      document.removeEventListener("visibilitychange", this.#leave);
+      removeEventListener("pagehide", this.#hide);
+    }
+  }
+
+  #later(delay: number): void {
+    if (this.#failures > 0 || this.#sending.length > 0) return;
+    if (this.#timer !== undefined && delay > 0) return;
+    this.#schedule(delay);
+  }
+
+  #schedule(delay: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      void this.#post();
+    }, delay);
+    // Node does not stay for a post; a page never ends by itself.
+    (this.#timer as { unref?: () => void }).unref?.();
+  }
+
+  async #post(): Promise<void> {
+    if (this.#sending.length > 0 || this.#waiting.length === 0) return;
+    this.#sending = this.#waiting.slice(0, this.#batch);
+    this.#waiting = this.#waiting.slice(this.#batch);
+    const isTaken = await this.#offer(this.#sending);
+    // Meanwhile the shopper may have withdrawn the consent.
+    if (!isTaken && this.#isAllowed) this.#waiting = [...this.#sending, ...this.#waiting].slice(-MOST_WAITING);
+    this.#sending = [];
+    this.#failures = isTaken ? 0 : this.#failures + 1;
+    if (this.#waiting.length > 0) this.#schedule(isTaken ? 0 : this.#backOff());
+  }
+
+  /** Twice as long after every failure, and never the same for all shoppers of a shop. */
+  #backOff(): number {
+    return Math.min(LONGEST_WAIT, this.#every * 2 ** this.#failures) * (0.5 + Math.random() / 2);
+  }
+
+  /** Whether the events are somebody else's now: taken, or refused for good. */
+  async #offer(events: readonly SentEvent[]): Promise<boolean> {
+    try {
+      const headers = { "Content-Type": "application/json" };
+      const { status } = await fetch(this.#url, { method: "POST", headers, body: body(events), keepalive: true });
+      return status !== 429 && status < 500;
+    } catch {
+      return false;
+    }
+  }
+
+  /** What a page that is left gives to the browser to send. */
+  #beacon(): void {
+    // What is being posted goes on without the page (`keepalive`).
+    const events = this.#waiting;
+    if (!this.#isAllowed || events.length === 0 || typeof navigator.sendBeacon !== "function") return;
+    for (let at = 0; at < events.length; at += this.#batch) {
+      // A text, not JSON by its type: that would need a preflight, for which a page that closes has no time.
+      if (!navigator.sendBeacon(this.#url, body(events.slice(at, at + this.#batch)))) {
+        this.#waiting = events.slice(at);
+        return;
+      }
+    }
+    this.#waiting = [];
+  }
+}
+
+const body = (events: readonly SentEvent[]): string => JSON.stringify({ events });

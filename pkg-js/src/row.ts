@@ -1,0 +1,176 @@
+// `nearshelf/row`: the custom element <nearshelf-row>, and its markup from a server.
+import { escaped, type MarkupOptions, rowMarkup } from "./markup.js";
+import type { Recommendation, RecommendedItem, Recommender, RecommendOptions } from "./recommender.js";
+
+export { escaped, type MarkupOptions } from "./markup.js";
+
+/** What a row is made with. */
+export type RowRequest = (recommender: Recommender, options: RecommendOptions) => Promise<Recommendation>;
+
+/** A row that a server made: put `html` into the page, once the script that defines the element is loaded it takes over. */
+export interface Snapshot {
+  html: string;
+  /** The row, which the markup holds, too. */
+  row: Recommendation;
+}
+
+/** The name of the element. */
+export const ROW_ELEMENT = "nearshelf-row";
+
+/**
+ * The element with its row, for a server. The browser shows it before any script runs (declarative shadow DOM), and the element takes over what
+ * it finds: the same products, and no second request.
+ */
+export function renderSnapshot(row: Recommendation, options: MarkupOptions = {}): Snapshot {
+  // A script ends at its end tag, wherever that stands.
+  const state = JSON.stringify(row).replaceAll("<", "\\u003c");
+  const label = options.heading === undefined ? "" : ` heading="${escaped(options.heading)}"`;
+  const shadow = `<template shadowrootmode="open">${rowMarkup(row.items, options)}</template>`;
+  return { html: `<${ROW_ELEMENT}${label}>${shadow}<script type="application/json">${state}</script></${ROW_ELEMENT}>`, row };
+}
+
+/** A server has no elements: there the module is loaded for its markup alone. */
+const Base = (globalThis as { HTMLElement?: typeof HTMLElement }).HTMLElement ?? (class {} as typeof HTMLElement);
+
+/**
+ * A row of products. Give it a recommender, and it shows `recommendedForYou`; `request` asks for another row. It tracks impressions and
+ * clicks, and shows a new row when `refresh` is called. Attributes: `heading`, `limit`. Parts for CSS: `heading`, `list`, `item`, `link`,
+ * `image`, `title`, `brand`, `price`, `place`, `empty`; custom properties: `--nearshelf-item-width`, `-item-height`, `-image-height`, `-gap`. What
+ * stands in the slot `empty` is shown where the row is empty.
+ */
+export class NearshelfRow extends Base {
+  static readonly observedAttributes = ["heading", "limit"];
+
+  #recommender: Recommender | undefined;
+  #request: RowRequest = (recommender, options) => recommender.recommendedForYou(options);
+  #markup: MarkupOptions = {};
+  #row: Recommendation | undefined;
+  /** Ends what is being asked when something newer is. */
+  #asking: AbortController | undefined;
+  #seen: IntersectionObserver | undefined;
+  #tracked = new Set<string>();
+  #isConnected = false;
+
+  /** Asks for a row as soon as it is set, unless a server has brought one. */
+  set recommender(recommender: Recommender | undefined) {
+    this.#recommender = recommender;
+    if (recommender === undefined) return;
+    if (this.#row === undefined) void this.refresh();
+    else this.#watch();
+  }
+
+  get recommender(): Recommender | undefined {
+    return this.#recommender;
+  }
+
+  /** What is asked for, `(recommender, options) => recommender.relatedProducts("1", options)` say. */
+  set request(request: RowRequest) {
+    this.#request = request;
+    if (this.#recommender !== undefined) void this.refresh();
+  }
+
+  /** How products are shown. */
+  set markup(options: MarkupOptions) {
+    this.#markup = options;
+    if (this.isConnected) this.#show();
+  }
+
+  /** The row that is shown. */
+  get row(): Recommendation | undefined {
+    return this.#row;
+  }
+
+  /** Asks for a new row and shows it; an older question is then no longer waited for. Events: `nearshelf-shown`, `nearshelf-error`. */
+  async refresh(): Promise<void> {
+    const recommender = this.#recommender;
+    if (recommender === undefined) return;
+    this.#asking?.abort();
+    const asking = (this.#asking = new AbortController());
+    try {
+      const row = await this.#request(recommender, { limit: this.#limit, signal: asking.signal });
+      if (asking.signal.aborted) return;
+      this.#row = row;
+      this.#tracked = new Set();
+      this.#show();
+      this.#tell("nearshelf-shown", row);
+    } catch (error) {
+      // The row that was there stays.
+      if (!asking.signal.aborted) this.#tell("nearshelf-error", error);
+    }
+  }
+
+  connectedCallback(): void {
+    this.#isConnected = true;
+    this.addEventListener("click", this.#click);
+    if (this.#row !== undefined) return this.#watch();
+    const state = this.querySelector(":scope > script[type='application/json']")?.textContent;
+    if (this.shadowRoot !== null && state != null) {
+      this.#row = JSON.parse(state) as Recommendation;
+      this.#watch();
+    } else this.#show();
+  }
+
+  disconnectedCallback(): void {
+    this.#isConnected = false;
+    this.removeEventListener("click", this.#click);
+    this.#asking?.abort();
+    this.#seen?.disconnect();
+  }
+
+  attributeChangedCallback(name: string, before: string | null): void {
+    // An element that a page brings hears of its attributes before it is connected, and of nothing new.
+    if (!this.#isConnected || before === this.getAttribute(name)) return;
+    if (name === "limit") void this.refresh();
+    else this.#show();
+  }
+
+  get #limit(): number {
+    const limit = Number(this.getAttribute("limit") ?? this.#markup.limit ?? 12);
+    return Number.isInteger(limit) && limit > 0 ? limit : 12;
+  }
+
+  #show(): void {
+    const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
+    const heading = this.getAttribute("heading") ?? this.#markup.heading;
+    const options = { ...this.#markup, limit: this.#limit, ...(heading === null || heading === undefined ? {} : { heading }) };
+    root.innerHTML = rowMarkup(this.#row?.items, options);
+    this.#watch();
+  }
+
+  /** Notes which products come into sight. */
+  #watch(): void {
+    this.#seen?.disconnect();
+    if (this.#recommender === undefined || this.#row === undefined || typeof IntersectionObserver !== "function") return;
+    this.#seen = new IntersectionObserver((entries) => {
+      for (const { isIntersecting, target } of entries) if (isIntersecting) this.#impression((target as HTMLElement).dataset["id"]);
+    }, { threshold: 0.5 });
+    for (const item of this.shadowRoot?.querySelectorAll("li[data-id]") ?? []) this.#seen.observe(item);
+  }
+
+  #impression(id: string | undefined): void {
+    const { recommendationId } = this.#row ?? {};
+    if (id === undefined || recommendationId === undefined || this.#tracked.has(id)) return;
+    this.#tracked.add(id);
+    this.#recommender?.track("impression", id, { recommendationId });
+  }
+
+  readonly #click = (event: Event): void => {
+    const item = event.composedPath().find((target): target is HTMLElement => target instanceof HTMLElement && target.dataset["id"] !== undefined);
+    const id = item?.dataset["id"];
+    const { recommendationId } = this.#row ?? {};
+    if (id === undefined || recommendationId === undefined) return;
+    this.#recommender?.track("click", id, { recommendationId });
+    this.#tell("nearshelf-click", { id, recommendationId });
+  };
+
+  #tell(name: string, detail: unknown): void {
+    this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
+  }
+}
+
+/** Defines the element; a page may call it more than once. */
+export function defineRow(): void {
+  if (typeof customElements === "object" && customElements.get(ROW_ELEMENT) === undefined) customElements.define(ROW_ELEMENT, NearshelfRow);
+}
+
+export type { Recommendation, RecommendedItem };

@@ -1,0 +1,174 @@
+// The calls beside the shopper's own row, and what goes out to the shop.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fakeProducts, writeFakeRelease } from "./fake-engine/release.mjs";
+import { folderFetch, freshPackage, RELEASE, temporaryFolder } from "./helpers.mjs";
+
+async function shop(t, options = {}) {
+  const nearshelf = await freshPackage(t);
+  const folder = temporaryFolder(t);
+  writeFakeRelease(folder);
+  const { fetch } = folderFetch(folder);
+  const recommender = await nearshelf.createRecommender({ release: RELEASE, fetch, ...options });
+  t.after(() => recommender.close());
+  return { nearshelf, folder, recommender };
+}
+
+const ids = ({ items }) => items.map(({ id }) => id);
+const [first, second, third] = fakeProducts().map(({ id }) => id);
+
+test("a row says what it was made of, why each product is in it, and names itself", async (t) => {
+  const { recommender } = await shop(t);
+  const before = await recommender.recommendedForYou({ limit: 3 });
+  assert.deepEqual(before.items.map(({ reason }) => reason), ["default", "default", "default"]);
+  assert.deepEqual(before.status, { name: "made-up", version: 1, freshness: "fresh" });
+  recommender.track("view", first);
+  const row = await recommender.recommendedForYou();
+  assert.ok(row.items.every(({ reason }) => reason === "history") && row.source === "history");
+  assert.match(row.recommendationId, /^[0-9a-f-]{32,36}$/);
+  assert.notEqual(row.recommendationId, before.recommendationId);
+  assert.equal(row.empty, undefined);
+});
+
+test("products of a product are the same whoever asks, without it, and none of one that is not known", async (t) => {
+  const { recommender } = await shop(t);
+  for (const [call, reason] of [["relatedProducts", "related"], ["lookingSimilar", "similar"]]) {
+    const row = await recommender[call](first, { limit: 5 });
+    assert.equal(row.items.length, 5);
+    assert.ok(!ids(row).includes(first) && row.items.every((item) => item.reason === reason) && row.source === "item");
+    recommender.track("purchase", third);
+    assert.deepEqual(ids(await recommender[call](first, { limit: 5 })), ids(row));
+    const none = await recommender[call]("no such product");
+    assert.deepEqual([none.items, none.empty], [[], "unknown-item"]);
+  }
+});
+
+test("a threshold, filters, a transformation and a signal shape a row", async (t) => {
+  const { recommender } = await shop(t);
+  recommender.track("view", first);
+  const whole = await recommender.recommendedForYou({ limit: 8 });
+  const least = whole.items[3].score;
+  const best = await recommender.recommendedForYou({ limit: 8, threshold: least });
+  assert.deepEqual(ids(best), ids(whole).slice(0, best.items.length));
+  assert.ok(best.items.length >= 4 && best.items.every(({ score }) => score >= least));
+  const reversed = await recommender.recommendedForYou({ limit: 8, transformItems: (items) => items.toReversed() });
+  assert.deepEqual(ids(reversed), ids(whole).toReversed());
+  const nothing = await recommender.recommendedForYou({ threshold: Infinity });
+  assert.deepEqual([nothing.items, nothing.empty], [[], "nothing-passed"]);
+  await assert.rejects(recommender.recommendedForYou({ signal: AbortSignal.abort() }), { name: "AbortError" });
+  const controller = new AbortController();
+  const row = recommender.recommendedForYou({ signal: controller.signal });
+  controller.abort(new Error("left"));
+  await assert.rejects(row, /left/);
+});
+
+test("what is open comes back, the last first, until it is bought", async (t) => {
+  const { recommender } = await shop(t);
+  assert.equal((await recommender.continueShopping()).empty, "no-history");
+  for (const [type, id] of [["view", first], ["cart", second], ["view", "gone from the shop"], ["purchase", third], ["view", first]]) recommender.track(type, id);
+  const row = await recommender.continueShopping();
+  assert.deepEqual(row.items.map(({ id, reason }) => [id, reason]), [[first, "viewed"], [second, "viewed"]]);
+  assert.deepEqual(ids(await recommender.continueShopping({ limit: 1 })), [first]);
+  assert.deepEqual(ids(await recommender.continueShopping({ exclude: [first] })), [second]);
+  recommender.track("purchase", first);
+  assert.deepEqual(ids(await recommender.continueShopping()), [second]);
+});
+
+test("everything known of a shopper can be had, a vector comes and goes, and listeners hear of changes", async (t) => {
+  const { folder, recommender } = await shop(t, { context: { location: "north" } });
+  const heard = [];
+  const end = recommender.subscribe(({ release }) => heard.push(release.version));
+  recommender.track("view", first);
+  recommender.setUser([0.5, 0.25]);
+  assert.deepEqual(recommender.export().context, { location: "north", user: [0.5, 0.25] });
+  assert.deepEqual(recommender.export().history.map(({ id, type }) => [id, type]), [[first, "view"]]);
+  recommender.unsetUser();
+  assert.deepEqual(recommender.export(), { history: recommender.history(), context: { location: "north" }, consent: false });
+  writeFakeRelease(folder, { version: 2 });
+  await recommender.sync();
+  assert.deepEqual([heard[0], heard.at(-1)], [1, 2]);
+  end();
+  const before = heard.length;
+  await recommender.prefetch();
+  assert.equal(heard.length, before);
+});
+
+/** The shop's address for events; `answers` are the states that it gives in turn, then 204. */
+function inbox(t, answers = []) {
+  const posts = [];
+  const { fetch } = globalThis;
+  t.after(() => {
+    globalThis.fetch = fetch;
+  });
+  globalThis.fetch = async (url, { body, keepalive }) => {
+    const status = answers.shift() ?? 204;
+    posts.push({ url, status, keepalive, events: JSON.parse(body).events });
+    if (status === 0) throw new TypeError("offline");
+    return { status };
+  };
+  return posts;
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+const EVENTS = { url: "https://shop.test/events", every: 1000, batch: 3 };
+
+test("nothing is sent without consent, and then in batches, attributed to the row that showed the product", async (t) => {
+  const posts = inbox(t);
+  const { recommender } = await shop(t, { events: EVENTS });
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  recommender.track("view", second);
+  t.mock.timers.tick(60_000);
+  await recommender.consent.grant();
+  const row = await recommender.recommendedForYou();
+  recommender.track("impression", row.items[0].id);
+  recommender.track("click", row.items[0].id);
+  t.mock.timers.tick(999);
+  assert.deepEqual(posts, []);
+  t.mock.timers.tick(1);
+  await settled();
+  const { recommendationId } = row;
+  const told = ({ type, id, ...rest }) => [type, id, rest.recommendationId];
+  assert.deepEqual(posts.map(({ events }) => events.map(told)), [[["impression", row.items[0].id, recommendationId], ["click", row.items[0].id, recommendationId]]]);
+  assert.ok(posts[0].keepalive);
+  // Impressions and clicks are no history.
+  assert.deepEqual(recommender.history().map(({ type }) => type), ["view"]);
+  // A full batch does not wait.
+  for (const id of [first, second, third]) recommender.track("view", id, { recommendationId: "own" });
+  t.mock.timers.tick(0);
+  await settled();
+  assert.deepEqual(posts[1].events.map(told), [first, second, third].map((id) => ["view", id, "own"]));
+  recommender.track("cart", first);
+  await recommender.consent.revoke();
+  t.mock.timers.tick(60_000);
+  await settled();
+  assert.equal(posts.length, 2);
+  assert.throws(() => recommender.track("glance", first), { code: "request/event" });
+  assert.throws(() => recommender.track("click", ""), { code: "request/event" });
+});
+
+test("what nobody takes is tried again, ever later and in order, and what is refused for good is not", async (t) => {
+  const posts = inbox(t, [503, 0, 429, 204, 400]);
+  const { recommender } = await shop(t, { events: EVENTS, consent: true });
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  recommender.track("view", first);
+  t.mock.timers.tick(1000);
+  await settled();
+  recommender.track("cart", second);
+  for (const wait of [2000, 4000, 8000]) {
+    const before = posts.length;
+    t.mock.timers.tick(wait / 2 - 1);
+    await settled();
+    assert.equal(posts.length, before, "tried again too early");
+    t.mock.timers.tick(wait / 2 + 1);
+    await settled();
+    assert.equal(posts.length, before + 1);
+  }
+  assert.deepEqual(posts.map(({ status }) => status), [503, 0, 429, 204]);
+  assert.deepEqual(posts.at(-1).events.map(({ id }) => id), [first, second]);
+  recommender.track("view", third);
+  t.mock.timers.tick(1000);
+  await settled();
+  t.mock.timers.tick(600_000);
+  await settled();
+  assert.equal(posts.length, 5);
+});
