@@ -123,8 +123,9 @@ function productView(product: Product, catalogue: Catalogue, actions: Actions): 
             fact("Bought by", plural(card.popularity, "household")),
             fact("Product number", product.id)),
           h("div", { class: "buy" }, priceTag(product), addButton(product, actions, "Add to basket")))),
+      similar(),
     ],
-    below: [similar(), ...(neighbours.length === 0 ? [] : [h("section", { class: "shelf-list" }, h("h2", {}, "From the same shelf"), h("ul", { class: "grid" }, ...neighbours.map((other) => tile(other, actions))))])],
+    below: neighbours.length === 0 ? [] : [h("section", { class: "shelf-list" }, h("h2", {}, "From the same shelf"), h("ul", { class: "grid" }, ...neighbours.map((other) => tile(other, actions))))],
   };
 }
 

@@ -92,7 +92,7 @@ test("search, aisles and going back find products", async (t) => {
   await page.locator("#search").fill(name);
   // The address changes before the page does, so each step waits for what the page says.
   await page.getByRole("heading", { level: 1, name: `“${name}”` }).waitFor();
-  assert.match(await page.locator("#below .tile a.name").first().textContent(), new RegExp(name, "i"));
+  assert.match(await page.locator("#above .tile a.name").first().textContent(), new RegExp(name, "i"));
   await page.locator("#search").fill("zzzz");
   await page.getByText("Nothing in the shop is called that").waitFor();
   const aisle = await page.locator("#aisles a span").first().textContent();
