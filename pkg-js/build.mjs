@@ -1,6 +1,6 @@
 // TypeScript -> dist/*.js (ES modules that share parts) and their types. Prints what a shop's visitor downloads.
 import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -90,6 +90,26 @@ const glueOf = (names) => ({
     names.includes(path) ? { path: join(here, "dist", ENGINES[path]) } : { path: ENGINES[path], external: true }),
 });
 
+/** Bytes of a module that does nothing; a real one has thousands. */
+const EMPTY_MODULE = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+
+/** Whether the engine for ONNX graphs is there; it takes minutes to build. */
+const hasOnnx = () => {
+  const wasm = join(here, "wasm-onnx/nearshelf_onnx_bg.wasm");
+  return existsSync(wasm) && statSync(wasm).size > EMPTY_MODULE.length;
+};
+
+/** Builds of shops look for its files whether a release needs them or not: where it was not built, something that says so. */
+function standInForOnnx() {
+  if (hasOnnx()) return;
+  mkdirSync(join(here, "wasm-onnx"), { recursive: true });
+  const why = "this copy of nearshelf was built without the engine for ONNX graphs; build it with: cargo xtask wasm --onnx";
+  writeFileSync(join(here, "wasm-onnx/nearshelf_onnx.js"), `export class Engine {}\nexport default function start() {\n  return Promise.reject(new Error("${why}"));\n}\n`);
+  writeFileSync(join(here, "wasm-onnx/nearshelf_onnx.d.ts"), "export {};\n");
+  writeFileSync(join(here, "wasm-onnx/nearshelf_onnx_bg.wasm"), EMPTY_MODULE);
+  console.log("ONNX engine: not built, so a stand-in says so");
+}
+
 async function main() {
   rmSync(join(here, "dist"), { recursive: true, force: true });
   runTsc("-p", ".");
@@ -112,6 +132,8 @@ async function main() {
     writeFileSync(path, readFileSync(path, "utf8").replaceAll(/^import "\.\/chunk-\w+\.js";\n/gm, ""));
   }
   writeFileSync(join(here, "dist/wasm-module.d.ts"), "/** What hosts make of the WASM file when it is imported. */\ndeclare const module: WebAssembly.Module;\nexport default module;\n");
+  standInForOnnx();
+  if (process.argv.includes("--publish") && !hasOnnx()) throw new Error("the engine for ONNX graphs is missing; build it with: cargo xtask wasm --onnx");
   for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) copyFileSync(join(here, "..", licence), join(here, licence));
   if (existsSync(join(here, "wasm/nearshelf.d.ts"))) compareEngineTypes();
   for (const [what, bytes] of Object.entries(await sizes())) {

@@ -201,6 +201,12 @@ test("tabs share the history, and forgetting it", async (t) => {
   await two.evaluate(() => recommender.erase());
   await one.waitForFunction(() => recommender.history().length === 0);
   assert.equal((await one.evaluate(() => stored())).events, 0);
+  // Consent is one shopper's, not one tab's.
+  await one.evaluate(() => recommender.consent.revoke());
+  await two.waitForFunction(() => !recommender.consent.granted);
+  await two.evaluate((id) => recommender.track("view", id), ids[2]);
+  await two.waitForFunction(async () => (await stored()).objects === 0);
+  assert.deepEqual(await two.evaluate(() => stored()), { objects: 0, events: 0, bytes: 0 });
 });
 
 test("two tabs download once, and a tab that is killed in the middle harms neither the other nor the next", async (t) => {

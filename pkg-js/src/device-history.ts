@@ -4,7 +4,7 @@ import { type HistoryEvent, type HistoryStorage, MAX_HISTORY } from "./history.j
 type Stored = HistoryEvent & { base: string };
 
 /** What tabs tell each other. @internal */
-export type News = { kind: "event"; event: HistoryEvent } | { kind: "erased" } | { kind: "release"; version: number };
+export type News = { kind: "event"; event: HistoryEvent } | { kind: "erased" } | { kind: "revoked" } | { kind: "release"; version: number };
 
 /**
  * The history of one shop's release on this device. Events are added one by one, so two tabs never overwrite each other's.

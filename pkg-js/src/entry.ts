@@ -1,11 +1,11 @@
 import type { Host, HostOptions } from "./host.js";
 import { DeviceHistory } from "./device-history.js";
 import { memoryStorage } from "./history.js";
-import type { WasmSource } from "./init.js";
+import { compiled, type WasmSource } from "./init.js";
 import { Keeper } from "./keeper.js";
 import { Outbox } from "./outbox.js";
 import { type Mode, Recommender, type RecommenderOptions, releaseAddress } from "./recommender.js";
-import { NoWorker, portable, RemoteHost, startWorker } from "./remote.js";
+import { NoWorker, RemoteHost, startWorker } from "./remote.js";
 
 /** The engine on this thread. @internal */
 export interface LocalEngine {
@@ -32,14 +32,14 @@ export interface Entry {
 /** The calls of an entry. @internal */
 export function entry({ local, isLarger = false, worker }: Engines): Entry {
   /** What a page said before any engine is asked for. */
-  let chosen: Promise<string | WebAssembly.Module | undefined> | undefined;
+  let chosen: Promise<WebAssembly.Module> | undefined;
 
   const isPage = () => worker !== undefined && typeof document === "object" && typeof Worker === "function";
 
   async function init(source?: WasmSource): Promise<void> {
     if (!isPage()) return (await local()).engine.init(source);
     if (source === undefined) return;
-    chosen ??= portable(source).catch((cause: unknown) => {
+    chosen ??= compiled(source).catch((cause: unknown) => {
       chosen = undefined;
       throw cause;
     });

@@ -40,9 +40,11 @@ export function loader(
 }
 
 /** Compiles a source, off this thread where the host can. @internal */
-export async function compiled(source: Response | Promise<Response> | BufferSource): Promise<WebAssembly.Module> {
+export async function compiled(source: WasmSource): Promise<WebAssembly.Module> {
   try {
-    const found = await source;
+    const given = await source;
+    if (given instanceof WebAssembly.Module) return given;
+    const found = typeof given === "string" || given instanceof URL ? await fetch(given) : given;
     if (!(found instanceof Response)) return await WebAssembly.compile(found);
     checkOk(found);
     return await WebAssembly.compile(await found.arrayBuffer());

@@ -11,11 +11,15 @@ export class Keeper {
   readonly #storage: HistoryStorage;
   #events: readonly HistoryEvent[] = [];
   #isAllowed = false;
+  /** Whether what is stored is still being read: what is tracked meanwhile is stored behind it. */
+  #isLoading = false;
   readonly #channel: BroadcastChannel | undefined;
   /** Ends with the last write that was asked for, and never rejects. */
   #writes: Promise<void> = Promise.resolve();
   /** Why the storage was not read or written last. */
   error: NearshelfError | undefined;
+  /** Another tab was told that the consent is withdrawn. */
+  onRevoked: () => void = () => undefined;
   /** Another tab has a newer release. */
   onRelease: (version: number) => void = () => undefined;
 
@@ -39,8 +43,9 @@ export class Keeper {
   /** Reads what is stored and stores what was tracked so far. */
   async allow(): Promise<void> {
     if (this.#isAllowed) return;
-    this.#isAllowed = true;
+    this.#isAllowed = this.#isLoading = true;
     const { events, error } = await loadHistory(this.#storage);
+    this.#isLoading = false;
     // In the meantime it may have been withdrawn.
     if (!this.#isAllowed) return;
     this.error = error;
@@ -52,13 +57,13 @@ export class Keeper {
   /** Stores nothing more, and erases what is stored. What this page remembers stays until it is left. */
   async forbid(): Promise<void> {
     this.#isAllowed = false;
+    this.#tell({ kind: "revoked" });
     await this.#write(() => this.#storage.erase());
-    this.#tell({ kind: "erased" });
   }
 
   add(event: HistoryEvent): void {
     this.#events = [...this.#events, event].slice(-MAX_HISTORY);
-    if (!this.#isAllowed) return;
+    if (!this.#isAllowed || this.#isLoading) return;
     void this.#store([event]);
     this.#tell({ kind: "event", event });
   }
@@ -87,6 +92,10 @@ export class Keeper {
     if (!this.#isAllowed) return;
     if (news.kind === "event") this.#events = [...this.#events, news.event].sort((a, b) => a.at - b.at).slice(-MAX_HISTORY);
     else if (news.kind === "erased") this.#events = [];
+    else if (news.kind === "revoked") {
+      this.#isAllowed = false;
+      this.onRevoked();
+    }
     else this.onRelease(news.version);
   }
 

@@ -191,6 +191,10 @@ export class Recommender {
       grant: () => ask(true),
       revoke: () => ask(false),
     };
+    keeper.onRevoked = () => {
+      outbox?.allow(false);
+      if (!this.#closed) void host.keep(false).catch(() => undefined).then(() => this.#changed());
+    };
     keeper.onRelease = (version) => {
       if (!this.#closed && host.status().release.version < version) void this.sync().catch(() => undefined);
     };

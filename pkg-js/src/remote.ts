@@ -135,8 +135,8 @@ export class RemoteHost implements Host {
 const closed = () => new NearshelfError("recommender/closed", "the recommender was closed; create a new one");
 const stopped = (reason: string) => new NearshelfError("engine/failed", `the worker stopped: ${reason}; create a new recommender`);
 
-/** A source that another thread can be given. @internal */
-export async function portable(source: WasmSource | undefined): Promise<string | WebAssembly.Module | undefined> {
+/** A source that another thread can be given. */
+async function portable(source: WasmSource | undefined): Promise<string | WebAssembly.Module | undefined> {
   if (source === undefined || source instanceof WebAssembly.Module) return source;
   return typeof source === "string" || source instanceof URL ? new URL(source, document.baseURI).href : compiled(source);
 }

@@ -92,10 +92,8 @@ test("the packed package serves a real release", { skip: release ? false : "NEAR
   assert.ok(existsSync(join(packageFolder, "wasm/nearshelf_bg.wasm")), "pkg-js/wasm is not built: run cargo xtask wasm");
   const project = install(t, packageFolder);
   const installed = join(project, "node_modules/nearshelf");
-  // The engine for ONNX graphs is built on request.
-  const built = existsSync(join(packageFolder, "wasm-onnx/nearshelf_onnx_bg.wasm"));
   const files = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")).files;
-  for (const file of files.filter((file) => built || !file.startsWith("wasm-onnx/"))) assert.ok(existsSync(join(installed, file)), file);
+  for (const file of files) assert.ok(existsSync(join(installed, file)), file);
   assertRows(await runShop(project, await serveFolder(t, release)));
 });
 

@@ -260,6 +260,26 @@ test("a slow storage is written in the order of the calls, and nothing lands aft
   assert.deepEqual(log.slice(5), ["save 1", "saved 1", "erased"]);
 });
 
+test("what is tracked while the storage is read is stored once, behind what was there", async (t) => {
+  const { create } = await shop(t);
+  const log = [];
+  let release;
+  const stored = { id: "100074", type: "view", at: 1 };
+  const storage = { load: () => new Promise((resolve) => { release = () => resolve([stored]); }), append: (events) => log.push(...events.map(({ id }) => id)), erase: () => log.push("erased") };
+  const recommender = await create({ storage });
+  recommender.track("view", "100000");
+  assert.deepEqual(log, []);
+  const granted = recommender.consent.grant();
+  recommender.track("view", "100037");
+  release();
+  await granted;
+  assert.deepEqual(log, ["100000", "100037"]);
+  assert.deepEqual(recommender.history().map(({ id }) => id), ["100074", "100000", "100037"]);
+  recommender.track("cart", "100074");
+  await recommender.consent.revoke();
+  assert.deepEqual(log.slice(2), ["100074", "erased"]);
+});
+
 test("a storage that cannot be read gives an empty history and a reason, never an error", async (t) => {
   const { create } = await shop(t);
   const refuse = () => {

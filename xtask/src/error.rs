@@ -31,7 +31,7 @@ pub(crate) enum XtaskError {
     #[error("no check has `{words}` in its name; there are: {names}")]
     NoCheck { words: String, names: String },
     #[error("port {port} of this machine: {source}; choose another with --port")]
-    Port { port: u16, source: std::io::Error },
+    Port { port: u16, source: io::Error },
     #[error("{failed} checks failed; each is explained above")]
     Checks { failed: usize },
     #[error("{missed} of {bars} bars missed; the table above says which")]
