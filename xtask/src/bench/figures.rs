@@ -81,6 +81,31 @@ pub(super) fn has_online_retail(repository: &Repository) -> Result<bool, XtaskEr
     Ok(events.is_file())
 }
 
+/// Writes a description that differs from another one in some lines. Both lie two folders deep: their paths stay right.
+pub(super) fn write_variant(
+    repository: &Repository,
+    from: &str,
+    to: &str,
+    changes: &[(&'static str, &str)],
+) -> Result<(), XtaskError> {
+    let (from, to) = (repository.root.join(from), repository.root.join(to));
+    let mut text = fs::read_to_string(&from).map_err(XtaskError::io(&from))?;
+    for (old, new) in changes {
+        if !text.contains(old) {
+            return Err(XtaskError::Content {
+                path: from,
+                found: "no such text".to_owned(),
+                expected: old,
+                remedy: "change the bench with the description",
+            });
+        }
+        text = text.replace(old, new);
+    }
+    let folder = to.with_file_name("");
+    fs::create_dir_all(&folder).map_err(XtaskError::io(&folder))?;
+    fs::write(&to, text).map_err(XtaskError::io(&to))
+}
+
 /// Removes a folder, if it is there.
 pub(super) fn remove(folder: &Path) -> Result<(), XtaskError> {
     if folder.exists() { fs::remove_dir_all(folder).map_err(XtaskError::io(folder)) } else { Ok(()) }

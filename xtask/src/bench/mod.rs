@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: measurements against their bars, for readers as a table, for programs as JSON.
 
 mod figures;
+mod package;
 mod path;
 mod row;
 mod search;
@@ -32,6 +33,11 @@ pub(crate) struct Options {
 }
 
 const BENCHES: &[Bench] = &[
+    Bench {
+        name: "package",
+        about: "the npm package in Chromium: bytes of a first and a second visit, clicks on a slow processor",
+        rows: package::rows,
+    },
     Bench {
         name: "path",
         about: "the whole path of the demo: times, memory, quality against the baselines, index, sizes",

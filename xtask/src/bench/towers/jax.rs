@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use super::super::figures::{Json, remove};
+use super::super::figures::{Json, remove, write_variant};
 use super::super::row::{Bar, Row};
-use super::{PLAIN, write_variant};
+use super::PLAIN;
 use crate::demo::Shop;
 use crate::error::XtaskError;
 use crate::repository::Repository;

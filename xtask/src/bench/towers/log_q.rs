@@ -1,8 +1,8 @@
 //! What the logQ correction is worth: a plain two-tower with it and without it, everything else equal.
 
-use super::super::figures::{Json, LEAVE_ONE_OUT, NEARSHELF, remove};
+use super::super::figures::{Json, LEAVE_ONE_OUT, NEARSHELF, remove, write_variant};
 use super::super::row::{Bar, Row};
-use super::{PLAIN, write_variant};
+use super::PLAIN;
 use crate::demo::Shop;
 use crate::error::XtaskError;
 use crate::repository::Repository;

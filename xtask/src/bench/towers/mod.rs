@@ -6,8 +6,6 @@ mod log_q;
 mod retail;
 mod size;
 
-use std::fs;
-
 use super::Options;
 use super::figures::{ALS, Json, NEARSHELF};
 use super::row::{Bar, Row};
@@ -56,29 +54,4 @@ fn beside_als(
         row("coverage@20", Bar::AtLeastPeerTimes(1.4), &|evaluation, scorer| evaluation.coverage(scorer, mode))?,
         row(figure, Bar::AtLeastPeerTimes(1.0), &|evaluation, scorer| evaluation.figure(scorer, mode, figure))?,
     ])
-}
-
-/// Writes a description that differs from another one in some lines. Both lie two folders deep: their paths stay right.
-fn write_variant(
-    repository: &Repository,
-    from: &str,
-    to: &str,
-    changes: &[(&'static str, &str)],
-) -> Result<(), XtaskError> {
-    let (from, to) = (repository.root.join(from), repository.root.join(to));
-    let mut text = fs::read_to_string(&from).map_err(XtaskError::io(&from))?;
-    for (old, new) in changes {
-        if !text.contains(old) {
-            return Err(XtaskError::Content {
-                path: from,
-                found: "no such text".to_owned(),
-                expected: old,
-                remedy: "change the bench with the description",
-            });
-        }
-        text = text.replace(old, new);
-    }
-    let folder = to.with_file_name("");
-    fs::create_dir_all(&folder).map_err(XtaskError::io(&folder))?;
-    fs::write(&to, text).map_err(XtaskError::io(&to))
 }

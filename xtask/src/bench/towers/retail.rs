@@ -1,8 +1,8 @@
 //! Online Retail: how much of the catalogue is shown, and items that nobody has bought yet.
 
-use super::super::figures::{Json, NEARSHELF, ONLINE_RETAIL, POPULARITY, has_online_retail, remove};
+use super::super::figures::{Json, NEARSHELF, ONLINE_RETAIL, POPULARITY, has_online_retail, remove, write_variant};
 use super::super::row::{Bar, Row};
-use super::{beside_als, write_variant};
+use super::beside_als;
 use crate::demo::Shop;
 use crate::error::XtaskError;
 use crate::repository::Repository;
