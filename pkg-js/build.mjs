@@ -121,9 +121,9 @@ async function main() {
   });
   await build({
     absWorkingDir: here,
-    entryPoints: ["slim", "inline", "workerd", "edge-light", "service-worker", "row"].map((name) => `src/${name}.ts`),
+    entryPoints: ["slim", "inline", "workerd", "edge-light", "service-worker", "row", "react"].map((name) => `src/${name}.ts`),
     outdir: "dist",
-    bundle: true, format: "esm", target: "es2022", external: ["*.wasm", "*.wasm?module"], logLevel: "warning",
+    bundle: true, format: "esm", target: "es2022", external: ["*.wasm", "*.wasm?module", "react"], logLevel: "warning",
     plugins: [engineBesideDist, inlineWasm],
   });
   // esbuild keeps the order in which parts are loaded by bare imports, at which it warns again in a shop's own build; no part has effects.
