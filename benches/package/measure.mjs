@@ -2,13 +2,14 @@
 // a second visit as they went over the wire (page, scripts, WASM, release; the second without the browser's own cache), milliseconds from a click to
 // the new row with the processor slowed down four times (95th percentile), and the longest task of the page's thread.
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
 import { serveSite } from "../../demo-site/serve.mjs";
+import { chromiumPath } from "../../demo-site/tests/helpers.mjs";
 
 const CLICKS = 100;
 const SLOWER = 4;
@@ -34,11 +35,6 @@ const SHOP = `
   globalThis.kept = async () => (await indexedDB.databases()).length;
   document.body.dataset.shown = String(row.items.length);
 `;
-
-function chromiumPath() {
-  const names = ["chromium", "chromium-browser", "google-chrome"];
-  return process.env.CHROME_PATH ?? (process.env.PATH ?? "").split(delimiter).flatMap((folder) => names.map((name) => join(folder, name))).find(existsSync);
-}
 
 async function site(folder) {
   const source = join(folder, "source");

@@ -1,21 +1,15 @@
 // An empty project with the packed package in it, and what is built there opened in a real Chromium.
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
 import { serveSite } from "../../demo-site/serve.mjs";
-import { fakePackageFolder } from "../../pkg-js/tests/helpers.mjs";
 import { writeFakeRelease } from "../../pkg-js/tests/fake-engine/release.mjs";
+import { fakePackageFolder, temporaryFolder } from "../../pkg-js/tests/helpers.mjs";
+
+export { openBrowser } from "../../demo-site/tests/helpers.mjs";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
-
-export function temporaryFolder(t) {
-  const folder = mkdtempSync(join(tmpdir(), "nearshelf-consumer-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 /** The package's folder and a release: the real ones where NEARSHELF_RELEASE names one, else stand-ins. */
 export function subject(t) {
@@ -57,22 +51,6 @@ export function borrow(folder, ...names) {
     mkdirSync(dirname(join(folder, "node_modules", name)), { recursive: true });
     symlinkSync(join(root, "node_modules", name), join(folder, "node_modules", name));
   }
-}
-
-function chromiumPath() {
-  const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-  const found = process.env.CHROME_PATH ?? (process.env.PATH ?? "").split(delimiter).flatMap((folder) => names.map((name) => join(folder, name))).find(existsSync);
-  if (found === undefined) throw new Error("no Chromium: apt-get install -y chromium, or set CHROME_PATH to one");
-  return found;
-}
-
-export async function openBrowser(t) {
-  const browser = await chromium.launch({
-    executablePath: chromiumPath(),
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
-  t.after(() => browser.close());
-  return browser;
 }
 
 /** A shop's few lines: a click, two rows, and what became of them in `document.body.dataset.shown`. */

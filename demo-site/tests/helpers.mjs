@@ -36,7 +36,8 @@ export function copyOf(t, site) {
   return copy;
 }
 
-function chromiumPath() {
+/** Where Chromium is: what CHROME_PATH names, or the system's. */
+export function chromiumPath() {
   const named = process.env.CHROME_PATH;
   if (named !== undefined) return named;
   const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
