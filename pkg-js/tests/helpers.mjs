@@ -1,9 +1,10 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join, normalize, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { writeFakeEngine } from "./fake-engine/release.mjs";
+import { gzipSync } from "node:zlib";
+import { EMPTY_WASM, writeFakeEngine } from "./fake-engine/release.mjs";
 
 export const packageFolder = join(dirname(fileURLToPath(import.meta.url)), "..");
 
@@ -20,6 +21,8 @@ export function fakePackageFolder(t) {
   for (const part of ["dist", "package.json"]) cpSync(join(packageFolder, part), join(folder, part), { recursive: true });
   writeFakeEngine(join(folder, "wasm"));
   writeFakeEngine(join(folder, "wasm-onnx"), "nearshelf_onnx");
+  const inline = join(folder, "dist/inline.js");
+  writeFileSync(inline, readFileSync(inline, "utf8").replace(/WASM = "[^"]*"/, `WASM = "${gzipSync(EMPTY_WASM).toString("base64")}"`));
   return folder;
 }
 

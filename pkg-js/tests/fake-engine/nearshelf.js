@@ -7,7 +7,8 @@ let started;
 /** @param {{ module_or_path: unknown }} [source] */
 export default async function start(source) {
   if (started) return started;
-  let module = await (source?.module_or_path ?? new URL("nearshelf_bg.wasm", import.meta.url));
+  let module = await source?.module_or_path;
+  if (module === undefined) throw new TypeError("the glue has no address of its own");
   if (module instanceof URL) module = await fetch(module);
   if (module instanceof Response) module = await module.arrayBuffer();
   const { instance } = module instanceof WebAssembly.Module
