@@ -1,15 +1,13 @@
 import { entry } from "./entry.js";
 import type { WasmSource } from "./init.js";
+import { ownWorker } from "./own-worker.js";
 import type { Recommender, RecommenderOptions } from "./recommender.js";
 
 export * from "./shared.js";
 
 const here = entry({
   local: () => import("./local.js"),
-  // Bundlers look for exactly this expression.
-  worker: (script) => script === undefined
-    ? new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "nearshelf" })
-    : new Worker(script, { type: "module", name: "nearshelf" }),
+  worker: ownWorker,
 });
 
 /**

@@ -13,6 +13,8 @@ export class Keeper {
   #isAllowed = false;
   /** Whether what is stored is still being read: what is tracked meanwhile is stored behind it. */
   #isLoading = false;
+  /** Counts consents and withdrawals: what an earlier one began does not end in a later one. */
+  #round = 0;
   readonly #channel: BroadcastChannel | undefined;
   /** Ends with the last write that was asked for, and never rejects. */
   #writes: Promise<void> = Promise.resolve();
@@ -44,10 +46,10 @@ export class Keeper {
   async allow(): Promise<void> {
     if (this.#isAllowed) return;
     this.#isAllowed = this.#isLoading = true;
+    const round = (this.#round += 1);
     const { events, error } = await loadHistory(this.#storage);
+    if (round !== this.#round) return;
     this.#isLoading = false;
-    // In the meantime it may have been withdrawn.
-    if (!this.#isAllowed) return;
     this.error = error;
     const tracked = this.#events;
     this.#events = [...events, ...tracked].slice(-MAX_HISTORY);
@@ -56,9 +58,14 @@ export class Keeper {
 
   /** Stores nothing more, and erases what is stored. What this page remembers stays until it is left. */
   async forbid(): Promise<void> {
-    this.#isAllowed = false;
+    this.#withdraw();
     this.#tell({ kind: "revoked" });
     await this.#write(() => this.#storage.erase());
+  }
+
+  #withdraw(): void {
+    this.#isAllowed = this.#isLoading = false;
+    this.#round += 1;
   }
 
   add(event: HistoryEvent): void {
@@ -89,14 +96,14 @@ export class Keeper {
   }
 
   #hear(news: News): void {
-    if (!this.#isAllowed) return;
+    // What another tab stores while this one reads is read, or is there for the next page.
+    if (!this.#isAllowed || (this.#isLoading && news.kind === "event")) return;
     if (news.kind === "event") this.#events = [...this.#events, news.event].sort((a, b) => a.at - b.at).slice(-MAX_HISTORY);
     else if (news.kind === "erased") this.#events = [];
     else if (news.kind === "revoked") {
-      this.#isAllowed = false;
+      this.#withdraw();
       this.onRevoked();
-    }
-    else this.onRelease(news.version);
+    } else this.onRelease(news.version);
   }
 
   #store(added: readonly HistoryEvent[]): Promise<void> {

@@ -2,6 +2,7 @@
 // itself for a release that needs it; a shop that knows that its release does saves the detour by importing this one.
 import { entry } from "./entry.js";
 import type { WasmSource } from "./init.js";
+import { ownWorker } from "./own-worker.js";
 import type { Recommender, RecommenderOptions } from "./recommender.js";
 
 export * from "./shared.js";
@@ -9,9 +10,7 @@ export * from "./shared.js";
 const here = entry({
   local: () => import("./onnx-local.js"),
   isLarger: true,
-  worker: (script) => script === undefined
-    ? new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "nearshelf" })
-    : new Worker(script, { type: "module", name: "nearshelf" }),
+  worker: ownWorker,
 });
 
 /** As of the default entry. */

@@ -47,6 +47,8 @@ export class ReleaseSync {
   #cardsAsked: boolean;
   /** Where objects are kept, after consent. */
   #store: ObjectStore | undefined;
+  /** Whether the shopper agrees to that now. */
+  #isKept = false;
   /** What the engine was handed, to be kept when the shopper agrees. */
   readonly #held = new Map<string, Fetch>();
   #head: Uint8Array<ArrayBuffer> | undefined;
@@ -84,20 +86,25 @@ export class ReleaseSync {
    * throws: without a place to keep them, everything is in memory.
    */
   async keep(budget: number): Promise<void> {
+    this.#isKept = true;
     try {
-      this.#store ??= await ObjectStore.open(budget);
-      if (this.#closed.signal.aborted) this.#store.close();
-      if (this.#head !== undefined && !this.isStale) await this.#store.putHead(this.#base.href, this.#head);
+      const store = this.#store ?? (await ObjectStore.open(budget));
+      // Meanwhile the consent may have been withdrawn, or another call may have opened it.
+      if (!this.#isKept || this.#closed.signal.aborted || (this.#store !== undefined && this.#store !== store)) return store.close();
+      this.#store = store;
+      if (this.#head !== undefined && !this.isStale) await store.putHead(this.#base.href, this.#head);
       for (const { path, digest, size } of this.#held.values()) {
-        if ((await this.#store.get(digest)) === undefined) await this.#keep(digest, await this.#get(path, size, "force-cache"));
+        if (this.#store !== store) return;
+        if ((await store.get(digest)) === undefined) await this.#keep(digest, await this.#get(path, size, "force-cache"));
       }
     } catch (cause) {
-      this.#notKept(cause);
+      if (this.#isKept) this.#notKept(cause);
     }
   }
 
   /** Forgets what is kept, and keeps nothing more. */
   async erase(): Promise<void> {
+    this.#isKept = false;
     const store = this.#store ?? (await ObjectStore.open(0));
     this.#store = undefined;
     await store.erase().finally(() => store.close());

@@ -280,6 +280,19 @@ test("what is tracked while the storage is read is stored once, behind what was 
   assert.deepEqual(log.slice(2), ["100074", "erased"]);
 });
 
+test("a consent that is given, withdrawn and given again at once stores what there is once", async (t) => {
+  const { create } = await shop(t);
+  const log = [];
+  const storage = { load: async () => [], append: (events) => log.push(...events.map(({ id }) => id)), erase: () => { log.length = 0; } };
+  const recommender = await create({ storage });
+  recommender.track("view", "100000");
+  await Promise.all([recommender.consent.grant(), recommender.consent.revoke(), recommender.consent.grant()]);
+  assert.deepEqual(log, ["100000"]);
+  assert.equal(recommender.history().length, 1);
+  await Promise.all([recommender.consent.revoke(), recommender.consent.grant(), recommender.consent.revoke()]);
+  assert.deepEqual([log, recommender.consent.granted], [[], false]);
+});
+
 test("a storage that cannot be read gives an empty history and a reason, never an error", async (t) => {
   const { create } = await shop(t);
   const refuse = () => {
