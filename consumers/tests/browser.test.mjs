@@ -8,16 +8,13 @@ import { build as esbuild } from "esbuild";
 import { rollup } from "rollup";
 import { build as vite } from "vite";
 import webpack from "webpack";
-import { openBrowser, pack, page, project, shopScript, shown, subject, withRelease } from "./helpers.mjs";
+import { page, prepared, project, shopScript, shown, withRelease } from "./helpers.mjs";
 
 let browser;
 let tarball;
 let release;
 before(async (t) => {
-  const found = subject(t);
-  release = found.release;
-  tarball = pack(t, found.folder);
-  browser = await openBrowser(t);
+  ({ browser, tarball, release } = await prepared(t));
 });
 
 function assertShown({ first, row, mode, printed }, expected) {

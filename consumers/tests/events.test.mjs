@@ -3,15 +3,15 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { before, test } from "node:test";
 import { serveSite } from "../../demo-site/serve.mjs";
-import { openBrowser, pack, page, project, subject, withRelease } from "./helpers.mjs";
+import { page, prepared, project, withRelease } from "./helpers.mjs";
 
 let browser;
 let site;
 before(async (t) => {
-  const found = subject(t);
-  site = project(t, pack(t, found.folder), { "index.html": page("") });
-  withRelease(site, found.release);
-  browser = await openBrowser(t);
+  const { tarball, release, ...found } = await prepared(t);
+  browser = found.browser;
+  site = project(t, tarball, { "index.html": page("") });
+  withRelease(site, release);
 });
 
 /** A server on another origin; `next` gives the events of the next post. */

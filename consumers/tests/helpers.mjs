@@ -4,10 +4,10 @@ import { cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { serveSite } from "../../demo-site/serve.mjs";
+import { openBrowser } from "../../demo-site/tests/helpers.mjs";
 import { writeFakeRelease } from "../../pkg-js/tests/fake-engine/release.mjs";
 import { fakePackageFolder, temporaryFolder } from "../../pkg-js/tests/helpers.mjs";
 
-export { openBrowser } from "../../demo-site/tests/helpers.mjs";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 
@@ -38,6 +38,12 @@ export function project(t, tarball, files) {
     writeFileSync(join(folder, name), text);
   }
   return folder;
+}
+
+/** What every file of tests in a browser begins with. */
+export async function prepared(t) {
+  const { folder, release } = subject(t);
+  return { release, tarball: pack(t, folder), browser: await openBrowser(t) };
 }
 
 /** Puts a release beside a built site. */

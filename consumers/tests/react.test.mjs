@@ -6,7 +6,7 @@ import { before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { build as esbuild } from "esbuild";
 import { serveSite } from "../../demo-site/serve.mjs";
-import { borrow, openBrowser, pack, project, subject, withRelease } from "./helpers.mjs";
+import { borrow, prepared, project, withRelease } from "./helpers.mjs";
 
 const APP = `
   import { createElement as h, StrictMode } from "react";
@@ -51,11 +51,10 @@ let browser;
 let folder;
 let release;
 before(async (t) => {
-  const found = subject(t);
-  release = found.release;
-  folder = project(t, pack(t, found.folder), { "app.js": APP, "server.js": SERVER, "client.js": CLIENT });
+  let tarball;
+  ({ browser, tarball, release } = await prepared(t));
+  folder = project(t, tarball, { "app.js": APP, "server.js": SERVER, "client.js": CLIENT });
   borrow(folder, "react", "react-dom", "scheduler");
-  browser = await openBrowser(t);
 });
 
 test("a server's row is taken over without a question, and then follows what it is of", async (t) => {

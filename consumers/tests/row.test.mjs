@@ -5,15 +5,16 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { serveSite } from "../../demo-site/serve.mjs";
-import { openBrowser, pack, page, project, subject, withRelease } from "./helpers.mjs";
+import { page, prepared, project, withRelease } from "./helpers.mjs";
 
 const MAP = `<script type="importmap">{ "imports": {
   "nearshelf": "./node_modules/nearshelf/dist/index.js", "nearshelf/row": "./node_modules/nearshelf/dist/row.js" } }</script>`;
 let browser;
 let site;
 before(async (t) => {
-  const found = subject(t);
-  site = project(t, pack(t, found.folder), {
+  const { tarball, release, ...found } = await prepared(t);
+  browser = found.browser;
+  site = project(t, tarball, {
     "index.html": page(`${MAP}<style>nearshelf-row { display: block; min-height: 10rem; }</style><nearshelf-row heading="For you" limit="6"></nearshelf-row><p id="below">below</p>
       <script type="module">
         import { createRecommender } from "nearshelf";
@@ -31,8 +32,7 @@ before(async (t) => {
         row.recommender = recommender;
       </script>`),
   });
-  withRelease(site, found.release);
-  browser = await openBrowser(t);
+  withRelease(site, release);
 });
 
 async function open(t, path = "") {

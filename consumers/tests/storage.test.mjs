@@ -5,19 +5,16 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import { build as esbuild } from "esbuild";
 import { serveSite } from "../../demo-site/serve.mjs";
-import { openBrowser, pack, page, project, subject, withRelease } from "./helpers.mjs";
+import { page, prepared, project, withRelease } from "./helpers.mjs";
 
 let browser;
 let site;
 let tarball;
 let release;
 before(async (t) => {
-  const found = subject(t);
-  release = found.release;
-  tarball = pack(t, found.folder);
+  ({ browser, tarball, release } = await prepared(t));
   site = project(t, tarball, { "index.html": page("") });
   withRelease(site, release);
-  browser = await openBrowser(t);
 });
 
 /** A shopper's browser, and the shop's server, which counts the bytes of release files that it gives. */
