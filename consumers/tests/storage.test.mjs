@@ -89,6 +89,7 @@ test("nothing is stored before consent, and after it the next visit downloads th
     await recommender.consent.revoke();
     await Promise.all([recommender.consent.grant(), recommender.consent.revoke()]);
   });
+  assert.equal(await second.evaluate(() => recommender.status().lastError), undefined);
   assert.deepEqual(await second.evaluate(() => stored()), { objects: 0, events: 0, bytes: 0 });
   assert.deepEqual(await second.evaluate(() => recommender.history().length), 1);
 });
@@ -210,7 +211,16 @@ test("tabs share the history, and forgetting it", async (t) => {
   assert.deepEqual(await two.evaluate(() => stored()), { objects: 0, events: 0, bytes: 0 });
 });
 
-test("two tabs download once, and a tab that is killed in the middle harms neither the other nor the next", async (t) => {
+test("two tabs that open at once download once", async (t) => {
+  const { asked, open } = await visitor(t);
+  const tabs = [await open(), await open()];
+  const rows = await Promise.all(tabs.map((tab) => tab.evaluate(() => start({ consent: true }))));
+  assert.deepEqual(rows[0].ids, rows[1].ids);
+  const paths = objects(asked).map(({ path }) => path);
+  assert.equal(new Set(paths).size, paths.length, "an object was downloaded twice");
+});
+
+test("a tab that is killed in the middle of a sync harms neither the other nor the next", async (t) => {
   const ROUNDS = 8;
   let twice = 0;
   let all = 0;

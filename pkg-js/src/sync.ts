@@ -94,7 +94,7 @@ export class ReleaseSync {
       this.#store = store;
       if (this.#head !== undefined && !this.isStale) await store.putHead(this.#base.href, this.#head);
       for (const { path, digest, size } of this.#held.values()) {
-        if (this.#store !== store) return;
+        if (this.#store !== store) return store.close();
         if ((await store.get(digest)) === undefined) await this.#keep(digest, await this.#get(path, size, "force-cache"));
       }
     } catch (cause) {
