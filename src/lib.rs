@@ -1,6 +1,6 @@
 //! Product recommendations computed where the shopper is.
 //!
-//! A shop's events and catalogue become typed tables (`data`) and features ([`features`]); two towers are trained on them and
+//! A shop's events and catalogue become typed tables (`data`), features ([`features`]) and lists of what sells (`lists`); two towers are trained on them and
 //! lowered to small programs ([`towers`]) and compared with what a shop could do without them (`evaluate`, [`metrics`]); the
 //! candidate embeddings are coded and linked ([`index`]), written as files ([`shard`]) and published ([`release`]). A client
 //! learns what to fetch ([`sync`]) and recommends by itself ([`recommend`], [`rank`]), in a browser through `wasm`.
@@ -26,6 +26,8 @@ pub mod features;
 pub mod index;
 mod json;
 pub mod kernels;
+#[cfg(feature = "origin")]
+pub mod lists;
 pub mod metrics;
 #[cfg(feature = "origin")]
 pub mod onnx;

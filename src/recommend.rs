@@ -88,6 +88,9 @@ pub struct Request {
     pub history: Vec<HistoryEvent>,
     /// Asks for what is like the item of this id, in place of what a shopper may like: the history then has no say.
     pub like: Option<String>,
+    /// Candidates that are there already, of a list say, each once and with its score, in place of what the towers find. What the release
+    /// does not have is left out; history and moment then have no say.
+    pub candidates: Option<Vec<(String, f32)>>,
     /// Ids of items that must not be recommended.
     pub exclude: Vec<String>,
     /// What the columns of an item must hold for it to be recommended.
@@ -99,7 +102,7 @@ pub struct Request {
 impl Request {
     /// The items that the query is made of, the newest first.
     fn items(&self) -> impl Iterator<Item = &String> {
-        let history: &[HistoryEvent] = if self.like.is_some() { &[] } else { &self.history };
+        let history = if self.like.is_some() || self.candidates.is_some() { &[] } else { &self.history[..] };
         self.like.iter().chain(history.iter().rev().map(|event| &event.id))
     }
 }
@@ -157,6 +160,9 @@ impl Recommender {
     /// [`RecommendError::Limit`], [`RecommendError::Tower`], [`RecommendError::Filter`].
     pub fn absent(&mut self, request: &Request) -> Result<Vec<Absent>, RecommendError> {
         self.start(request)?;
+        if let Some(given) = &request.candidates {
+            return Ok(self.absent_of(given, request));
+        }
         let length = self.tower().schema().history.length;
         let mut absent: Vec<Absent> = Vec::new();
         // Sorted: a hash table is some KB of code in a client.
@@ -190,13 +196,39 @@ impl Recommender {
         Ok(absent)
     }
 
-    /// What a request asks the shards for: the embedding of a shopper's moment, or that of the item that it names.
+    /// What has to be held to tell which of the given candidates pass: nothing, where every one would.
+    fn absent_of(&self, given: &[(String, f32)], request: &Request) -> Vec<Absent> {
+        let mut absent: Vec<Absent> = Vec::new();
+        if !request.filter.is_empty() {
+            for (id, _) in given {
+                let parts = match self.release.find(id) {
+                    Ok(Some(found)) if self.release.shards()[found.shard].is_none() => {
+                        vec![Absent(Part::Shard(found.shard))]
+                    }
+                    Ok(_) => continue,
+                    Err(parts) => parts,
+                };
+                parts.into_iter().for_each(|part| {
+                    if !absent.contains(&part) {
+                        absent.push(part);
+                    }
+                });
+            }
+        }
+        absent
+    }
+
+    /// What a request asks the shards for: the embedding of a shopper's moment, or that of the item that it names; nothing where
+    /// its candidates are given.
     ///
     /// # Errors
     /// [`RecommendError::Tower`].
     pub fn query(&mut self, request: &Request) -> Result<Query, RecommendError> {
-        let Some(id) = &request.like else { return self.embed(&request.history, &request.context) };
         let mut query = Query { embedding: vec![0.0; self.tower().schema().dim], history: Vec::new(), had: Vec::new() };
+        if request.candidates.is_some() {
+            return Ok(query);
+        }
+        let Some(id) = &request.like else { return self.embed(&request.history, &request.context) };
         if let Ok(Some(Found { shard: at, node })) = self.release.find(id)
             && let Some(shard) = &self.release.shards()[at]
         {
@@ -280,6 +312,9 @@ impl Recommender {
     /// [`RecommendError::Limit`], [`RecommendError::Filter`].
     pub fn retrieve(&mut self, query: &Query, request: &Request) -> Result<Vec<Candidate>, RecommendError> {
         self.start(request)?;
+        if let Some(given) = &request.candidates {
+            return self.passing(given, request);
+        }
         let mut found: Vec<(Score, usize, NodeId)> = Vec::new();
         if request.like.is_some() && query.history.is_empty() {
             // Nothing is known of that item, so nothing is like it.
@@ -303,6 +338,26 @@ impl Recommender {
             Candidate { id, score: score.0 }
         };
         Ok(found.into_iter().map(candidate).collect())
+    }
+
+    /// Those of the given candidates that are in the release and that a request lets pass. Without a filter one that is not held
+    /// passes, too.
+    fn passing(&mut self, given: &[(String, f32)], request: &Request) -> Result<Vec<Candidate>, RecommendError> {
+        let mut candidates = Vec::new();
+        for (id, score) in given.iter().filter(|(id, _)| !request.exclude.contains(id)) {
+            let passes = match self.release.find(id) {
+                Ok(None) => false,
+                Ok(Some(Found { shard: at, node })) => match &self.release.shards()[at] {
+                    Some(shard) => self.selection.rows(at, shard, &[])?.is_none_or(|rows| rows.contains(node)),
+                    None => request.filter.is_empty(),
+                },
+                Err(_) => request.filter.is_empty(),
+            };
+            if passes {
+                candidates.push(Candidate { id: id.clone(), score: *score });
+            }
+        }
+        Ok(candidates)
     }
 
     /// Adds what the shopper has had, and what the towers add to its scores.

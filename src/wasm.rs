@@ -121,6 +121,11 @@ impl Engine {
         json(&self.assembly.cards_of(id.as_deref()))
     }
 
+    /// What to fetch for the list of this name, as JSON: one object, or none where the release has no lists.
+    pub fn lists(&self, name: &str) -> String {
+        json(&self.assembly.list_of(name).as_slice())
+    }
+
     /// The query embedding of a request, as [`Engine::recommend`] computes it.
     ///
     /// # Errors
@@ -198,6 +203,13 @@ fn read(json: &Json<'_>) -> Result<Request, JsonError> {
     let now_ms = moment(given.field("now"))?;
     let location = given.field("location").optional().map(|name| name.text().map(str::to_owned)).transpose()?;
     let user = given.field("user").optional().map(|user| user.floats()).transpose()?;
+    let candidate = |pair: &Json<'_>| {
+        let pair = pair.list()?;
+        let [id, score] = &pair[..] else { return Err(json.field("candidates").wrong("pairs of an id and a score")) };
+        Ok((id.text()?.to_owned(), score.float()? as f32))
+    };
+    let candidates = json.field("candidates").optional();
+    let candidates = candidates.map(|given| given.list()?.iter().map(candidate).collect()).transpose()?;
     let mut attributes = Vec::new();
     if let Some(named) = given.field("attributes").optional() {
         let Some(Value::Object(fields)) = named.value() else { return Err(named.wrong("an object")) };
@@ -209,6 +221,7 @@ fn read(json: &Json<'_>) -> Result<Request, JsonError> {
         limit: json.field("limit").u32()? as usize,
         history,
         like: json.field("like").optional().map(|id| id.text().map(str::to_owned)).transpose()?,
+        candidates,
         exclude: json.field("exclude").texts()?,
         filter: ColumnFilter::default(),
         context: Context { now_ms, as_of_ms: None, location, attributes, user },

@@ -1,22 +1,13 @@
 // node measure.mjs RELEASE: what a page with the package downloads and how long a click takes, in a real Chromium. Prints JSON: items, kilobytes of a first and
 // a second visit as they went over the wire (page, scripts, WASM, release; the second without the browser's own cache), milliseconds from a click to
 // the new row with the processor slowed down four times (95th percentile), and the longest task of the page's thread.
-import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
-import { chromium } from "playwright-core";
 import { serveSite } from "../../demo-site/serve.mjs";
-import { chromiumPath } from "../../demo-site/tests/helpers.mjs";
+import { openBrowser, site, withFolder } from "./site.mjs";
 
 const CLICKS = 100;
 const SLOWER = 4;
-const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const [release] = process.argv.slice(2);
 
-const PAGE = `<!doctype html><meta charset="utf-8"><title>shop</title><link rel="icon" href="data:,"><script type="module" src="./shop.js"></script><body></body>`;
 const SHOP = `
   import { createRecommender, init } from "nearshelf";
   globalThis.longest = 0;
@@ -36,20 +27,6 @@ const SHOP = `
   document.body.dataset.shown = String(row.items.length);
 `;
 
-async function site(folder) {
-  const source = join(folder, "source");
-  const out = join(folder, "site");
-  mkdirSync(source);
-  writeFileSync(join(source, "shop.js"), SHOP);
-  const entryPoints = { shop: join(source, "shop.js"), worker: join(root, "pkg-js/dist/worker.js") };
-  const alias = { nearshelf: join(root, "pkg-js/dist/index.js") };
-  await build({ entryPoints, alias, outdir: out, bundle: true, splitting: true, minify: true, format: "esm", target: "es2022", logLevel: "error" });
-  writeFileSync(join(out, "index.html"), PAGE);
-  cpSync(join(root, "pkg-js/wasm/nearshelf_bg.wasm"), join(out, "nearshelf_bg.wasm"));
-  cpSync(release, join(out, "release"), { recursive: true, dereference: true });
-  return out;
-}
-
 /** Opens the page, with what its requests weighed. */
 async function visit(context, address) {
   const page = await context.newPage();
@@ -65,11 +42,9 @@ async function visit(context, address) {
   return { page, answers: await Promise.all(answers) };
 }
 
-const folder = mkdtempSync(join(tmpdir(), "nearshelf-bench-package-"));
-try {
-  execFileSync(process.execPath, [join(root, "pkg-js/build.mjs")], { stdio: "ignore" });
-  const server = await serveSite(await site(folder));
-  const browser = await chromium.launch({ executablePath: chromiumPath(), args: ["--no-sandbox", "--disable-gpu"] });
+await withFolder(async (folder) => {
+  const server = await serveSite(await site(folder, release, SHOP));
+  const browser = await openBrowser();
   const context = await browser.newContext();
   const first = await visit(context, server.address);
   const weight = ({ answers }, wanted = () => true) => answers.filter(({ url }) => wanted(url)).reduce((sum, { bytes }) => sum + bytes, 0) / 1000;
@@ -87,6 +62,4 @@ try {
   await browser.close();
   await server.close();
   console.log(JSON.stringify({ items, cold: weight(first), warm: weight(second, (url) => url.includes("/release/")), click: times[Math.floor(CLICKS * 0.95)], longest }));
-} finally {
-  rmSync(folder, { recursive: true, force: true });
-}
+});

@@ -2,12 +2,12 @@ import { createRecommender, init, NearshelfError, type Recommendation, type Reco
 import { sprite } from "./art.js";
 import { Basket } from "./basket.js";
 import { Catalogue, type Product } from "./catalogue.js";
-import { h, part, plural, price, symbols } from "./dom.js";
+import { h, part, price, symbols } from "./dom.js";
 import { Panel } from "./panel.js";
 import { parseRoute, to } from "./routes.js";
-import { calm, Row } from "./row.js";
+import { calm, ROW, Row } from "./row.js";
 import { type Actions, tile } from "./tile.js";
-import { view } from "./views.js";
+import { ASKED, type Asked, view } from "./views.js";
 
 /** The open shop: it turns addresses into pages, and what the shopper does into the next row. */
 class Shop implements Actions {
@@ -67,18 +67,20 @@ class Shop implements Actions {
     part("below").replaceChildren(...below);
     document.getElementById("order")?.addEventListener("click", () => this.#order());
     const route = parseRoute(location.hash);
-    if (route.view === "item") void this.#similar(route.id);
+    const some = { limit: ASKED };
+    if (route.view === "item") void this.#fill("similar", this.#recommender.lookingSimilar(route.id, some));
+    if (route.view === "basket") void this.#fill("together", this.#recommender.frequentlyBoughtTogether(this.basket.ids(), some));
+    if (route.view === "home") void this.#fill("trending", this.#recommender.trendingItems({ ...some, threshold: 0 }));
   }
 
-  /** Products like the one of the page. */
-  async #similar(id: string): Promise<void> {
-    const section = document.getElementById("similar");
-    if (section === null) return;
-    const { items } = await this.#recommender.lookingSimilar(id, { limit: 6 });
-    const products = items.flatMap((item) => this.#catalogue.get(item.id) ?? []);
+  /** Fills a section of the page; without an answer it goes. */
+  async #fill(what: Asked, asked: Promise<Recommendation>): Promise<void> {
+    const section = document.getElementById(what);
+    const row = await asked.catch(() => undefined);
+    const products = (row?.items ?? []).flatMap((item) => this.#catalogue.get(item.id) ?? []);
     // Meanwhile another page may have been opened: then this section is no part of it.
-    if (!section.isConnected) return;
-    part("similar-list").replaceChildren(...products.map((product) => tile(product, this)));
+    if (section?.isConnected !== true) return;
+    section.querySelector("ul")?.replaceChildren(...products.map((product) => tile(product, this)));
     section.hidden = products.length === 0;
   }
 
@@ -87,7 +89,7 @@ class Shop implements Actions {
     const seen = this.#recommender.history().map(({ id }) => id);
     let row: Recommendation;
     try {
-      row = await this.#recommender.recommendedForYou({ limit: 12, exclude: [...seen, ...this.basket.ids()] });
+      row = await this.#recommender.recommendedForYou({ limit: ROW, exclude: [...seen, ...this.basket.ids()] });
     } catch (cause) {
       return this.#row.fail(`This row could not be picked anew (${cause instanceof NearshelfError ? cause.code : String(cause)}). The shop goes on without it.`);
     }
@@ -101,7 +103,7 @@ class Shop implements Actions {
     const { count, total } = this.basket;
     part("basket-count").textContent = String(count);
     part("basket-total").textContent = price(total);
-    part("basket").setAttribute("aria-label", `Basket: ${plural(count, "piece")}, ${price(total)}`);
+    part("basket-pieces").textContent = count === 1 ? " piece" : " pieces";
     if (parseRoute(location.hash).view === "basket") {
       const step = (document.activeElement as HTMLElement | null)?.dataset["step"];
       this.#render();
@@ -182,6 +184,8 @@ async function open(): Promise<void> {
     await init("nearshelf_bg.wasm");
     recommender = await createRecommender({ release: "release/", cards: true });
     const catalogue = new Catalogue(await recommender.cards());
+    // The file of that list belongs to opening the shop; without it the shop opens all the same.
+    await recommender.trendingItems({ limit: 1 }).catch(() => undefined);
     state["state"] = "open";
     new Shop(recommender, catalogue);
   } catch (cause) {

@@ -1,7 +1,10 @@
 import type { Recommendation } from "nearshelf";
 import type { Catalogue, Product } from "./catalogue.js";
 import { part } from "./dom.js";
-import { type Actions, tile } from "./tile.js";
+import { type Actions, blank, tile } from "./tile.js";
+
+/** Products of the row. */
+export const ROW = 12;
 
 /** The row "Picked for you". Tiles that stay are kept, so that the eye sees what changed. */
 export class Row {
@@ -11,6 +14,7 @@ export class Row {
   readonly #tiles = new Map<string, HTMLLIElement>();
 
   constructor() {
+    this.#list.replaceChildren(...Array.from({ length: ROW }, blank));
     const scroll = (by: number) => this.#list.scrollBy({ left: by * this.#list.clientWidth * 0.8, behavior: calm() ? "auto" : "smooth" });
     part("row-back").addEventListener("click", () => scroll(-1));
     part("row-on").addEventListener("click", () => scroll(1));

@@ -3,7 +3,7 @@ import { picture } from "./art.js";
 import type { Catalogue, Product, Shelf } from "./catalogue.js";
 import { h, plural, price, symbols } from "./dom.js";
 import { type Route, to } from "./routes.js";
-import { type Actions, addButton, priceTag, tile } from "./tile.js";
+import { type Actions, addButton, blank, priceTag, tile } from "./tile.js";
 
 /** What a route shows above and below the row. */
 export interface View {
@@ -11,6 +11,12 @@ export interface View {
   above: Node[];
   below: Node[];
 }
+
+/** The sections of a page that the engine fills. */
+export type Asked = "together" | "similar" | "trending";
+
+/** How many products they show. */
+export const ASKED = 4;
 
 const PAGE = 24;
 /** Two lines of them, about. */
@@ -48,7 +54,7 @@ function homeView(catalogue: Catalogue, actions: Actions): View {
     above: [h("section", { class: "hero" },
       h("div", {}, heading("The corner shop that learns on your side of the counter"), h("p", {}, `${catalogue.all.length.toLocaleString("en-US")} everyday things. What we pick for you is worked out in this browser, and stays in it.`)),
       h("div", { class: "hero-art", "aria-hidden": "true" }, ...baskets))],
-    below: [list("On everybody’s list", catalogue.all, to.home, actions)],
+    below: [asked("trending", "Selling more this week"), list("On everybody’s list", catalogue.all, to.home, actions)],
   };
 }
 
@@ -99,9 +105,9 @@ function searchView(query: string, catalogue: Catalogue, actions: Actions): View
   };
 }
 
-/** What the engine says is like the product; it stays hidden until it has spoken. */
-function similar(): HTMLElement {
-  return h("section", { class: "shelf-list", id: "similar", hidden: true }, h("h2", {}, "Bought by the same households"), h("ul", { class: "grid", id: "similar-list" }));
+/** What the engine is asked for, with the places of its answer. */
+function asked(what: Asked, title: string): HTMLElement {
+  return h("section", { class: "shelf-list asked", id: what }, h("h2", {}, title), h("ul", { class: "grid" }, ...Array.from({ length: ASKED }, blank)));
 }
 
 function productView(product: Product, catalogue: Catalogue, actions: Actions): View {
@@ -123,7 +129,7 @@ function productView(product: Product, catalogue: Catalogue, actions: Actions): 
             fact("Bought by", plural(card.popularity, "household")),
             fact("Product number", product.id)),
           h("div", { class: "buy" }, priceTag(product), addButton(product, actions, "Add to basket")))),
-      similar(),
+      asked("similar", "Bought by the same households"),
     ],
     below: neighbours.length === 0 ? [] : [h("section", { class: "shelf-list" }, h("h2", {}, "From the same shelf"), h("ul", { class: "grid" }, ...neighbours.map((other) => tile(other, actions))))],
   };
@@ -143,7 +149,7 @@ function basketView(actions: Actions): View {
   const empty = h("p", { class: "empty" }, "Nothing in it yet. ", h("a", { href: to.home }, "Go and fill it."));
   const order = h("div", { class: "order" }, h("p", {}, "Total ", h("strong", { class: "price" }, price(basket.total))),
     h("button", { type: "button", class: "add", id: "order" }, "Place the order"), h("p", { class: "note" }, "This shop is a demonstration: nothing is charged or sent."));
-  return { title: "Basket", above: [crumbs(["All products", to.home]), heading("Your basket"), ...(lines.length === 0 ? [empty] : [h("ul", { class: "lines" }, ...lines), order])], below: [] };
+  return { title: "Basket", above: [crumbs(["All products", to.home]), heading("Your basket"), ...(lines.length === 0 ? [empty] : [h("ul", { class: "lines" }, ...lines), order, asked("together", "Goes with your basket")])], below: [] };
 }
 
 function missing(text: string): View {

@@ -2,7 +2,7 @@ import { cpSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { chromium } from "playwright-core";
-import { writeFakeEngine, writeFakeRelease } from "../../pkg-js/tests/fake-engine/release.mjs";
+import { fakeProducts, writeFakeEngine, writeFakeRelease } from "../../pkg-js/tests/fake-engine/release.mjs";
 import { buildSite } from "../build.mjs";
 import { serveSite } from "../serve.mjs";
 
@@ -23,7 +23,8 @@ export async function siteFolder(t) {
   t.diagnostic("NEARSHELF_SITE names no site, so this one has a made-up release and a stand-in for the engine");
   const folder = temporaryFolder(t);
   const [release, engine, out] = ["release", "engine", "site"].map((name) => join(folder, name));
-  writeFakeRelease(release);
+  const items = fakeProducts().slice(0, 8).map(({ id }) => id);
+  writeFakeRelease(release, { lists: { format: 1, bucket: 0, buckets: 1, items, lists: { trending: items.flatMap((_, place) => [place, 2000 - place]) } } });
   writeFakeEngine(engine);
   await buildSite({ release, engine, out });
   return out;
@@ -67,9 +68,10 @@ export async function storefront(t, site, browser) {
   t.after(() => server.close());
   return {
     address: server.address,
-    open: async ({ now = NOW, route, ...options } = {}) => {
+    open: async ({ now = NOW, route, init, ...options } = {}) => {
       const context = await browser.newContext({ viewport: DESKTOP, ...options });
       t.after(() => context.close());
+      if (init !== undefined) await context.addInitScript(init);
       const page = await context.newPage();
       const printed = [];
       const requests = [];

@@ -1,10 +1,12 @@
 // The storefront in a real Chromium.
 import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { copyOf, DESKTOP, openBrowser, openProduct, PHONE, row, siteFolder, storefront } from "./helpers.mjs";
 
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const LIMIT = 12;
 let site;
 let browser;
@@ -76,7 +78,7 @@ test("the basket feeds the row, and forgetting brings the first row back", async
   assert.equal(second.length, LIMIT);
   await page.locator("#basket").click();
   await page.getByRole("button", { name: "One more of" }).click();
-  assert.match(await page.locator("#basket").getAttribute("aria-label"), /2 pieces/);
+  assert.match(await page.locator("#basket").textContent(), /2 pieces/);
   await page.getByRole("button", { name: "Place the order" }).click();
   assert.ok(!(await row(page, 2)).includes(first[1]));
   await page.locator("#forget").click();
@@ -190,6 +192,31 @@ function faintTexts() {
     return contrast < 4.5 ? [`${element.textContent.trim()}: ${contrast.toFixed(2)}`] : [];
   });
 }
+
+test("nothing moves while the shop fills, and axe-core finds nothing", async (t) => {
+  const shop = await storefront(t, site, browser);
+  for (const viewport of [DESKTOP, PHONE]) {
+    // A tile that fades in stands out when it is there.
+    const { page, printed } = await shop.open({ viewport, reducedMotion: "reduce", init: `
+      globalThis.moved = [];
+      new PerformanceObserver((list) => {
+        for (const { value, hadRecentInput, sources } of list.getEntries()) {
+          if (!hadRecentInput) globalThis.moved.push(value + " " + sources.map(({ node }) => node?.outerHTML?.slice(0, 100)).join(" "));
+        }
+      }).observe({ type: "layout-shift", buffered: true });
+    ` });
+    const [, second] = await row(page, 0);
+    await page.waitForLoadState("networkidle");
+    assert.deepEqual(await page.evaluate(() => globalThis.moved), []);
+    for (const open of [() => undefined, () => openProduct(page, second), () => page.locator("article.product .add").click(), () => page.locator("#basket").click()]) {
+      await open();
+      await page.evaluate(AXE);
+      const violations = await page.evaluate(async () => (await globalThis.axe.run()).violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`)));
+      assert.deepEqual(violations, []);
+    }
+    assert.deepEqual(printed, []);
+  }
+});
 
 test("text stands out by day and by night", async (t) => {
   const shop = await storefront(t, site, browser);

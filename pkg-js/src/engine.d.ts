@@ -14,6 +14,7 @@ declare module "nearshelf-engine" {
     absent(request: string): string;
     recommend(request: string): string;
     cards(id?: string): string;
+    lists(name: string): string;
     free(): void;
   }
   export default function start(source?: { module_or_path: unknown }): Promise<unknown>;

@@ -26,6 +26,8 @@ export interface Request {
   history: { id: string; type: string; at: number }[];
   /** Asks for what is like this item; the history then has no say. */
   like?: string;
+  /** Names of lists whose products are the candidates; neither the history nor the query tower has a say then. */
+  lists?: string[];
   exclude: string[];
   where: object;
   context: object;
@@ -36,6 +38,8 @@ export interface Row {
   items: { id: string; score: number; card?: Card }[];
   history: string[];
   source: "history" | "default";
+  /** Of a row of lists: how many of them there are. */
+  lists?: number;
   timings: { tower: number; search: number; rank: number };
   /** Downloaded for this row. */
   bytes: number;

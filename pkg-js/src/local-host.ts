@@ -3,6 +3,7 @@ import type { Card, Cards } from "./cards.js";
 import { engineError, NearshelfError } from "./errors.js";
 import type { Host, HostOptions, HostStatus, ReleaseStatus, Request, Row } from "./host.js";
 import type { Loader, WasmSource } from "./init.js";
+import { merged } from "./lists.js";
 import { ReleaseSync } from "./sync.js";
 
 /** An engine that serves, and what brings it releases. */
@@ -66,7 +67,11 @@ export class LocalHost implements Host {
     // The whole row comes from one engine.
     const { engine, sync } = this.#serving;
     const before = sync.downloaded.bytes;
-    const json = JSON.stringify(request);
+    const { lists: names, ...rest } = request;
+    const found = names && (await Promise.all(names.map((name) => sync.list(name)))).filter((list) => list !== undefined);
+    this.#open();
+    const asked = found ? { ...rest, candidates: merged(found) } : rest;
+    const json = JSON.stringify(asked);
     try {
       await sync.bring(() => engine.absent(json));
       if (this.#lastError === this.#rowError) this.#lastError = undefined;
@@ -77,7 +82,7 @@ export class LocalHost implements Host {
       if (error.code.startsWith("request/")) throw error;
       this.#lastError = this.#rowError = error;
       // What an item of the history needs may be gone for good; the clusters of a row without history are not.
-      const withoutHistory = JSON.stringify({ ...request, history: [] });
+      const withoutHistory = JSON.stringify({ ...asked, history: [] });
       await sync.bring(() => engine.absent(withoutHistory)).catch(() => undefined);
     }
     this.#open();
@@ -88,6 +93,7 @@ export class LocalHost implements Host {
       const card = sync.shown?.get(item.id);
       if (card !== undefined) item.card = card;
     }
+    if (found) answer.lists = found.length;
     answer.bytes = sync.downloaded.bytes - before;
     return answer;
   }

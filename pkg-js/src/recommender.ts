@@ -4,6 +4,7 @@ import { type EventType, type HistoryEvent, type HistoryStorage, isHistoryEvent 
 import type { Downloaded, Host, ReleaseStatus, Request as Asked } from "./host.js";
 import type { WasmSource } from "./init.js";
 import type { Keeper } from "./keeper.js";
+import { listName } from "./lists.js";
 import type { EventsOptions, Outbox } from "./outbox.js";
 
 /** Where the engine works: on a thread of its own, or on that of the page. */
@@ -85,7 +86,7 @@ export interface RecommendOptions {
 }
 
 /** Why a product is in a row. */
-export type Reason = "history" | "default" | "related" | "similar" | "viewed";
+export type Reason = "history" | "default" | "related" | "similar" | "viewed" | "together" | "trending";
 
 export interface RecommendedItem {
   id: string;
@@ -96,8 +97,8 @@ export interface RecommendedItem {
   card?: Card;
 }
 
-/** Why a row is empty: nothing of the history or the product is known, or nothing passed. */
-export type Empty = "no-history" | "unknown-item" | "nothing-passed";
+/** Why a row is empty: nothing of the history or the product is known, the release has no such list, or nothing passed. */
+export type Empty = "no-history" | "unknown-item" | "no-data" | "nothing-passed";
 
 export interface Recommendation {
   /** Best first. */
@@ -106,8 +107,11 @@ export interface Recommendation {
   recommendationId: string;
   /** The ids of the history that entered the query. */
   history: string[];
-  /** What the row was made of: `default` where no event of the history was of a known product, `item` where it is for a product. */
-  source: "history" | "default" | "item";
+  /**
+   * What the row was made of: `default` where no event of the history was of a known product, `item` where it is for a product or
+   * several, `shop` where it is the same for every shopper.
+   */
+  source: "history" | "default" | "item" | "shop";
   /** The release that served, and whether it is the newest there is. */
   status: { name: string; version: number; freshness: "fresh" | "stale" };
   /** Milliseconds that each stage took. */
@@ -235,6 +239,35 @@ export class Recommender {
     return this.#row(options, { history: [], like: itemId }, itemId);
   }
 
+  /**
+   * What is bought together with a product, or with those of a cart, by the baskets of the shop's training data: scores are cosines of
+   * baskets, summed over the cart. Where the release has no such data of any of them, the row is empty with `no-data`. It throws where
+   * the data are not held and cannot be had.
+   */
+  frequentlyBoughtTogether(item: string | readonly string[], options: RecommendOptions = {}): Promise<Recommendation> {
+    const cart = typeof item === "string" ? [item] : [...item];
+    return this.#listed("together", cart.map((id) => listName("together", id)), options, cart);
+  }
+
+  /**
+   * What more shoppers buy in the last days of the shop's training data than the weeks before lead one to expect, of the whole shop or of a
+   * category: its name, or its path from the outermost one down. Scores are in standard deviations; `threshold: 0` leaves out what sells
+   * less than it did. Empty and throwing as [`frequentlyBoughtTogether`].
+   */
+  trendingItems(options: RecommendOptions & { category?: string | readonly string[] } = {}): Promise<Recommendation> {
+    const { category = [], ...rest } = options;
+    const path = typeof category === "string" ? [category] : category;
+    return this.#listed("trending", [listName("trending", ...path)], rest);
+  }
+
+  /** A row of lists of the release; `items` are those that it is for. */
+  async #listed(reason: Reason, lists: string[], options: RecommendOptions, items?: readonly string[]): Promise<Recommendation> {
+    const exclude = [...(options.exclude ?? []), ...(items ?? [])];
+    const row = await this.#asked({ ...options, exclude }, { history: [], lists });
+    const listed = row.items.map((item) => ({ ...item, reason }));
+    return this.#given({ ...row, items: listed, source: items ? "item" : "shop" }, options.transformItems, row.empty ?? "nothing-passed");
+  }
+
   /** What the shopper looked at or put into the cart and did not buy since, the last first. Products that left the release are left out. */
   async continueShopping(options: RecommendOptions = {}): Promise<Recommendation> {
     const { limit = DEFAULT_LIMIT, exclude = [] } = options;
@@ -266,7 +299,7 @@ export class Recommender {
   }
 
   /** A row as the engine has it; `item` is the product that it is for, which is not in it. */
-  async #asked(options: RecommendOptions, of: Pick<Asked, "history" | "like">, item?: string): Promise<Recommendation> {
+  async #asked(options: RecommendOptions, of: Pick<Asked, "history" | "like" | "lists">, item?: string): Promise<Recommendation> {
     this.#open();
     const { signal, threshold = -Infinity } = options;
     signal?.throwIfAborted();
@@ -278,7 +311,7 @@ export class Recommender {
       where: options.filters ?? {},
       context: { ...context, now: wallClock(now) },
     };
-    const { items, history, source, timings, bytes } = await until(this.#host.row(asked), signal);
+    const { items, history, source, timings, bytes, lists } = await until(this.#host.row(asked), signal);
     const reason: Reason = item === undefined ? source : of.like === undefined ? "related" : "similar";
     const { release, isStale } = this.#host.status();
     return {
@@ -290,6 +323,7 @@ export class Recommender {
       status: { name: release.name, version: release.version, freshness: isStale ? "stale" : "fresh" },
       timings,
       bytes,
+      ...(lists === 0 ? { empty: "no-data" as const } : {}),
     };
   }
 

@@ -3,6 +3,7 @@ import { type Cards, parseCards } from "./cards.js";
 import { download, sha256 } from "./download.js";
 import { engineError, NearshelfError, text } from "./errors.js";
 import type { Downloaded } from "./host.js";
+import { type Candidates, parseLists } from "./lists.js";
 import { ObjectStore } from "./object-store.js";
 
 /** The most that `head.json` may weigh. */
@@ -16,7 +17,7 @@ interface Fetch {
   path: string;
   digest: string;
   size: number;
-  kind: "manifest" | "tower" | "routing" | "shard" | "delta" | "directory" | "cards";
+  kind: "manifest" | "tower" | "routing" | "shard" | "delta" | "directory" | "cards" | "lists";
 }
 
 const names = (files: readonly Fetch[]): string => files.map(({ digest }) => digest).join();
@@ -39,8 +40,8 @@ export class ReleaseSync {
   #running: Promise<void> | undefined;
   /** What the engine lacked when it was last asked. */
   #missing: Fetch[] = [];
-  /** The files of cards that arrived or are on their way, by digest. */
-  readonly #cardFiles = new Map<string, Promise<Cards>>();
+  /** The files of cards and lists that arrived or are on their way, by digest. */
+  readonly #files = new Map<string, Promise<unknown>>();
   /** All cards of a release, by the digests of their files. */
   #all: { of: string; cards: Promise<Cards> } | undefined;
   #shown: Cards | undefined;
@@ -152,21 +153,28 @@ export class ReleaseSync {
   async #cardsIn(files: readonly Fetch[]): Promise<Cards[]> {
     const queue = [...files];
     const work = async () => {
-      for (let next = queue.shift(); next !== undefined; next = queue.shift()) await this.#cardFile(next);
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) await this.#file(next, parseCards);
     };
     await Promise.all(Array.from({ length: CONNECTIONS }, work));
-    return Promise.all(files.map((file) => this.#cardFile(file)));
+    return Promise.all(files.map((file) => this.#file(file, parseCards)));
   }
 
-  #cardFile(file: Fetch): Promise<Cards> {
-    const known = this.#cardFiles.get(file.digest);
+  /** A file that only the page reads, downloaded once. Its digest says what it is, so it is read in one way only. */
+  #file<T>(file: Fetch, parse: (bytes: Uint8Array) => T): Promise<T> {
+    const known = this.#files.get(file.digest) as Promise<T> | undefined;
     if (known !== undefined) return known;
-    const arriving = this.#object(file).then(parseCards).catch((cause: unknown) => {
-      this.#cardFiles.delete(file.digest);
+    const arriving = this.#object(file).then(parse).catch((cause: unknown) => {
+      this.#files.delete(file.digest);
       throw cause;
     });
-    this.#cardFiles.set(file.digest, arriving);
+    this.#files.set(file.digest, arriving);
     return arriving;
+  }
+
+  /** The list of this name, where the release has it. */
+  async list(name: string): Promise<Candidates | undefined> {
+    const [file] = this.#read(() => this.#engine.lists(name));
+    return file && (await this.#file(file, parseLists)).get(name);
   }
 
   /** One tab of a shop syncs at a time where objects are kept: what the first has downloaded, the next finds on the device. */

@@ -4,14 +4,14 @@ import { test } from "node:test";
 import { fakeProducts, writeFakeRelease } from "./fake-engine/release.mjs";
 import { folderFetch, freshPackage, RELEASE, temporaryFolder } from "./helpers.mjs";
 
-async function shop(t, options = {}) {
+async function shop(t, { lists, ...options } = {}) {
   const nearshelf = await freshPackage(t);
   const folder = temporaryFolder(t);
-  writeFakeRelease(folder);
-  const { fetch } = folderFetch(folder);
+  writeFakeRelease(folder, { lists });
+  const { fetch, asked } = folderFetch(folder);
   const recommender = await nearshelf.createRecommender({ release: RELEASE, fetch, ...options });
   t.after(() => recommender.close());
-  return { nearshelf, folder, recommender };
+  return { nearshelf, folder, recommender, asked };
 }
 
 const ids = ({ items }) => items.map(({ id }) => id);
@@ -60,6 +60,54 @@ test("a threshold, filters, a transformation and a signal shape a row", async (t
   const row = recommender.recommendedForYou({ signal: controller.signal });
   controller.abort(new Error("left"));
   await assert.rejects(row, /left/);
+});
+
+const LISTS = {
+  format: 1, bucket: 0, buckets: 1, items: [first, second, third, "gone from the shop"],
+  lists: {
+    [`together\u001f${first}`]: [1, 500, 2, 250, 3, 900],
+    [`together\u001f${second}`]: [2, 400, 0, 500],
+    trending: [2, 3500, 0, -1200],
+    "trending\u001fGROCERY\u001fSOUP": [1, 100],
+  },
+};
+
+test("what is bought together comes from the release's baskets, for a product and for a cart", async (t) => {
+  const { recommender, asked } = await shop(t, { lists: LISTS });
+  const before = asked.length;
+  const row = await recommender.frequentlyBoughtTogether(first);
+  assert.equal(asked.length, before + 1, "lists are fetched when they are first asked for");
+  assert.deepEqual(row.items.map(({ id, score, reason }) => [id, score, reason]), [[second, 0.5, "together"], [third, 0.25, "together"]]);
+  assert.deepEqual([row.source, row.empty], ["item", undefined]);
+  const cart = await recommender.frequentlyBoughtTogether([first, second, "unheard of"], { limit: 3 });
+  assert.deepEqual(cart.items.map(({ id, score }) => [id, score]), [[third, 0.65]]);
+  assert.deepEqual(ids(await recommender.frequentlyBoughtTogether(first, { threshold: 0.3, exclude: [third] })), [second]);
+  assert.equal((await recommender.frequentlyBoughtTogether(first, { exclude: [second, third] })).empty, "nothing-passed");
+  for (const nothing of [third, [], "unheard of"]) {
+    const none = await recommender.frequentlyBoughtTogether(nothing);
+    assert.deepEqual([none.items, none.empty], [[], "no-data"]);
+  }
+  assert.equal(asked.length, before + 1);
+});
+
+test("what sells better than it did is listed for the shop and for each category", async (t) => {
+  const { recommender } = await shop(t, { lists: LISTS });
+  const row = await recommender.trendingItems();
+  assert.deepEqual(row.items.map(({ id, score, reason }) => [id, score, reason]), [[third, 3.5, "trending"], [first, -1.2, "trending"]]);
+  assert.equal(row.source, "shop");
+  assert.deepEqual(ids(await recommender.trendingItems({ threshold: 0 })), [third]);
+  assert.deepEqual(ids(await recommender.trendingItems({ category: ["GROCERY", "SOUP"] })), [second]);
+  assert.equal((await recommender.trendingItems({ category: "GROCERY" })).empty, "no-data");
+});
+
+test("a release without lists says that it has no data, and a malformed one what is wrong", async (t) => {
+  const { recommender } = await shop(t);
+  assert.equal((await recommender.trendingItems()).empty, "no-data");
+  for (const broken of [{ ...LISTS, format: 2 }, { ...LISTS, lists: { trending: [9, 1] } }, { ...LISTS, lists: { trending: [0] } }]) {
+    const { recommender } = await shop(t, { lists: broken });
+    await assert.rejects(recommender.trendingItems(), { name: "NearshelfError", code: "lists/malformed" });
+    assert.ok((await recommender.recommendedForYou()).items.length > 0);
+  }
 });
 
 test("what is open comes back, the last first, until it is bought", async (t) => {

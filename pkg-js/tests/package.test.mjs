@@ -32,7 +32,16 @@ function runShop(project, address, entry = "nearshelf") {
     const first = await recommender.recommendedForYou();
     for (const { id } of first.items.slice(0, 3)) recommender.track("view", id);
     const row = await recommender.recommendedForYou({ exclude: recommender.history().map(({ id }) => id) });
-    console.log(JSON.stringify({ first, row, status: recommender.status() }));
+    const status = recommender.status();
+    const trending = await recommender.trendingItems();
+    const cards = await recommender.cards().catch(() => new Map());
+    const category = cards.get(trending.items[0]?.id)?.category ?? [];
+    const inCategory = await recommender.trendingItems({ category });
+    const popular = [...cards.values()].sort((a, b) => b.popularity - a.popularity)[0]?.id ?? "";
+    const together = await recommender.frequentlyBoughtTogether(popular);
+    const cheap = await recommender.frequentlyBoughtTogether(popular, { filters: { price: { max: 300 } } }).catch(() => undefined);
+    const lists = { trending, category, inCategory, popular, together, cheap, cards: [...cards.values()] };
+    console.log(JSON.stringify({ first, row, status, lists }));
     recommender.close();
   `);
   return new Promise((resolve, reject) => {
@@ -94,8 +103,23 @@ test("the packed package serves a real release", { skip: release ? false : "NEAR
   const installed = join(project, "node_modules/nearshelf");
   const files = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")).files;
   for (const file of files) assert.ok(existsSync(join(installed, file)), file);
-  assertRows(await runShop(project, await serveFolder(t, release)));
+  const shown = await runShop(project, await serveFolder(t, release));
+  assertRows(shown);
+  assertLists(shown.lists);
 });
+
+/** What the release lists is what its cards say of it. */
+function assertLists({ trending, category, inCategory, popular, together, cheap, cards }) {
+  const card = new Map(cards.map((card) => [card.id, card]));
+  for (const row of [trending, inCategory, together, cheap]) {
+    assert.ok(row.items.length > 0, row.empty);
+    assert.ok(row.items.every(({ id }) => card.has(id)));
+    assert.ok(row.items.every(({ score }, place) => place === 0 || score <= row.items[place - 1].score));
+  }
+  assert.ok(category.length > 0 && inCategory.items.every(({ id }) => category.every((name, depth) => card.get(id).category[depth] === name)));
+  assert.ok(together.items.every(({ id, score, reason }) => id !== popular && score > 0 && score <= 1 && reason === "together"));
+  assert.ok(cheap.items.every(({ id }) => card.get(id).price <= 300));
+}
 
 test("a release with an ONNX tower is served by the packed package, whichever entry a shop imports", { skip: onnxRelease ? false : "NEARSHELF_ONNX_RELEASE names no release: set it to a release's folder" }, async (t) => {
   assert.ok(existsSync(join(packageFolder, "wasm-onnx/nearshelf_onnx_bg.wasm")), "pkg-js/wasm-onnx is not built: run cargo xtask wasm --onnx");

@@ -17,9 +17,10 @@ use nearshelf::evaluate::{
 };
 use nearshelf::index::{FineBits, Truth, build, choose_search};
 use nearshelf::kernels::dot_f32;
+use nearshelf::lists::lists;
 use nearshelf::platform::files::write_atomically;
 use nearshelf::rank::train::{Logged, Retrieval, train_ranker};
-use nearshelf::release::{self, Refreshed};
+use nearshelf::release::{self, BuildInput, Refreshed};
 use nearshelf::simulate::{self, FunnelParams, funnel};
 use nearshelf::towers::candidate::Towers;
 use nearshelf::towers::train::train;
@@ -387,8 +388,10 @@ fn run_build(place: &Place, folder: Option<&Path>, update: bool) -> Outcome {
     let dataset = place.dataset(&config)?;
     let towers = Towers::of(&config, &place.run())?;
     let queries = TwoTower::new(&dataset, &towers)?.queries()?;
+    let lists = lists(&dataset, config.events.columns.basket.is_some(), &config.lists);
+    let input = BuildInput { items: &dataset.items, queries: &queries, lists: &lists };
     let report = if update {
-        match release::refresh(&dataset.items, &towers, &queries, &config, &folder)? {
+        match release::refresh(&input, &towers, &config, &folder)? {
             Refreshed::Updated(report) => {
                 say_on!("{report}");
                 return Ok(());
@@ -399,7 +402,7 @@ fn run_build(place: &Place, folder: Option<&Path>, update: bool) -> Outcome {
             }
         }
     } else {
-        release::build(&dataset.items, &towers, &queries, &config, &folder)?
+        release::build(&input, &towers, &config, &folder)?
     };
     say!("{report}");
     let Some(plan) = &report.plan else { return Ok(()) };

@@ -1,6 +1,7 @@
 //! `nearshelf.toml`: what a shop's data look like, and how its towers are trained.
 
 mod content;
+mod lists;
 mod ranker;
 mod training;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{DataError, Holdout};
 use crate::Digest;
 pub use content::{ContentConfig, TextConfig, VectorsConfig};
+pub use lists::ListsConfig;
 pub use ranker::{RankerConfig, TaskWeights};
 pub use training::{
     Decay, EarlyStopping, EncoderConfig, Examples, Loss, ModelConfig, Optimizer, PriorConfig, RateConfig, Targets,
@@ -55,6 +57,9 @@ pub struct Config {
     /// What a release says of its candidates beside their vectors.
     #[serde(default)]
     pub columns: ColumnsConfig,
+    /// What it lists beside what the towers recommend.
+    #[serde(default)]
+    pub lists: ListsConfig,
     /// The folder that relative paths start from: the one that holds the file.
     #[serde(skip)]
     pub base: PathBuf,
@@ -348,7 +353,7 @@ impl Config {
     ///
     /// # Errors
     /// [`DataError::Io`] if it cannot be read, [`DataError::Config`] if it is not what this type describes,
-    /// [`DataError::ConfigValue`] for a value of `[content]`, `[model]`, `[train]`, `[ranker]`, `[index]` or `[columns]` out of its range.
+    /// [`DataError::ConfigValue`] for a value of `[content]`, `[model]`, `[train]`, `[ranker]`, `[index]`, `[columns]` or `[lists]` out of its range.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let text = std::fs::read_to_string(path).map_err(|source| DataError::Io { path: path.into(), source })?;
         let mut config: Self = toml::from_str(&text)
@@ -434,6 +439,7 @@ mod tests {
         let sources = [
             include_str!("config.rs"),
             include_str!("config/content.rs"),
+            include_str!("config/lists.rs"),
             include_str!("config/ranker.rs"),
             include_str!("config/training.rs"),
         ];

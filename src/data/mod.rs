@@ -19,7 +19,7 @@ mod source;
 pub mod summary;
 pub(crate) mod vectors;
 
-pub use config::{ColumnsConfig, Config, ContentConfig, IndexConfig, Layout, TowersConfig};
+pub use config::{ColumnsConfig, Config, ContentConfig, IndexConfig, Layout, ListsConfig, TowersConfig};
 pub use dataset::{Attribute, Dataset, Event, Holdout, Item, User};
 pub use error::DataError;
 pub use impressions::{Impression, Impressions, ImpressionsError, Task, Truth};

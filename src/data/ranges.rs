@@ -1,7 +1,7 @@
-//! The ranges of what `[content]`, `[model]`, `[train]`, `[ranker]`, `[index]` and `[columns]` say, so that nothing later has to doubt them.
+//! The ranges of what `[content]`, `[model]`, `[train]`, `[ranker]`, `[index]`, `[columns]` and `[lists]` say, so that nothing later has to doubt them.
 
 use super::config::{
-    ColumnsConfig, Config, ContentConfig, EncoderConfig, Examples, IndexConfig, Layout, Loss, ModelConfig,
+    ColumnsConfig, Config, ContentConfig, EncoderConfig, Examples, IndexConfig, Layout, ListsConfig, Loss, ModelConfig,
     RankerConfig, RateConfig, TrainConfig,
 };
 use super::{DataError, Task};
@@ -37,7 +37,8 @@ pub(super) fn check(config: &Config) -> Check {
     ranker(&config.ranker)?;
     index(&config.index)?;
     by(config)?;
-    columns(config)
+    columns(config)?;
+    lists(&config.lists)
 }
 
 fn content(config: &Config) -> Check {
@@ -252,6 +253,14 @@ fn columns(config: &Config) -> Check {
     }
 }
 
+fn lists(lists: &ListsConfig) -> Check {
+    // 0 is no such list.
+    count("lists.together", lists.together.max(1), 1000, "0 to 1000")?;
+    count("lists.trending", lists.trending.max(1), 1000, "0 to 1000")?;
+    count("lists.days", lists.days as usize, 366, "1 to 366")?;
+    count("lists.min_shoppers", lists.min_shoppers as usize, u32::MAX as usize, "1 or more")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,6 +318,9 @@ mod tests {
             ("[index]\nlayout = \"by column\"", "index.by"),
             ("[index]\nlayout = \"by column\"\nby = \"price\"", "index.by"),
             ("[index]\nby = \"brand\"", "index.by"),
+            ("[lists]\ndays = 0", "lists.days"),
+            ("[lists]\nmin_shoppers = 0", "lists.min_shoppers"),
+            ("[lists]\ntogether = 1001", "lists.together"),
             ("[columns]\nnames = [\"colour\"]", "columns.names"),
             ("[columns]\nnames = [\"price\", \"price\"]", "columns.names"),
             ("[catalogue.columns.attributes]\nbrand = \"b\"", "catalogue.columns.attributes"),

@@ -112,6 +112,31 @@ fn what_is_like_an_item_is_ordered_by_the_product_of_embeddings() {
 }
 
 #[test]
+fn given_candidates_are_those_of_the_release_that_pass() {
+    let release = two_shards();
+    let mut recommender = Recommender::of(&release);
+    let given = ["1-item-3", "gone", "2-item-9", "1-item-5", "2-item-1"];
+    let scored = |(id, score): (&&str, f32)| ((*id).to_owned(), score);
+    let candidates: Vec<_> = given.iter().zip([1.0, 9.0, 4.0, 3.0, 2.0]).map(scored).collect();
+    let asked = |filter: ColumnFilter, limit| Request {
+        candidates: Some(candidates.clone()),
+        exclude: vec!["1-item-5".into()],
+        ..request(filter, limit)
+    };
+    let all = recommender.recommend(&asked(ColumnFilter::new(), 10)).unwrap();
+    assert_eq!(ids(&all), ["2-item-9", "2-item-1", "1-item-3"]);
+    assert_eq!(ids(&recommender.recommend(&asked(ColumnFilter::new(), 1)).unwrap()), ["2-item-9"]);
+    let garden = filter(&json!({"category": ["Garden"]})).unwrap();
+    let expected: Vec<&str> = ids(&all)
+        .into_iter()
+        .filter(|id| passes(&release, id, &|_, _, path| path.first() == Some(&"Garden")))
+        .collect();
+    assert!(!expected.is_empty() && expected.len() < 3, "{expected:?}");
+    assert_eq!(ids(&recommender.recommend(&asked(garden, 10)).unwrap()), expected);
+    assert_eq!(recommender.absent(&asked(ColumnFilter::new(), 10)).unwrap(), []);
+}
+
+#[test]
 fn what_a_delta_adds_is_filtered_and_what_it_removes_is_gone() {
     let base = shard_with_columns(1, 90);
     let delta = Delta::write(Digest::of(&base), 90, &[4, 60], &shard_with_columns(2, 40));

@@ -6,11 +6,13 @@ use std::path::Path;
 
 use super::cards::Cards;
 use super::columns::{self, Chosen};
+use super::lists::Lists;
 use super::plan::{Plan, Planner, SHARE_OF_CLUSTERS};
 use super::{ReleaseContent, ReleaseError, ReleaseWriter, Written};
 use crate::Digest;
 use crate::data::{Config, Item, Layout};
 use crate::index::{self, BuildParams, FineBits, IndexError, IndexReport, SearchParams, Truth, choose_search};
+use crate::lists::List;
 use crate::shard::{ClusterParams, ClusterReport, Clusters, CutError, Header, ShardContent, ShardError};
 use crate::towers::TowerError;
 use crate::towers::candidate::Towers;
@@ -69,6 +71,8 @@ pub struct BuildReport {
     pub columns_bytes: usize,
     /// Bytes of the cards.
     pub cards_bytes: usize,
+    /// Lists, and their bytes.
+    pub lists: (usize, usize),
     /// The options and the choice; nothing for an empty catalogue.
     pub plan: Option<Plan>,
     /// How much searches find, and how fast; nothing for an empty catalogue.
@@ -93,6 +97,7 @@ impl fmt::Display for BuildReport {
             writeln!(f, "engine       tract, which runs it as ONNX: {why}. {COST}")?;
         }
         writeln!(f, "cards        {} bytes", self.cards_bytes)?;
+        writeln!(f, "lists        {}, {} bytes", self.lists.0, self.lists.1)?;
         self.plan.iter().try_for_each(|plan| write!(f, "\n\n{plan}"))?;
         self.search.iter().try_for_each(|report| write!(f, "\n{report}"))
     }
@@ -102,21 +107,37 @@ impl fmt::Display for BuildReport {
 const COST: &str = "Browsers fetch up to 2 MB of WebAssembly (brotli) before their first row rather than 0.12, and the edge \
                     worker does not serve it";
 
-/// Embeds and indexes a catalogue, and writes it into `folder` as a release: query tower, shards and cards, and for clusters
+/// What a release is built from beside the towers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BuildInput<'a> {
+    /// The catalogue.
+    pub items: &'a [Item],
+    /// Query embeddings, row-major: how far searches go by default is measured with them. Without any, some of the candidates
+    /// stand in for them.
+    pub queries: &'a [f32],
+    /// What a page asks for by name, over `items`.
+    pub lists: &'a [List],
+}
+
+impl<'a> BuildInput<'a> {
+    /// A catalogue alone.
+    pub fn of(items: &'a [Item]) -> Self {
+        Self { items, ..Self::default() }
+    }
+}
+
+/// Embeds and indexes a catalogue, and writes it into `folder` as a release: query tower, shards, cards and lists, and for clusters
 /// routing and directory.
-///
-/// `queries` are query embeddings, row-major: how far searches go by default is measured with them. Without any, some of
-/// the candidates stand in for them.
 ///
 /// # Errors
 /// A [`BuildError`]; nothing has been replaced then.
 pub fn build(
-    items: &[Item],
+    input: &BuildInput<'_>,
     towers: &Towers,
-    queries: &[f32],
     config: &Config,
     folder: &Path,
 ) -> Result<BuildReport, BuildError> {
+    let BuildInput { items, queries, lists } = *input;
     let embeddings = towers.embed(items)?;
     let dim = towers.query.schema().dim;
     let truth = if items.is_empty() {
@@ -145,15 +166,28 @@ pub fn build(
         Layout::ByColumn => catalogue.by_column(config)?,
     };
     let query_tower = towers.query.write();
+    let list_buckets: Vec<_> = Lists::buckets(lists, items).iter().map(Lists::write).collect();
+    let lists = (lists.len(), list_buckets.iter().map(Vec::len).sum());
     let (tower_bytes, cards_bytes) = (query_tower.len(), content.cards.iter().map(Vec::len).sum());
     let shard_bytes = content.shards.iter().map(Vec::len).sum();
     let columns_bytes =
         content.shards.iter().map(|bytes| Header::parse(bytes).map_or(0, |header| header.columns_bytes));
     let columns_bytes = columns_bytes.map(|bytes| bytes as usize).sum();
-    let content = ReleaseContent { name: config.name.clone(), query_tower, ..content };
+    let content = ReleaseContent { name: config.name.clone(), query_tower, lists: list_buckets, ..content };
     let written = ReleaseWriter::new(folder).write(&content)?;
     let (items, unlowered) = (items.len(), towers.unlowered.clone());
-    Ok(BuildReport { written, items, tower_bytes, unlowered, shard_bytes, columns_bytes, cards_bytes, plan, search })
+    Ok(BuildReport {
+        written,
+        items,
+        tower_bytes,
+        unlowered,
+        shard_bytes,
+        columns_bytes,
+        cards_bytes,
+        lists,
+        plan,
+        search,
+    })
 }
 
 /// Items of a shard of a release by column: some 3.5 MB.

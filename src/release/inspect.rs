@@ -117,6 +117,10 @@ fn json(out: &mut Fields, bytes: &[u8]) -> Result<(), ReleaseError> {
         out.put("signatures", format_args!("{}, not checked by this build", head.signatures.len()));
     } else if value.get("shards").is_some() {
         manifest(out, &Manifest::parse(bytes)?);
+    } else if value.get("lists").is_some() {
+        out.put("kind", format_args!("lists, format {FORMAT_VERSION}"));
+        out.put("lists", value["lists"].as_object().map_or(0, serde_json::Map::len));
+        out.put("bucket", format_args!("{} of {}", value["bucket"], value["buckets"]));
     } else if value.get("items").is_some() {
         let ids = card_ids(bytes)?;
         out.put("kind", format_args!("cards, format {FORMAT_VERSION}"));
@@ -160,4 +164,5 @@ fn manifest(out: &mut Fields, manifest: &Manifest) {
         [] => out.put("cards", "none"),
         cards => out.put("cards", format_args!("{} objects, one per shard", cards.len())),
     }
+    out.put("lists", format_args!("{} buckets", manifest.lists.len()));
 }

@@ -75,6 +75,9 @@ pub struct Manifest {
     /// What a page shows of each candidate: nothing, one object for all, or, of clusters, one per shard.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cards: Vec<ObjectRef>,
+    /// The buckets of lists that a page asks for by name, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<ObjectRef>,
     /// Candidates.
     pub items: u64,
     /// The columns that every shard has, in their order: name and kind, as in `brand: text`.
@@ -184,6 +187,8 @@ pub enum Part {
     Recent(usize),
     /// The cards at this place of their list.
     Cards(usize),
+    /// This bucket of the lists.
+    Lists(usize),
 }
 
 impl Part {
@@ -196,6 +201,7 @@ impl Part {
             Self::Delta(..) => ObjectKind::Delta,
             Self::Directory(_) | Self::Recent(_) => ObjectKind::Directory,
             Self::Cards(_) => ObjectKind::Cards,
+            Self::Lists(_) => ObjectKind::Lists,
         }
     }
 }
@@ -267,6 +273,7 @@ impl Manifest {
             directory: objects("directory")?,
             recent: objects("recent")?,
             cards: objects("cards")?,
+            lists: objects("lists")?,
             items: json.field("items").number(u64::MAX)?,
             columns: json.field("columns").texts()?,
             requires: json.field("requires").texts()?,
@@ -333,13 +340,9 @@ impl Manifest {
             check_range("number of cards objects", self.cards.len() as u64, cards as u64, cards as u64)?;
         }
         // Of no buckets, or of a power of two, there is an exact logarithm.
-        for buckets in [self.directory.len(), self.recent.len()] {
+        for buckets in [self.directory.len(), self.recent.len(), self.lists.len()] {
             if buckets > MAX_BUCKETS as usize || buckets.count_ones() > 1 {
-                return Err(field(
-                    "number of directory buckets",
-                    buckets.to_string(),
-                    "0 or a power of two up to 2^20",
-                ));
+                return Err(field("number of buckets", buckets.to_string(), "0 or a power of two up to 2^20"));
             }
         }
         check_range(
@@ -367,6 +370,7 @@ impl Manifest {
             .chain(directory)
             .chain(recent)
             .chain(self.cards.iter().enumerate().map(|(at, object)| (Part::Cards(at), *object)))
+            .chain(self.lists.iter().enumerate().map(|(at, object)| (Part::Lists(at), *object)))
     }
 
     /// The parts that are not in `before`: what a client lacks that holds all of that.
@@ -405,7 +409,7 @@ impl Manifest {
         match part {
             Part::Tower | Part::Routing => true,
             Part::Shard(at) | Part::Delta(at, _) => self.routing.is_none() && self.is_of(at, segment),
-            Part::Directory(_) | Part::Recent(_) | Part::Cards(_) => false,
+            Part::Directory(_) | Part::Recent(_) | Part::Cards(_) | Part::Lists(_) => false,
         }
     }
 
@@ -419,6 +423,7 @@ impl Manifest {
             Part::Directory(at) => self.directory.get(at).copied(),
             Part::Recent(at) => self.recent.get(at).copied(),
             Part::Cards(at) => self.cards.get(at).copied(),
+            Part::Lists(at) => self.lists.get(at).copied(),
         }
     }
 

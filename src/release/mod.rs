@@ -45,6 +45,7 @@
 //! | `directory`   | objects, absent or a power of two of them: the buckets in order                              |
 //! | `recent`      | as `directory`: of what is not there, or not where that says; only beside a directory        |
 //! | `cards`       | objects, absent or one, or with clusters and by column one per shard; what a page shows of each candidate  |
+//! | `lists`       | objects, absent or a power of two of them: the buckets of lists that a page asks for by name, in order |
 //! | `items`       | sum of the shards' counts, and what their deltas add, less what they remove                  |
 //! | `columns`     | `"NAME: KIND"` for each [column](crate::shard::columns) of every shard, in order; absent if there are none |
 //! | `requires`    | names of what a reader must understand; absent if there are none                             |
@@ -81,6 +82,8 @@ mod columns;
 #[cfg(feature = "origin")]
 mod compare;
 #[cfg(feature = "origin")]
+mod lists;
+#[cfg(feature = "origin")]
 mod plan;
 #[cfg(feature = "origin")]
 mod refresh;
@@ -92,7 +95,7 @@ mod verify;
 mod write;
 
 #[cfg(feature = "origin")]
-pub use build::{BuildError, BuildReport, SearchReport, build, build_params, sample};
+pub use build::{BuildError, BuildInput, BuildReport, SearchReport, build, build_params, sample};
 pub use card_ids::card_ids;
 #[cfg(feature = "origin")]
 pub use cards::{Card, Cards};
@@ -101,6 +104,8 @@ pub use compare::{Comparison, compare};
 pub use error::ReleaseError;
 pub use head::{HEAD_LIMIT, Head, MAX_VERSION};
 pub use inspect::inspect;
+#[cfg(feature = "origin")]
+pub use lists::Lists;
 pub use loaded::{Absent, Found, Release};
 pub use manifest::{
     ENGINE, ENGINE_TRACT, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_DELTAS, MAX_NAME, MAX_SHARDS, Manifest,

@@ -27,6 +27,8 @@ pub enum ObjectKind {
     Directory,
     /// What a page shows of each candidate.
     Cards,
+    /// A bucket of lists that a page shows.
+    Lists,
 }
 
 impl ObjectKind {
@@ -38,6 +40,7 @@ impl ObjectKind {
             Self::Shard | Self::Delta => 1 << 30,
             Self::Directory => MAX_BUCKET_BYTES as u64,
             Self::Cards => 1 << 28,
+            Self::Lists => 1 << 24,
         }
     }
 
@@ -51,6 +54,7 @@ impl ObjectKind {
             Self::Routing => "routing",
             Self::Directory => "directory bucket",
             Self::Cards => "cards",
+            Self::Lists => "lists",
         }
     }
 }

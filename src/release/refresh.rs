@@ -5,10 +5,11 @@ use std::path::Path;
 
 use super::cards::Cards;
 use super::columns::Chosen;
+use super::lists::Lists;
 use super::verify::{open, read_buckets};
 use super::{
-    Anew, BuildError, BuildReport, Catalogue, Change, HEAD_FILE, Manifest, ObjectKind, ObjectRef, Part, Release,
-    ReleaseContent, ReleaseWriter, Update, UpdateParams, Written, build, update_within,
+    Anew, BuildError, BuildInput, BuildReport, Catalogue, Change, HEAD_FILE, Manifest, ObjectKind, ObjectRef, Part,
+    Release, ReleaseContent, ReleaseWriter, Update, UpdateParams, Written, build, update_within,
 };
 use crate::data::{Config, Item, Layout};
 use crate::index::FineBits;
@@ -44,7 +45,7 @@ pub struct UpdateReport {
     pub changed: usize,
     /// Shards that got a delta, and those that were written again.
     pub shards: [usize; 2],
-    /// Bytes that a client fetches which held all of the release before, cards and query tower apart.
+    /// Bytes that a client fetches which held all of the release before, cards, lists and query tower apart.
     pub index_bytes: u64,
     /// Bytes of all that, for a client that held nothing.
     pub whole_bytes: u64,
@@ -74,14 +75,14 @@ impl fmt::Display for UpdateReport {
 /// # Errors
 /// A [`BuildError`]; nothing has been replaced then.
 pub fn refresh(
-    items: &[Item],
+    input: &BuildInput<'_>,
     towers: &Towers,
-    queries: &[f32],
     config: &Config,
     folder: &Path,
 ) -> Result<Refreshed, BuildError> {
+    let BuildInput { items, queries, lists } = *input;
     let anew = |why| {
-        let report = Box::new(build(items, towers, queries, config, folder)?);
+        let report = Box::new(build(input, towers, config, folder)?);
         Ok(Refreshed::Anew { why, report })
     };
     if !folder.join(HEAD_FILE).exists() {
@@ -117,6 +118,7 @@ pub fn refresh(
         }),
         directory: directory.iter().map(|bucket| bucket.bytes().to_vec()).collect(),
         cards: cards(&release, items, &update),
+        lists: Lists::buckets(lists, items).iter().map(Lists::write).collect(),
         ..ReleaseContent::default()
     };
     let shards = take_over(&release, &update, &mut content);
@@ -221,7 +223,7 @@ fn take_over(release: &Release, update: &Update, content: &mut ReleaseContent) -
 
 /// Bytes of the manifest and of the index of `after` that `before` does not have, and all of them.
 fn to_fetch(before: &Manifest, after: &Manifest) -> (u64, u64) {
-    let of_index = |(part, _): &(Part, ObjectRef)| !matches!(part, Part::Tower | Part::Cards(_));
+    let of_index = |(part, _): &(Part, ObjectRef)| !matches!(part, Part::Tower | Part::Cards(_) | Part::Lists(_));
     let manifest = after.to_bytes().map_or(0, |bytes| bytes.len() as u64);
     let new: u64 = after.parts_beyond(before).filter(of_index).map(|(_, object)| object.size).sum();
     let all: u64 = after.parts().filter(of_index).map(|(_, object)| object.size).sum();

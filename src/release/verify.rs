@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::lists::Lists;
 use super::{HEAD_FILE, HEAD_LIMIT, Head, Manifest, ObjectKind, ObjectRef, Part, Release, ReleaseError, card_ids};
 use crate::Digest;
 use crate::shard::Shard;
@@ -34,6 +35,8 @@ pub struct Report {
     pub deltas: usize,
     /// Whether there are cards.
     pub cards: bool,
+    /// Lists that a page asks for by name.
+    pub lists: usize,
     /// Objects, the manifest among them.
     pub objects: usize,
     /// Bytes of all objects.
@@ -48,13 +51,14 @@ impl fmt::Display for Report {
         let cards = if self.cards { "one card each" } else { "no cards" };
         let deltas = if self.deltas == 0 { String::new() } else { format!(" and {} deltas", self.deltas) };
         writeln!(f, "candidates   {} x {} in {} shards{deltas}, {cards}", self.items, self.dim, self.shards)?;
+        writeln!(f, "lists        {}", self.lists)?;
         writeln!(f, "objects      {}, {} bytes", self.objects, self.bytes)?;
         writeln!(f, "checked      sizes, digests, every value, towers; signatures are not checked by this build")
     }
 }
 
 /// Checks the release in `dir`: the head, the manifest, and of every object that they name the size, the digest, every
-/// value, and that it belongs to the same towers; and that there is one card per candidate.
+/// value, and that it belongs to the same towers; that there is one card per candidate, and that lists name candidates only.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -68,6 +72,8 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
     check_directories(&chains, &directory, &buckets(|part| matches!(part, Part::Recent(_)))?)?;
     let cards = manifest.cards.iter().map(|object| read_object(dir, ObjectKind::Cards, object));
     check_all_cards(manifest, &chains, cards.collect::<Result<Vec<_>, _>>()?)?;
+    let lists = manifest.lists.iter().map(|object| read_object(dir, ObjectKind::Lists, object));
+    let lists = check_lists(&chains, &lists.collect::<Result<Vec<_>, _>>()?)?;
     let sizes = || manifest.parts().map(|(_, object)| object.size);
     let manifest_size = manifest.to_bytes()?.len() as u64;
     Ok(Report {
@@ -80,6 +86,7 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
         shards: manifest.shards.len(),
         deltas: manifest.shards.iter().map(|shard| shard.deltas.len()).sum(),
         cards: !manifest.cards.is_empty(),
+        lists,
         objects: 1 + sizes().count(),
         bytes: manifest_size + sizes().sum::<u64>(),
     })
@@ -203,6 +210,18 @@ pub(super) fn check_all_cards<C: Borrow<Chain>>(
         check_cards(of.iter().flat_map(|shard| shard.borrow().ids()), card_ids(&bytes)?)?;
     }
     Ok(())
+}
+
+/// Checks that lists are in their buckets and hold candidates only; how many there are.
+pub(super) fn check_lists<C: Borrow<Chain>>(chains: &[C], buckets: &[Vec<u8>]) -> Result<usize, ReleaseError> {
+    let ids: HashSet<String> = chains.iter().flat_map(|chain| chain.borrow().ids()).collect();
+    let mut count = 0;
+    for (place, bytes) in buckets.iter().enumerate() {
+        let bucket = Lists::parse(bytes)?;
+        bucket.check(place, buckets.len(), &ids)?;
+        count += bucket.lists.len();
+    }
+    Ok(count)
 }
 
 /// Checks that there is exactly one card for each of `ids`.

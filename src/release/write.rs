@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::manifest::columns_of;
-use super::verify::{check_all_cards, check_chains, check_directories, read_limited};
+use super::verify::{check_all_cards, check_chains, check_directories, check_lists, read_limited};
 use super::{
     ENGINE, ENGINE_TRACT, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS,
     LAYOUT_SINGLE, Manifest, ManifestDelta, ManifestShard, ObjectRef, Part, REQUIRES_DELTAS, ReleaseError, Routing,
@@ -37,6 +37,8 @@ pub struct ReleaseContent {
     pub recent: Vec<Vec<u8>>,
     /// One card per candidate, or none: in one object, or, of clusters, in one per shard.
     pub cards: Vec<Vec<u8>>,
+    /// The buckets of lists, or none.
+    pub lists: Vec<Vec<u8>>,
 }
 
 /// Writes releases into one folder.
@@ -86,7 +88,7 @@ impl ReleaseWriter {
         let routing = content.routing.iter().map(|(bytes, _)| bytes);
         let parts = std::iter::once(&content.query_tower).chain(routing).chain(&content.shards);
         let parts = parts.chain(content.deltas.iter().flatten());
-        let parts = parts.chain(&content.directory).chain(&content.recent).chain(&content.cards);
+        let parts = parts.chain(&content.directory).chain(&content.recent).chain(&content.cards).chain(&content.lists);
         for bytes in parts.chain([&manifest]) {
             if self.put(bytes)? {
                 written.objects += 1;
@@ -147,6 +149,7 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         recent: content.recent.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
         shards: Vec::with_capacity(content.shards.len()),
         cards: content.cards.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
+        lists: content.lists.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
         items: 0,
         columns: Vec::new(),
         requires: Vec::new(),
@@ -186,5 +189,6 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
     check_chains(&manifest, &chains)?;
     check_directories(&chains, &directory.collect::<Result<Vec<_>, _>>()?, &recent.collect::<Result<Vec<_>, _>>()?)?;
     check_all_cards(&manifest, &chains, content.cards.iter().cloned())?;
+    check_lists(&chains, &content.lists)?;
     Ok(manifest)
 }

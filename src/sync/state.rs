@@ -9,7 +9,7 @@ use super::{Fetch, SyncError, plan};
 use crate::Digest;
 use crate::release::{Absent, Head, Manifest, ManifestDelta, ObjectKind, ObjectRef, Part, Release, ReleaseError};
 use crate::shard::delta::{Chain, Delta};
-use crate::shard::directory::DirectoryBucket;
+use crate::shard::directory::{DirectoryBucket, bucket_of};
 use crate::shard::{Shard, Verified};
 use crate::towers::QueryTower;
 
@@ -46,8 +46,9 @@ enum Object {
     Shard(Arc<Shard<Verified>>),
     Delta(Arc<Delta>),
     Directory(Arc<DirectoryBucket>),
-    /// Cards are for the page: that they came is all that is kept.
+    /// Cards and lists are for the page: that they came is all that is kept.
     Cards,
+    Lists,
 }
 
 impl Object {
@@ -59,6 +60,7 @@ impl Object {
             Self::Delta(_) => ObjectKind::Delta,
             Self::Directory(_) => ObjectKind::Directory,
             Self::Cards => ObjectKind::Cards,
+            Self::Lists => ObjectKind::Lists,
         }
     }
 }
@@ -141,7 +143,7 @@ impl Assembly {
     /// Takes an object that was fetched, and says what is still missing. The release is served as soon as nothing but its
     /// cards is.
     ///
-    /// An object that is held already is skipped, so that two fetches of it do no harm; of cards the bytes are checked all the same.
+    /// An object that is held already is skipped, so that two fetches of it do no harm; of cards and lists the bytes are checked all the same.
     ///
     /// # Errors
     /// [`SyncError::Unexpected`] for an object that is not missing, else what is wrong with the bytes: first their size and
@@ -164,8 +166,8 @@ impl Assembly {
         computed: Digest,
     ) -> Result<Vec<Fetch>, SyncError> {
         if self.holds(digest) {
-            // Cards are not kept here: who fetches them again relies on their being checked again.
-            if let Some((manifest, part @ Part::Cards(_))) = self.place_of(digest) {
+            // These are not kept here: who fetches them again relies on their being checked again.
+            if let Some((manifest, part @ (Part::Cards(_) | Part::Lists(_)))) = self.place_of(digest) {
                 open(&manifest, part, bytes, computed)?;
             }
             return Ok(self.missing());
@@ -216,7 +218,7 @@ impl Assembly {
             let manifest = release.manifest();
             let computed = manifest
                 .parts()
-                .filter(|(part, object)| part.kind() != ObjectKind::Cards && self.held.contains_key(&object.digest));
+                .filter(|(part, object)| !is_for_page(part.kind()) && self.held.contains_key(&object.digest));
             Serving {
                 name: manifest.name.clone(),
                 version: release.version(),
@@ -265,6 +267,13 @@ impl Assembly {
         };
         let shown = manifest.cards.iter().enumerate().filter(|(at, _)| is_shown(*at));
         shown.map(|(_, object)| Fetch::new(*object, ObjectKind::Cards)).collect()
+    }
+
+    /// What holds the list of this name, if the served release has lists; held or not, since the page keeps them.
+    pub fn list_of(&self, name: &str) -> Option<Fetch> {
+        let lists = &self.serving.as_ref()?.manifest().lists;
+        let bucket = bucket_of(name, lists.len() as u32) as usize;
+        lists.get(bucket).map(|object| Fetch::new(*object, ObjectKind::Lists))
     }
 
     /// Gives the served release a part that a query asked for.
@@ -347,7 +356,7 @@ impl Assembly {
 
     /// Serves the next release if all that it needs at once is held.
     fn swap_if_whole(&mut self) {
-        if self.missing().iter().any(|fetch| fetch.kind != ObjectKind::Cards) {
+        if self.missing().iter().any(|fetch| !is_for_page(fetch.kind)) {
             return;
         }
         let Some(Arriving { version, object, manifest: Some(manifest) }) = &self.next else { return };
@@ -375,6 +384,11 @@ impl Assembly {
     }
 }
 
+/// Whether nothing is computed from objects of this kind.
+const fn is_for_page(kind: ObjectKind) -> bool {
+    matches!(kind, ObjectKind::Cards | ObjectKind::Lists)
+}
+
 /// Opens an object as what the manifest says it is.
 fn open(manifest: &Manifest, part: Part, bytes: Vec<u8>, computed: Digest) -> Result<Object, SyncError> {
     Ok(match part {
@@ -389,6 +403,10 @@ fn open(manifest: &Manifest, part: Part, bytes: Vec<u8>, computed: Digest) -> Re
             manifest.cards[at].check_digested(ObjectKind::Cards, &bytes, computed)?;
             Object::Cards
         }
+        Part::Lists(at) => {
+            manifest.lists[at].check_digested(ObjectKind::Lists, &bytes, computed)?;
+            Object::Lists
+        }
     })
 }
 
@@ -401,7 +419,7 @@ fn check_held(manifest: &Manifest, held: &BTreeMap<Digest, Held>) -> Result<(), 
             return Err(ReleaseError::Size { kind, object: named.digest, found: *size, expected: named.size });
         }
         match (part, object) {
-            (Part::Cards(_), Object::Cards) => {}
+            (Part::Cards(_), Object::Cards) | (Part::Lists(_), Object::Lists) => {}
             (Part::Tower, Object::Tower(tower)) => manifest.check_tower(tower)?,
             (Part::Routing, Object::Routing(shard)) => manifest.check_routing(shard)?,
             (Part::Shard(at), Object::Shard(shard)) => {

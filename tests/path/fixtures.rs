@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use nearshelf::data::{Config, IndexConfig, Layout};
 use nearshelf::features::Context;
 use nearshelf::recommend::{HistoryEvent, Recommender, Request};
-use nearshelf::release;
+use nearshelf::release::{self, BuildInput};
 use nearshelf::shard::columns::ColumnFilter;
 use nearshelf::towers::candidate::Towers;
 use rand::{RngExt, SeedableRng};
@@ -55,7 +55,10 @@ fn random_request(rng: &mut ChaCha8Rng) -> (Request, &'static str) {
     let limit = rng.random_range(1..=20);
     let parsed = ColumnFilter::from_json(&conditions).unwrap();
     let like = rng.random_bool(0.1).then(|| format!("item-{:04}", rng.random_range(0..shop::ITEMS)));
-    (Request { limit, history: history[..length].to_vec(), like, exclude, filter: parsed, context }, filter)
+    let candidates: Option<Vec<_>> = rng.random_bool(0.1).then(|| {
+        (0..30).map(|_| (format!("item-{:04}", rng.random_range(0..shop::ITEMS + 20)), rng.random())).collect()
+    });
+    (Request { limit, history: history[..length].to_vec(), like, candidates, exclude, filter: parsed, context }, filter)
 }
 
 fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) -> serde_json::Value {
@@ -77,6 +80,7 @@ fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) ->
             "limit": request.limit,
             "history": request.history.iter().map(of_event).collect::<Vec<_>>(),
             "like": request.like,
+            "candidates": request.candidates,
             "exclude": exclude,
             "where": serde_json::from_str::<serde_json::Value>(filter).unwrap(),
             "context": { "now": request.context.now_ms, "location": request.context.location, "attributes": attributes, "user": request.context.user },
@@ -101,7 +105,8 @@ fn answers(release_folder: &Path, index: IndexConfig) -> Vec<serde_json::Value> 
 }
 
 fn answers_of(towers: &Towers, config: &Config, release_folder: &Path, requests: usize) -> Vec<serde_json::Value> {
-    println!("{}", release::build(&trained().dataset.items, towers, &[], config, release_folder).unwrap());
+    let input = BuildInput::of(&trained().dataset.items);
+    println!("{}", release::build(&input, towers, config, release_folder).unwrap());
     println!("{}", release::verify(release_folder).unwrap());
     let answers = || {
         let mut recommender = open(release_folder);
@@ -126,9 +131,10 @@ fn a_release_answers_the_same_whenever_it_is_opened() {
     let first = answers(&folder.join("release"), IndexConfig::default());
     for answer in &first {
         let (limit, items) = (answer["request"]["limit"].as_u64().unwrap(), answer["items"].as_array().unwrap());
-        // Some filters let fewer pass.
-        let filtered = answer["request"]["where"] != json!({});
-        assert!(items.len() as u64 == limit || filtered && !items.is_empty(), "{answer}");
+        // Some filters let fewer pass, and of given candidates none may be left.
+        let (filtered, given) = (answer["request"]["where"] != json!({}), !answer["request"]["candidates"].is_null());
+        let enough = items.len() as u64 == limit || given || filtered && !items.is_empty();
+        assert!(enough, "{answer}");
         assert!(items.iter().all(|item| !answer["request"]["exclude"].as_array().unwrap().contains(&item[0])));
     }
     std::fs::write(folder.join("answers.json"), serde_json::to_vec(&first).unwrap()).unwrap();
@@ -165,7 +171,7 @@ fn by_column_each_value_has_an_index_of_its_own_items() {
     };
     let folder = TempDir::new().unwrap();
     let items = &trained.dataset.items;
-    println!("{}", release::build(items, &towers, &[], &index("category"), folder.path()).unwrap());
+    println!("{}", release::build(&BuildInput::of(items), &towers, &index("category"), folder.path()).unwrap());
     println!("{}", release::verify(folder.path()).unwrap());
     let whole = release::open(folder.path()).unwrap();
     let mut recommender = Recommender::of(&whole.for_segment("shelf 2").unwrap());
@@ -177,7 +183,8 @@ fn by_column_each_value_has_an_index_of_its_own_items() {
         items.iter().filter(|item| item.category == ["shelf 2"]).map(|item| item.id.as_str()).collect();
     assert_eq!(found, expected);
     // Not every item of this shop has a brand.
-    let error = release::build(items, &towers, &[], &index("brand"), folder.path()).unwrap_err().to_string();
+    let error =
+        release::build(&BuildInput::of(items), &towers, &index("brand"), folder.path()).unwrap_err().to_string();
     assert!(error.contains("has no brand, expected one text of each item"), "{error}");
 }
 

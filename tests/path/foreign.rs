@@ -10,7 +10,7 @@ use datafusion::parquet::arrow::ArrowWriter;
 use nearshelf::data::config::ModelConfig;
 use nearshelf::data::{Config, IndexConfig, Item, Layout, TowersConfig};
 use nearshelf::recommend::{Recommender, Request};
-use nearshelf::release::{self, Refreshed};
+use nearshelf::release::{self, BuildInput, Refreshed};
 use nearshelf::towers::candidate::Towers;
 use nearshelf::towers::{Input, InputKind, Program, Scratch, TowerError, lower};
 use rand::{RngExt, SeedableRng};
@@ -134,7 +134,7 @@ fn towers_from_elsewhere_make_a_release_that_recommends_by_them() {
         let config = config(folder.path(), candidates);
         let towers = Towers::of(&config, Path::new("no run")).unwrap();
         let out = folder.path().join(format!("{candidates} release"));
-        manifests.push(release::build(items, &towers, &[], &config, &out).unwrap().written.manifest);
+        manifests.push(release::build(&BuildInput::of(items), &towers, &config, &out).unwrap().written.manifest);
         release::verify(&out).unwrap();
     }
     assert_eq!(manifests[0], manifests[1], "both formats say the same");
@@ -167,11 +167,11 @@ fn an_item_that_is_embedded_later_is_an_update() {
     let mut vectors = embeddings(folder.path(), items);
     let (config, out) = (config(folder.path(), "candidates.npy"), folder.path().join("release"));
     let towers = || Towers::of(&config, Path::new("no run")).unwrap();
-    release::build(&items[1..], &towers(), &[], &config, &out).unwrap();
+    release::build(&BuildInput::of(&items[1..]), &towers(), &config, &out).unwrap();
     // The embedding of another item changes, too.
     vectors[..DIM].reverse();
     write_npy(&folder.path().join("candidates.npy"), &vectors);
-    match release::refresh(items, &towers(), &[], &config, &out).unwrap() {
+    match release::refresh(&BuildInput::of(items), &towers(), &config, &out).unwrap() {
         Refreshed::Updated(report) => assert_eq!((report.added, report.changed), (1, 1), "{report}"),
         Refreshed::Anew { why, .. } => panic!("built anew: {why}"),
     }

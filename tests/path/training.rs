@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use nearshelf::data::config::{EncoderConfig, Examples, Loss, Optimizer};
 use nearshelf::data::{Config, Item};
 use nearshelf::evaluate::{Mode, Popularity, Protocol, Shipped, TwoTower, evaluate};
-use nearshelf::release;
+use nearshelf::release::{self, BuildInput};
 use nearshelf::towers::candidate::Towers;
 use nearshelf::towers::train::{files, train};
 use tempfile::TempDir;
@@ -86,7 +86,7 @@ fn the_longest_history_of_a_recurrent_encoder_fits_a_program() {
 fn a_release_is_judged_as_clients_search_it() {
     let (trained, config, folder) = (trained(), shop::config(), TempDir::new().unwrap());
     let towers = Towers::read(&shop::config(), &trained.run()).unwrap();
-    release::build(&trained.dataset.items, &towers, &[], &config, folder.path()).unwrap();
+    release::build(&BuildInput::of(&trained.dataset.items), &towers, &config, folder.path()).unwrap();
     let exact = TwoTower::new(&trained.dataset, &towers).unwrap();
     let shipped = Shipped::open(&trained.dataset, &towers, folder.path()).unwrap();
     let report = evaluate(&trained.dataset, &[&exact, &shipped]).unwrap();

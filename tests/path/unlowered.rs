@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nearshelf::data::{Config, TowersConfig};
 use nearshelf::recommend::{HistoryEvent, Recommender, Request};
-use nearshelf::release;
+use nearshelf::release::{self, BuildInput};
 use nearshelf::towers::candidate::Towers;
 use nearshelf::towers::engine::{Graph, MAX_GRAPH};
 use nearshelf::towers::{Input, QueryTower, TowerError};
@@ -52,7 +52,7 @@ fn a_tower_without_a_lowering_makes_a_release_that_tract_runs() {
     let towers = Towers::of(&config, Path::new("no run")).unwrap();
     let (folder, _temporary) = fixtures::folder();
     let out = folder.join("onnx");
-    let report = release::build(items, &towers, &[], &config, &out).unwrap().to_string();
+    let report = release::build(&BuildInput::of(items), &towers, &config, &out).unwrap().to_string();
     let line = report.lines().find(|line| line.starts_with("engine")).unwrap();
     assert!(line.contains("tract") && line.contains("(LeakyRelu)") && line.contains("MB"), "{line}");
     release::verify(&out).unwrap();

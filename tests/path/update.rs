@@ -5,7 +5,7 @@ use std::path::Path;
 use nearshelf::data::{ColumnsConfig, Config, IndexConfig, Item, Layout};
 use nearshelf::features::Context;
 use nearshelf::recommend::{HistoryEvent, Recommender, Request};
-use nearshelf::release::{self, Anew, Refreshed, UpdateReport};
+use nearshelf::release::{self, Anew, BuildInput, Refreshed, UpdateReport};
 use nearshelf::shard::columns::ColumnFilter;
 use nearshelf::towers::candidate::Towers;
 use tempfile::TempDir;
@@ -23,7 +23,7 @@ fn next_day(items: &[Item]) -> Vec<Item> {
 
 fn refresh(items: &[Item], config: &Config, folder: &Path) -> Refreshed {
     let towers = Towers::read(&shop::config(), &trained().run()).unwrap();
-    release::refresh(items, &towers, &[], config, folder).unwrap()
+    release::refresh(&BuildInput::of(items), &towers, config, folder).unwrap()
 }
 
 fn updated(refreshed: Refreshed) -> UpdateReport {
@@ -56,7 +56,7 @@ fn an_update_is_what_a_build_anew_would_be() {
         assert_eq!((report.written.version, report.items), (2, items.len()));
         assert_eq!((report.added, report.removed, report.changed), (1, 2, 1), "{report}");
         assert!(report.index_bytes * 2 < report.whole_bytes, "{report}");
-        release::build(&items, &towers, &[], &config, anew.path()).unwrap();
+        release::build(&BuildInput::of(&items), &towers, &config, anew.path()).unwrap();
         println!("{}", release::compare(folder.path(), anew.path()).unwrap());
         what_differs_is_told(&items, &towers, &config);
 
@@ -82,8 +82,8 @@ fn what_differs_is_told(items: &[Item], towers: &Towers, config: &Config) {
     for (others, names, part) in [(dearer, None, "price"), (other_taste, Some(Vec::new()), "vectors")] {
         let config = Config { columns: ColumnsConfig { names }, ..config.clone() };
         let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        release::build(items, towers, &[], &config, one.path()).unwrap();
-        release::build(&others, towers, &[], &config, other.path()).unwrap();
+        release::build(&BuildInput::of(items), towers, &config, one.path()).unwrap();
+        release::build(&BuildInput::of(&others), towers, &config, other.path()).unwrap();
         println!("{}", release::compare(one.path(), one.path()).unwrap());
         let error = release::compare(one.path(), other.path()).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
@@ -114,9 +114,8 @@ fn what_deltas_cannot_be_of_is_built_anew() {
         assert!(matches!(refresh(items, &config(index), folder.path()), Refreshed::Updated(_)), "{index}, again");
     }
     let error = release::refresh(
-        &[Item { id: "of another shop".to_owned(), ..items[0].clone() }],
+        &BuildInput::of(&[Item { id: "of another shop".to_owned(), ..items[0].clone() }]),
         &Towers::read(&shop::config(), &trained().run()).unwrap(),
-        &[],
         &config(""),
         folder.path(),
     );

@@ -69,7 +69,7 @@ export class Engine {
     if (!this.#held.has(digest)) return JSON.stringify([place({ digest, size, kind: "manifest" })]);
     const manifest = parse(this.#held.get(digest));
     const one = manifest.objects.filter(({ kind }) => kind === "cards").length === 1;
-    const wanted = manifest.objects.filter(({ kind }) => kind !== "cards" || one);
+    const wanted = manifest.objects.filter(({ kind }) => (kind !== "cards" || one) && kind !== "lists");
     const missing = wanted.filter((object) => !this.#held.has(object.digest)).map(place);
     if (missing.every(({ kind }) => kind === "cards")) this.#serve(manifest);
     return JSON.stringify(missing);
@@ -107,8 +107,13 @@ export class Engine {
     return JSON.stringify(files.filter(shown).map(place));
   }
 
+  /** One file of all lists. */
+  lists() {
+    return JSON.stringify(this.#serving.manifest.objects.filter(({ kind }) => kind === "lists").map(place));
+  }
+
   recommend(json) {
-    const { limit, exclude, where, context, like, ...request } = JSON.parse(json);
+    const { limit, exclude, where, context, like, candidates, ...request } = JSON.parse(json);
     const history = like === undefined ? request.history : [{ id: like, type: "view" }];
     if (!Number.isInteger(limit) || limit < 1) throw fail("request/limit", `limit ${limit}: expected a whole number from 1`);
     if (!Number.isFinite(context.now)) throw fail("request/now", `now ${context.now}: expected milliseconds`);
@@ -124,6 +129,11 @@ export class Engine {
       for (const word of items.get(id).words) wanted.set(word, (wanted.get(word) ?? 0) + weight);
     });
     const dropped = new Set(exclude);
+    if (candidates) {
+      const given = candidates.filter(([id]) => items.has(id) && !dropped.has(id) && passes(items.get(id).words));
+      const rows = given.map(([id, score]) => ({ id, score })).sort((a, b) => b.score - a.score).slice(0, limit);
+      return JSON.stringify({ items: rows, history: [], source: "default", timings: { tower: 0, search: 0.25, rank: 0.0625 } });
+    }
     const rows = [...items].filter(([id, { words }]) => !dropped.has(id) && passes(words)).map(([id, { words, popularity }]) => ({
       id, score: words.reduce((sum, word) => sum + (wanted.get(word) ?? 0), 0) / Math.sqrt(words.length) + popularity / 1e4,
     }));

@@ -46,7 +46,7 @@ export function fakeProducts() {
 const encode = (value) => new TextEncoder().encode(JSON.stringify(value));
 
 /** Writes the release into `folder` and gives the path of each object by its kind. */
-export function writeFakeRelease(folder, { version = 1, products = fakeProducts(), cards = true, cardsByShard = false, engine = "program" } = {}) {
+export function writeFakeRelease(folder, { version = 1, products = fakeProducts(), cards = true, cardsByShard = false, lists = undefined, engine = "program" } = {}) {
   mkdirSync(join(folder, "objects"), { recursive: true });
   const put = (kind, bytes) => {
     const digest = sha256(bytes);
@@ -61,6 +61,7 @@ export function writeFakeRelease(folder, { version = 1, products = fakeProducts(
     put("shard", encode(products.slice(0, half).map(words))),
     put("shard", encode(products.slice(half).map(words))),
     ...cardFiles.map((file) => put("cards", encode(cardsFile(file)))),
+    ...(lists ? [put("lists", encode(lists))] : []),
   ];
   const manifest = put("manifest", encode({ name: "made-up", version, engine, objects }));
   const { digest, size } = manifest;

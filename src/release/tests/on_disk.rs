@@ -170,6 +170,29 @@ fn content_that_is_broken_changes_nothing() {
 }
 
 #[test]
+fn lists_are_published_with_what_they_list_and_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let lists = |id: &str| {
+        format!(r#"{{"format":1,"bucket":0,"buckets":1,"items":["{id}"],"lists":{{"trending":[0,1500]}}}}"#)
+            .into_bytes()
+    };
+    let with = |bytes: Vec<u8>| ReleaseContent { lists: vec![bytes], ..good() };
+    write(dir.path(), &with(lists("1-item-4"))).unwrap();
+    let report = verify(dir.path()).unwrap();
+    assert_eq!(report.lists, 1);
+    let text = inspect(&lists("1-item-4")).unwrap();
+    assert!(text.contains("kind         lists, format 1\nlists        1\nbucket       0 of 1\n"), "{text}");
+    let before = files(dir.path());
+    for (bytes, code) in [(lists("1-item-99"), "release/field"), (b"[]".to_vec(), "release/json")] {
+        assert_eq!(write(dir.path(), &with(bytes)).unwrap_err().code(), code);
+        assert_eq!(files(dir.path()), before);
+    }
+    let manifest = Manifest::parse(&fs::read(manifest_of(dir.path())).unwrap()).unwrap();
+    fs::write(dir.path().join(manifest.lists[0].path()), lists("1-item-5")).unwrap();
+    assert_eq!(verify(dir.path()).unwrap_err().code(), "release/digest");
+}
+
+#[test]
 fn a_release_names_the_columns_of_its_shards_and_is_held_to_them() {
     let dir = tempfile::tempdir().unwrap();
     let shards = vec![shard_with_columns(1, 20), shard_with_columns(2, 5)];
