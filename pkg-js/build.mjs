@@ -126,6 +126,13 @@ async function main() {
     bundle: true, format: "esm", target: "es2022", external: ["*.wasm", "*.wasm?module", "react"], logLevel: "warning",
     plugins: [engineBesideDist, inlineWasm],
   });
+  // Apart from the pages' entries, whose parts it would cut into more files. The engine for ONNX graphs stays a part that is loaded when it is needed.
+  await build({
+    absWorkingDir: here,
+    entryPoints: ["src/node.ts"],
+    outdir: "dist",
+    bundle: true, splitting: true, format: "esm", target: "es2022", plugins: [engineBesideDist, inlineWasm], logLevel: "warning",
+  });
   // esbuild keeps the order in which parts are loaded by bare imports, at which it warns again in a shop's own build; no part has effects.
   for (const file of readdirSync(join(here, "dist")).filter((name) => name.endsWith(".js"))) {
     const path = join(here, "dist", file);

@@ -28,9 +28,8 @@ export function pack(t, folder) {
   return join(out, filename);
 }
 
-/** An empty project with the tarball installed, and the files of `files`. */
-export function project(t, tarball, files) {
-  const folder = temporaryFolder(t);
+/** An empty project with the tarball installed, and the files of `files`; in a new folder unless one is given. */
+export function project(t, tarball, files, folder = temporaryFolder(t)) {
   writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
   execFileSync("npm", ["install", "--offline", "--no-audit", "--no-fund", "--loglevel=error", tarball], { cwd: folder });
   for (const [name, text] of Object.entries(files)) {

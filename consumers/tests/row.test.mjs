@@ -115,5 +115,19 @@ test("what a server made is shown without a script, taken over without a request
   assert.equal(await tab.evaluate(() => globalThis.asked), 0);
   assert.ok(asked.every((path) => !path.startsWith("/release/") && path !== "/x"), String(asked));
   await tab.waitForFunction(() => tracked.some(([type, , { recommendationId }]) => type === "impression" && recommendationId === "server"));
+
   assert.deepEqual(printed, []);
+
+  // What a script puts into the page as HTML has no shadow tree; its row is taken over all the same.
+  const titles = await tab.evaluate((text) => {
+    const place = document.body.appendChild(document.createElement("div"));
+    place.innerHTML = text;
+    const row = place.firstElementChild;
+    row.recommender = document.querySelector("nearshelf-row").recommender;
+    return [...row.shadowRoot.querySelectorAll("li .title")].map(({ textContent }) => textContent);
+  }, html);
+  assert.deepEqual(titles, [nasty, "2", "3"]);
+  assert.equal(await tab.evaluate(() => globalThis.asked), 0);
+  // Chromium says itself that it leaves the shadow tree unread.
+  assert.deepEqual(printed.filter((line) => !/declarative shadowrootmode/i.test(line)), []);
 });

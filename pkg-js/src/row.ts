@@ -104,10 +104,10 @@ export class NearshelfRow extends Base {
     this.addEventListener("click", this.#click);
     if (this.#row !== undefined) return this.#watch();
     const state = this.querySelector(":scope > script[type='application/json']")?.textContent;
-    if (this.shadowRoot !== null && state != null) {
-      this.#row = JSON.parse(state) as Recommendation;
-      this.#watch();
-    } else this.#show();
+    if (state != null) this.#row = JSON.parse(state) as Recommendation;
+    // What a script puts into a page as HTML, a router for one, comes without its shadow tree.
+    if (state != null && this.shadowRoot !== null) this.#watch();
+    else this.#show();
   }
 
   disconnectedCallback(): void {

@@ -21,8 +21,10 @@ export function fakePackageFolder(t) {
   for (const part of ["dist", "package.json"]) cpSync(join(packageFolder, part), join(folder, part), { recursive: true });
   writeFakeEngine(join(folder, "wasm"));
   writeFakeEngine(join(folder, "wasm-onnx"), "nearshelf_onnx");
-  const inline = join(folder, "dist/inline.js");
-  writeFileSync(inline, readFileSync(inline, "utf8").replace(/WASM = "[^"]*"/, `WASM = "${gzipSync(EMPTY_WASM).toString("base64")}"`));
+  for (const name of ["inline", "node"]) {
+    const script = join(folder, `dist/${name}.js`);
+    writeFileSync(script, readFileSync(script, "utf8").replace(/WASM = "[^"]*"/, `WASM = "${gzipSync(EMPTY_WASM).toString("base64")}"`));
+  }
   return folder;
 }
 

@@ -69,6 +69,10 @@ test("the packed package runs in Node and type-checks", async (t) => {
   const folder = temporaryFolder(t);
   writeFakeRelease(folder);
   assertRows(await runShop(project, await serveFolder(t, folder)));
+  // Node's entry has one engine inside; for a release that needs the other it finds the file.
+  const towers = temporaryFolder(t);
+  writeFakeRelease(towers, { engine: "tract" });
+  assertRows(await runShop(project, await serveFolder(t, towers)));
 
   writeFileSync(join(project, "shop.ts"), `
     import { createRecommender, init, NearshelfError, type Recommendation } from "nearshelf";

@@ -11,10 +11,9 @@ export default async function start(source) {
   if (module === undefined) throw new TypeError("the glue has no address of its own");
   if (module instanceof URL) module = await fetch(module);
   if (module instanceof Response) module = await module.arrayBuffer();
-  const { instance } = module instanceof WebAssembly.Module
-    ? { instance: await WebAssembly.instantiate(module) }
-    : await WebAssembly.instantiate(module);
-  started ??= instance.exports;
+  // Of a compiled module an instance comes alone. An edge runtime compiles in another realm, so what came tells, and not what was given.
+  const made = await WebAssembly.instantiate(module);
+  started ??= (made.instance ?? made).exports;
   return started;
 }
 
