@@ -94,6 +94,17 @@ test("nothing is stored before consent, and after it the next visit downloads th
   assert.deepEqual(await second.evaluate(() => recommender.history().length), 1);
 });
 
+test("a consent that is withdrawn says where the browser does not erase", async (t) => {
+  const { open } = await visitor(t);
+  const tab = await open();
+  await tab.evaluate(() => start({ mode: "main" }));
+  const code = await tab.evaluate(async () => {
+    IDBFactory.prototype.open = () => { throw new DOMException("not here", "SecurityError"); };
+    return recommender.consent.revoke().then(() => "none", (error) => `${error.name} ${error.code}`);
+  });
+  assert.equal(code, "NearshelfError storage/failed");
+});
+
 test("with the network off, the last release on the device serves and says that it is stale", async (t) => {
   const { context, open } = await visitor(t);
   const first = await open();

@@ -2,14 +2,17 @@ import { NearshelfError, text } from "./errors.js";
 
 /** What a shop shows of a product. */
 export interface Card {
+  /** As in the shop's catalogue. */
   readonly id: string;
+  /** Plain text: escape it in HTML. */
   readonly title: string;
+  /** Plain text, where the catalogue has one. */
   readonly brand?: string;
-  /** From the department down. */
+  /** From the department down; empty where the catalogue has none. */
   readonly category: readonly string[];
-  /** In the smallest unit of the shop's currency. */
+  /** In the smallest unit of the shop's currency, cents say; as it was when the release was built. */
   readonly price?: number;
-  /** The number of shoppers who bought it. */
+  /** The number of shoppers who bought it, in the training data. */
   readonly popularity: number;
 }
 

@@ -3,11 +3,17 @@ export type ErrorCode = `${string}/${string}`;
 
 const ENGINE_CODE = /^(?:sync|shard|delta|release|towers|directory|columns|request)\/[a-z-]+$/;
 
-/** The one error this package throws. `code` is for programs, `message` for people. */
+/**
+ * The one error this package throws; what was thrown before it is its `cause`. `code` is for programs, `message` for people: it says what was found,
+ * what was expected and what helps.
+ */
 export class NearshelfError extends Error {
+  /** Always this, also where a second copy of the package makes `instanceof` fail. */
   override readonly name = "NearshelfError";
+  /** Stage and failure, `download/network` say. */
   readonly code: ErrorCode;
 
+  /** For a shop's own storage or `fetch` that wants to say what went wrong in the same way. */
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;

@@ -1,28 +1,35 @@
 import { NearshelfError, text } from "./errors.js";
 
-/** What a shopper can do with a product. */
+/** What a shopper can do with a product, as far as the towers read it. */
 export type EventType = "view" | "cart" | "purchase";
 
-/** One thing that a shopper did; `at` is `Date.now()` of that moment. */
+/** One thing that a shopper did. */
 export interface HistoryEvent {
+  /** The product's id; never empty. */
   id: string;
+  /** What was done. */
   type: EventType;
+  /** `Date.now()` of that moment, in milliseconds. */
   at: number;
 }
 
 /**
  * Where the history is kept between pages. A store is handed the whole history, oldest first, and answers with what it was
- * handed last. It is asked nothing before the shopper's consent.
+ * handed last. It is asked nothing before the shopper's consent. What it throws is not thrown on, but in {@link Status.lastError} as
+ * `storage/failed`.
  */
 export interface HistoryStorage {
+  /** What was saved last, oldest first; what is no event is left out, and of more than 200 the latest count. */
   load(): HistoryEvent[] | Promise<HistoryEvent[]>;
+  /** Keeps these events, 200 at most, in place of what was there. The next call waits for the promise. */
   save(events: readonly HistoryEvent[]): void | Promise<void>;
-  /** Where it is there, new events come here one by one, and `save` is not called. */
+  /** Where it is there, new events come here one by one, and `save` is not called; the store then drops old ones itself. */
   append?(events: readonly HistoryEvent[]): void | Promise<void>;
+  /** Forgets everything. */
   erase(): void | Promise<void>;
 }
 
-/** A store that forgets everything with the page. */
+/** A store that forgets everything with the page; what `storage: "memory"` means. */
 export function memoryStorage(): HistoryStorage {
   let kept: readonly HistoryEvent[] = [];
   return {

@@ -4,19 +4,27 @@ import type { WasmSource } from "./init.js";
 
 /** The release that serves. */
 export interface ReleaseStatus {
+  /** As in the shop's `nearshelf.toml`. */
   name: string;
+  /** Counts up with every published release. */
   version: number;
-  /** The digest of the towers. */
+  /** The digest of the towers, SHA-256 in hexadecimal: embeddings of others do not mix. */
   towers: string;
+  /** How many products it has, or the segment of this shopper. */
   items: number;
+  /** Numbers in an embedding. */
   dim: number;
+  /** How many shards it is cut into; 1 unless it is in clusters or by column. */
   shards: number;
+  /** What is held of it in memory, without cards; of a release in clusters it grows with the rows. */
   bytes: number;
 }
 
 /** What was downloaded since the recommender was created, in bytes after HTTP's own decompression. */
 export interface Downloaded {
+  /** How many; of the release alone, without scripts and WASM. */
   files: number;
+  /** Their bytes. What came from the device is none of them; what came from the browser's own cache is. */
   bytes: number;
 }
 

@@ -1,7 +1,10 @@
 import type { Engine } from "nearshelf-engine";
 import { NearshelfError, text } from "./errors.js";
 
-/** Where the WASM comes from: its address, its response, its bytes, or the compiled module (the only form that Workers allow). */
+/**
+ * Where the WASM comes from: its address, its response, its bytes, or the compiled module (the only form that Workers allow). Served as
+ * `application/wasm` it is compiled while it arrives.
+ */
 export type WasmSource = string | URL | Response | Promise<Response> | BufferSource | WebAssembly.Module;
 
 /** An engine and how it is loaded. @internal */

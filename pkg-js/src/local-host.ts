@@ -1,6 +1,6 @@
 import type { Engine } from "nearshelf-engine";
 import type { Card, Cards } from "./cards.js";
-import { engineError, NearshelfError } from "./errors.js";
+import { engineError, NearshelfError, text } from "./errors.js";
 import type { Host, HostOptions, HostStatus, ReleaseStatus, Request, Row } from "./host.js";
 import type { Loader, WasmSource } from "./init.js";
 import { merged } from "./lists.js";
@@ -136,7 +136,10 @@ export class LocalHost implements Host {
     this.#options.keep = isAllowed;
     if (this.#options.budget === 0) return;
     const { sync } = this.#serving;
-    await (isAllowed ? sync.keep(this.#options.budget) : sync.erase());
+    if (isAllowed) return sync.keep(this.#options.budget);
+    await sync.erase().catch((cause: unknown) => {
+      throw new NearshelfError("storage/failed", `the release was not erased from the device: ${text(cause)}; delete the site's data in the browser`, { cause });
+    });
   }
 
   /** Goes on with the larger engine. Rows that are on their way end with the one before, which goes with the last of them. */

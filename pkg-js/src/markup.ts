@@ -1,16 +1,17 @@
 // The markup of a row: one function for server and client, so that what one rendered the other finds.
 import type { RecommendedItem } from "./recommender.js";
 
+/** How a row is shown. Texts are escaped, addresses are taken as they are. */
 export interface MarkupOptions {
   /** Above the row; rows without one need an `aria-label` on their element. */
   heading?: string;
-  /** The address of a product's page. */
+  /** The address of a product's page; without it, products are no links. */
   href?: (item: RecommendedItem) => string;
-  /** The address of a product's picture; without it, rows have no pictures. */
+  /** The address of a product's picture; without it, or for `undefined`, there is no picture. */
   image?: (item: RecommendedItem) => string | undefined;
-  /** What a price is written as; in cents without a currency unless told. */
+  /** What the price of a card is written as; `(cents / 100).toFixed(2)`, without a currency, unless told. */
   price?: (cents: number) => string;
-  /** Places that are kept free until the row is there. */
+  /** Places that are kept free until the row is there, and how many products are asked for; 12 unless told. The attribute `limit` goes before it. */
   limit?: number;
 }
 

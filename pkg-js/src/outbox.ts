@@ -2,19 +2,26 @@ import type { EventType } from "./history.js";
 
 /** What is sent to the shop of what happened on a page. */
 export interface SentEvent {
+  /** What happened. */
   type: EventType | "impression" | "click";
+  /** The product's id. */
   id: string;
+  /** `Date.now()` of that moment, in milliseconds, by the shopper's clock. */
   at: number;
   /** The row that showed the product, where one did. */
   recommendationId?: string;
 }
 
+/** Where and when the shop hears of events. At most 1,000 wait, of which the oldest go first; nothing is sent before consent. */
 export interface EventsOptions {
-  /** Where events are posted, as JSON: `{ "events": [...] }`. An answer of 200 to 299 takes them; 429 and 500 to 599 are tried again. */
+  /**
+   * Where {@link SentEvent}s are posted, as JSON: `{ "events": [...] }`. 429, 500 to 599 and no answer are tried again, after up to five minutes; every
+   * other answer takes them. What is left when the page is closed comes as `text/plain`.
+   */
   url: string | URL;
-  /** Milliseconds between two posts; 10,000 unless told. */
+  /** Milliseconds between two posts, above 0; 10,000 unless told. Shorter loses less when a browser is killed, and asks more often. */
   every?: number;
-  /** Events of a post, at most; 50 unless told. */
+  /** Events of a post, 1 or more; 50 unless told. As soon as so many wait, they go. */
   batch?: number;
 }
 

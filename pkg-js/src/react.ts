@@ -1,44 +1,58 @@
+/**
+ * Rows as hooks and as a component. React is the shop's own (a peer dependency).
+ * @module nearshelf/react
+ */
 "use client";
-// `nearshelf/react`: rows as hooks and as a component. React is the shop's own (a peer dependency).
 import {
   createContext, createElement, type ReactElement, type ReactNode, useCallback, useContext, useEffect, useRef, useState,
 } from "react";
+import type { NearshelfError } from "./errors.js";
 import type { Recommendation, RecommendedItem, Recommender, RecommendOptions } from "./recommender.js";
 
 const Shared = createContext<Recommender | undefined>(undefined);
 
-/** Gives what is below it a recommender; without one yet, rows wait for it. */
+/**
+ * Gives what is below it a recommender; with `undefined`, because there is none yet, rows wait for it. Who made it closes it.
+ * @param props the recommender, and what is below
+ */
 export function RecommenderProvider({ recommender, children }: { recommender: Recommender | undefined; children?: ReactNode }): ReactElement {
   return createElement(Shared.Provider, { value: recommender }, children);
 }
 
-/** The recommender of the provider above, once it is there. */
+/** The recommender of the provider above, once it is there; `undefined` before, and without a provider. */
 export const useRecommender = (): Recommender | undefined => useContext(Shared);
 
 /** What a row is made with, `(recommender, options) => recommender.relatedProducts(id, options)` say. */
 export type RowRequest = (recommender: Recommender, options: RecommendOptions) => Promise<Recommendation>;
 
+/** What a row is of. */
 export interface RowOptions {
-  /** What is asked for; the shopper's own row unless told. */
+  /** What is asked for; the shopper's own row, `recommendedForYou`, unless told. Another function alone asks nothing anew: `of` does. */
   request?: RowRequest;
-  /** Another value asks anew: the product's id, say. */
+  /** Another value asks anew: the product's id, say, or how often the shopper has clicked. */
   of?: string | number;
-  /** A row that a server made: it is shown at once, and nothing is asked for until `of` changes or `refresh` is called. */
+  /** A row that a server made: it is shown at once, and nothing is asked for until `of` changes or `refresh` is called. None unless told. */
   initial?: Recommendation;
 }
 
+/** A row and how it stands. */
 export interface RowState {
   /** The last row that came; while a new one is on its way, the one before. */
   row: Recommendation | undefined;
-  /** Why the last question failed. */
+  /** Why the last question failed, a {@link NearshelfError} where the package threw it; `undefined` after a success. The row before stays. */
   error: unknown;
+  /** Whether a row is on its way, also while there is no recommender yet. */
   isLoading: boolean;
+  /** Asks anew; the same function at every rendering. */
   refresh: () => void;
 }
 
 const forYou: RowRequest = (recommender, options) => recommender.recommendedForYou(options);
 
-/** A row that follows the recommender, `of` and `refresh`. */
+/**
+ * A row that follows the recommender, `of` and `refresh`. It never throws: what failed is its `error`.
+ * @param options what the row is of; the shopper's own unless told
+ */
 export function useRecommendations({ request = forYou, of, initial }: RowOptions = {}): RowState {
   const recommender = useRecommender();
   const [state, setState] = useState<Omit<RowState, "refresh">>({ row: initial, error: undefined, isLoading: initial === undefined });
@@ -68,17 +82,23 @@ export function useRecommendations({ request = forYou, of, initial }: RowOptions
   return { ...state, refresh };
 }
 
+/** What {@link RecommendationRow} is given. */
 export interface RecommendationRowProps extends RowOptions {
-  /** Names the list. */
+  /** Names the list for who hears the page. */
   label: string;
   /** What a product looks like: a link, best of all. */
   children: (item: RecommendedItem) => ReactNode;
+  /** The class of the list, and of what stands in its place. */
   className?: string;
   /** Shown while there is no row yet, in its size, and where the row is empty. */
   fallback?: ReactNode;
 }
 
-/** A row as a list; it tracks what was seen and clicked. */
+/**
+ * A row as a list; it tracks what was seen, half of it at least, and clicked. Where a row fails, the one before stays, or `fallback`;
+ * {@link useRecommendations} says why.
+ * @param props what the row is of, and how it looks
+ */
 export function RecommendationRow({ label, children, className, fallback, ...options }: RecommendationRowProps): ReactElement {
   const { row } = useRecommendations(options);
   const recommender = useRecommender();

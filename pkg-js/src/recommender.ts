@@ -7,55 +7,66 @@ import type { Keeper } from "./keeper.js";
 import { listName } from "./lists.js";
 import type { EventsOptions, Outbox } from "./outbox.js";
 
-/** Where the engine works: on a thread of its own, or on that of the page. */
+/** Where the engine works: on a thread of its own (`"worker"`), or on that of the page (`"main"`). */
 export type Mode = "worker" | "main";
 
-/** What the query tower may know beside the history. What is left out takes the trained default. */
+/**
+ * What the query tower may know beside the history. What is left out takes the trained default; what this release's tower does not read has
+ * no effect.
+ */
 export interface Context {
-  /** The time that the row is for, like `Date.now()`, and its default. */
+  /** The time that the row is for, in milliseconds like `Date.now()`, and its default; the tower reads the hour and the weekday on this device's clock. */
   now?: number;
   /** A store or region, as in the training data; a path there, `US/CA/Fresno`, may end at any of its parts. */
   location?: string;
-  /** Household attributes, as in the training data; and `device`, where the training data have one. */
+  /** Household attributes by name, as in the training data; and `device`, where the training data have one. A value that they do not have counts as unknown. */
   attributes?: Record<string, string>;
-  /** The shopper's long-term vector, which `nearshelf user-vectors` computes at the origin; without it, a trained default. */
+  /**
+   * The shopper's long-term vector, which `nearshelf user-vectors` computes at the origin: finite numbers, as many as this release's tower
+   * reads, or rows fail with `towers/query`. Without it, a trained default.
+   */
   user?: readonly number[];
 }
 
+/** What a recommender is made with. */
 export interface RecommenderOptions {
-  /** The folder that holds `head.json`. */
+  /** The address of the folder that holds `head.json`, relative to the page; where there is none, an absolute one. */
   release: string | URL;
-  /** Which part of a release by column, a market say, this shopper sees: one of the column's values. Other releases ignore it. */
+  /**
+   * Which part of a release by column, a market say, this shopper sees: one of the column's values. Other releases ignore it. Without one, or
+   * with one that the release does not have, such a release is refused: `request/segment`.
+   */
   segment?: string;
   /**
-   * Where the history is kept after consent: on the device, the default in pages, together with the release; `"memory"`, until the page is
-   * left; or a store of the shop's own.
+   * Where the history is kept after consent: on the device (`"device"`), the default where there is IndexedDB, together with the release;
+   * `"memory"`, until the page is left; or a store of the shop's own, for the history alone.
    */
   storage?: "device" | "memory" | HistoryStorage;
-  /** Whether the shopper has agreed that something is stored; without it, nothing is. */
+  /** Whether the shopper has agreed that something is stored; `false` unless told, and nothing is. {@link Recommender.consent} changes it. */
   consent?: boolean;
   /** Posts what happens to an address of the shop's own, after consent; without it, nothing is ever sent. */
   events?: EventsOptions;
-  /** Most bytes of a release that are kept on the device, 32 MiB unless told. */
+  /** Most bytes of releases that are kept on the device, 32 MiB unless told; what was not used for longest goes first. 0 keeps none. */
   budget?: number;
+  /** What the query tower may know beside the history, for every row; nothing unless told. {@link Recommender.setContext} replaces it. */
   context?: Context;
   /**
-   * Download the product cards too, beside the rest; of a release in clusters, those of the products that rows show. Without it,
-   * [`Recommender.cards`] does so when first called.
+   * Download the product cards too, beside the rest; of a release in clusters, those of the products that rows show. `false` unless told:
+   * {@link Recommender.cards} does so when first called. A row without its cards is a row all the same.
    */
   cards?: boolean;
-  /** Where the WASM comes from, when `init` was not called before. */
+  /** Where the WASM comes from, when `init` was not called before; the entry's own unless told (`nearshelf/slim` has none). */
   wasm?: WasmSource;
   /** The same of `nearshelf_onnx_bg.wasm`, which is loaded when the release has a query tower that needs it. */
   wasmOnnx?: WasmSource;
   /**
-   * `"worker"`, the default in pages, or `"main"`, elsewhere. Where a worker does not start, because the page's policy forbids it or
+   * `"worker"`, the default in pages, or `"main"`, the only one elsewhere and with `nearshelf/slim` and `nearshelf/inline`. Where a worker does not start, because the page's policy forbids it or
    * its script is not there, the engine works on the page's thread all the same, and `status().mode` says so.
    */
   mode?: Mode;
   /** The worker, or its script's address, where a bundler does not find `nearshelf/worker` by itself. */
   worker?: Worker | string | URL;
-  /** Asks in place of the global `fetch`; the engine then works on the page's thread. */
+  /** Asks in place of the global `fetch`, for the release alone; the engine then works on the page's thread. */
   fetch?: typeof fetch;
 }
 
@@ -63,60 +74,103 @@ export interface RecommenderOptions {
  * What a column of the release is asked for: an array of what is allowed, or a range of numbers. In a column of categories a text
  * is an outermost category, an array of texts a path from there down; what lies below passes too.
  */
-export type Condition = readonly number[] | readonly (string | readonly string[])[] | { readonly min?: number; readonly max?: number };
+export type Condition =
+  | readonly number[]
+  | readonly (string | readonly string[])[]
+  | {
+    /** The least number that passes. */
+    readonly min?: number;
+    /** The greatest number that passes. */
+    readonly max?: number;
+  };
 
-/** Conditions by column, all of which must hold. A product of which nothing is known there passes none. */
+/**
+ * Conditions by column, all of which must hold; columns are those that the release was built with. A product of which nothing is known there
+ * passes none.
+ */
 export type Filters = Readonly<Record<string, Condition>>;
 
+/** How a row is asked for. */
 export interface RecommendOptions {
-  /** How many products, at most; 12 unless told. */
+  /** How many products, at most: 1 to 1000, 12 unless told. */
   limit?: number;
-  /** Only products with at least this score. Scores of different calls are not comparable. */
+  /** Only products with at least this score; no limit unless told. Scores of different calls are not comparable. */
   threshold?: number;
-  /** Products that must not appear, the basket's say. */
+  /** Ids of products that must not appear, the basket's say; none unless told, so that what was bought may appear again. Unknown ids have no effect. */
   exclude?: Iterable<string>;
-  /** Only products like these: `{ category: ["Bakery"], price: { max: 1000 } }`. Prices are in cents. */
+  /** Only products like these: `{ category: ["Bakery"], price: { max: 1000 } }`. Prices are in cents. No condition unless told. */
   filters?: Filters;
-  /** Overrides of the recommender's context, for this row. */
+  /** Overrides of the recommender's context, field by field, for this row. */
   context?: Context;
-  /** Changes the products of the row before it is given, and may leave some out. */
+  /** Changes the products of the row before it is given, and may leave some out. What it throws, the call throws. */
   transformItems?: (items: RecommendedItem[]) => RecommendedItem[];
-  /** Ends the call: it then throws the signal's reason. */
+  /** Ends the call: it then throws the signal's reason. What is being downloaded arrives for later rows. */
   signal?: AbortSignal;
 }
 
-/** Why a product is in a row. */
+/** Options of {@link Recommender.trendingItems}. */
+export interface TrendingOptions extends RecommendOptions {
+  /** A category's name, or its path from the outermost one down, as in the catalogue; of the whole shop where it is left out. */
+  category?: string | readonly string[];
+}
+
+/**
+ * Why a product is in a row: the shopper's `"history"`; the trained `"default"`, where there is none; `"related"` or `"similar"` to the product that
+ * the row is for; `"viewed"` before; bought
+ * `"together"` with the products that the row is for; `"trending"`, selling better than it did.
+ */
 export type Reason = "history" | "default" | "related" | "similar" | "viewed" | "together" | "trending";
 
+/** A product of a row. */
 export interface RecommendedItem {
+  /** As in the shop's catalogue. */
   id: string;
-  /** Larger is better; comparable within one row only. */
+  /** Larger is better, of any sign; comparable within one row only. */
   score: number;
+  /** Why it is in the row. */
   reason: Reason;
   /** Where cards are loaded and hold the product. */
   card?: Card;
 }
 
-/** Why a row is empty: nothing of the history or the product is known, the release has no such list, or nothing passed. */
+/**
+ * Why a row is empty: the shopper did nothing that it could be made of (`"no-history"`), the product is not in this release (`"unknown-item"`), the
+ * release has no such list (`"no-data"`), or filters, threshold and exclusions left nothing (`"nothing-passed"`).
+ */
 export type Empty = "no-history" | "unknown-item" | "no-data" | "nothing-passed";
 
+/** A row. */
 export interface Recommendation {
-  /** Best first. */
+  /** Best first, at most as many as were asked for. */
   items: RecommendedItem[];
   /** Names this row, so that clicks and purchases are attributed to it. */
   recommendationId: string;
-  /** The ids of the history that entered the query. */
+  /** The ids of the history that entered the query: those that this release knows, the latest first. */
   history: string[];
   /**
    * What the row was made of: `default` where no event of the history was of a known product, `item` where it is for a product or
    * several, `shop` where it is the same for every shopper.
    */
   source: "history" | "default" | "item" | "shop";
-  /** The release that served, and whether it is the newest there is. */
-  status: { name: string; version: number; freshness: "fresh" | "stale" };
-  /** Milliseconds that each stage took. */
-  timings: { tower: number; search: number; rank: number };
-  /** What was downloaded for this row, after HTTP's own decompression. */
+  /** The release that served. */
+  status: {
+    /** As in {@link ReleaseStatus}. */
+    name: string;
+    /** As in {@link ReleaseStatus}. */
+    version: number;
+    /** Whether it is the newest there is, or, where its address could not be reached, the last one on the device. */
+    freshness: "fresh" | "stale";
+  };
+  /** Milliseconds that each stage took; downloads are in none. */
+  timings: {
+    /** The query embedding. */
+    tower: number;
+    /** The nearest candidates. */
+    search: number;
+    /** Their order. */
+    rank: number;
+  };
+  /** Bytes that were downloaded for this row, after HTTP's own decompression. */
   bytes: number;
   /** Of an empty row: why. */
   empty?: Empty;
@@ -124,27 +178,43 @@ export interface Recommendation {
 
 /** Everything that is known of a shopper. */
 export interface Exported {
+  /** What the shopper did, oldest first; at most 200 events. */
   history: HistoryEvent[];
+  /** What was set beside it, the long-term vector, too. */
   context: Context;
+  /** Whether anything is stored. */
   consent: boolean;
 }
 
 /** The shopper's consent to what is stored on the device. It is not stored itself: the shop says it every time. */
 export interface Consent {
+  /** Whether it is given now; another tab may withdraw it. */
   readonly granted: boolean;
-  /** From now on, history and release are kept; what was stored earlier is read. */
+  /**
+   * From now on, history and release are kept; what was stored earlier is read. A storage that fails is not thrown but in
+   * {@link Status.lastError}.
+   * @throws `recommender/closed`
+   */
   grant(): Promise<void>;
-  /** Erases what is stored, and stores nothing more. This page goes on with what it remembers; [`Recommender.erase`] forgets that, too. */
+  /**
+   * Erases what is stored, in all tabs, and stores nothing more. This page goes on with what it remembers; {@link Recommender.erase} forgets
+   * that, too.
+   * @throws `recommender/closed`, or `storage/failed` where the browser refuses to erase the release
+   */
   revoke(): Promise<void>;
 }
 
+/** How a recommender is. */
 export interface Status {
+  /** The release that serves. */
   release: ReleaseStatus;
-  /** `stale` where the release's address could not be reached, so that the last release on the device serves. */
+  /** `"stale"` where the release's address could not be reached, so that the last release on the device serves. */
   freshness: "fresh" | "stale";
+  /** What was downloaded since the recommender was created. */
   downloaded: Readonly<Downloaded>;
+  /** Where the engine works. */
   mode: Mode;
-  /** What failed last, a sync, a row or the storage; the release above serves on. */
+  /** What failed last, a sync, a row's downloads or the storage; the release above serves on. A success takes it away. */
   lastError?: NearshelfError;
 }
 
@@ -163,7 +233,10 @@ export function releaseAddress(release: string | URL): string {
   }
 }
 
-/** Recommends from what one shopper did. Made by [`createRecommender`]. */
+/**
+ * Recommends from what one shopper did. Made by {@link createRecommender}. What it throws is a {@link NearshelfError}; every call but `close`,
+ * `history` and `card` throws `recommender/closed` after `close`.
+ */
 export class Recommender {
   readonly #host: Host;
   readonly #mode: Mode;
@@ -205,8 +278,10 @@ export class Recommender {
   }
 
   /**
-   * Notes what the shopper just did: views, carts and purchases are history; impressions and clicks are only for the shop, where it asks for
-   * events. Without [`RecommenderOptions.events`] nothing is sent.
+   * Notes what the shopper just did: views, carts and purchases are history, of which the last 200 are kept, and the next row follows them;
+   * impressions and clicks are only for the shop, where it asks for events. Without {@link RecommenderOptions.events} nothing is sent.
+   * `recommendationId` names the row that showed the product, the last one that did unless told.
+   * @throws `request/event` for another type, or an id that is empty or no text
    */
   track(type: EventType | "impression" | "click", itemId: string, options: { recommendationId?: string } = {}): void {
     this.#open();
@@ -223,26 +298,37 @@ export class Recommender {
   /**
    * The row for this shopper, computed here. Of a release in one shard no request goes out once it is loaded; of one in
    * clusters, those are fetched that this shopper's row needs and that are not held yet. Where that fails, the row is
-   * computed from what is held, and [`status`] keeps the reason.
+   * computed from what is held, and {@link Recommender.status} keeps the reason.
+   * @throws `request/limit` `request/column` `request/condition` `request/json` for options out of their range, `towers/query` for a long-term vector that
+   * the tower does not take, `engine/failed`, or the reason of `signal`
    */
   recommendedForYou(options: RecommendOptions = {}): Promise<Recommendation> {
     return this.#row(options, { history: this.#history() });
   }
 
-  /** What shoppers who look at a product may like, whoever they are: the row for a history of this product alone. */
+  /**
+   * What shoppers who look at a product may like, whoever they are: the row for a history of this product alone, which is not in it. Of a product
+   * that the release does not have, the row is empty (`"unknown-item"`).
+   * @throws as {@link Recommender.recommendedForYou}
+   */
   relatedProducts(itemId: string, options: RecommendOptions = {}): Promise<Recommendation> {
     return this.#row(options, { history: [{ id: itemId, type: "view", at: wallClock(Date.now()) }] }, itemId);
   }
 
-  /** Products that stand nearest to a product: bought by the same shoppers, of the same kind. */
+  /**
+   * Products that stand nearest to a product: bought by the same shoppers, of the same kind. Of a product that the release does not have, the row
+   * is empty (`"unknown-item"`).
+   * @throws as {@link Recommender.recommendedForYou}
+   */
   lookingSimilar(itemId: string, options: RecommendOptions = {}): Promise<Recommendation> {
     return this.#row(options, { history: [], like: itemId }, itemId);
   }
 
   /**
    * What is bought together with a product, or with those of a cart, by the baskets of the shop's training data: scores are cosines of
-   * baskets, summed over the cart. Where the release has no such data of any of them, the row is empty with `no-data`. It throws where
-   * the data are not held and cannot be had.
+   * baskets, above 0 to 1, summed over the cart. Where the release has no such data of any of them, the row is empty with `"no-data"`.
+   * @param item the product, or those of a cart; none of them is in the row
+   * @throws as {@link Recommender.recommendedForYou}; `download/…` where the lists are not held and cannot be had, `lists/malformed`
    */
   frequentlyBoughtTogether(item: string | readonly string[], options: RecommendOptions = {}): Promise<Recommendation> {
     const cart = typeof item === "string" ? [item] : [...item];
@@ -251,10 +337,10 @@ export class Recommender {
 
   /**
    * What more shoppers buy in the last days of the shop's training data than the weeks before lead one to expect, of the whole shop or of a
-   * category: its name, or its path from the outermost one down. Scores are in standard deviations; `threshold: 0` leaves out what sells
-   * less than it did. Empty and throwing as [`frequentlyBoughtTogether`].
+   * category. Scores are in standard deviations: `threshold: 0` leaves out what sells less than it did.
+   * @throws as {@link Recommender.frequentlyBoughtTogether}
    */
-  trendingItems(options: RecommendOptions & { category?: string | readonly string[] } = {}): Promise<Recommendation> {
+  trendingItems(options: TrendingOptions = {}): Promise<Recommendation> {
     const { category = [], ...rest } = options;
     const path = typeof category === "string" ? [category] : category;
     return this.#listed("trending", [listName("trending", ...path)], rest);
@@ -268,7 +354,11 @@ export class Recommender {
     return this.#given({ ...row, items: listed, source: items ? "item" : "shop" }, options.transformItems, row.empty ?? "nothing-passed");
   }
 
-  /** What the shopper looked at or put into the cart and did not buy since, the last first. Products that left the release are left out. */
+  /**
+   * What the shopper looked at or put into the cart and did not buy since, the last first; as many as the query tower reads, at most. Products that
+   * left the release are left out, `filters` and `threshold` have no say. Scores count down from 0.
+   * @throws as {@link Recommender.recommendedForYou}
+   */
   async continueShopping(options: RecommendOptions = {}): Promise<Recommendation> {
     const { limit = DEFAULT_LIMIT, exclude = [] } = options;
     const left = new Set(exclude);
@@ -336,37 +426,52 @@ export class Recommender {
     return row;
   }
 
-  /** What the shopper did, oldest first. */
+  /** What the shopper did, oldest first, 200 events at most: a copy. */
   history(): HistoryEvent[] {
     return this.#keeper.events.map((event) => ({ ...event }));
   }
 
-  /** Forgets the history, here at once and in the storage when the promise ends. */
+  /**
+   * Forgets the history, here at once and in the storage, with consent in other tabs too, when the promise ends.
+   * @throws `recommender/closed`
+   */
   async erase(): Promise<void> {
     this.#open();
     await this.#keeper.erase();
   }
 
-  /** Everything that is known of the shopper here, for whoever asks for it. */
+  /**
+   * Everything that is known of the shopper here, for whoever asks for it.
+   * @throws `recommender/closed`
+   */
   export(): Exported {
     this.#open();
     return { history: this.history(), context: { ...this.#context }, consent: this.consent.granted };
   }
 
-  /** Sets the shopper's long-term vector, which `nearshelf user-vectors` computes at the origin. */
+  /**
+   * Sets the shopper's long-term vector, which `nearshelf user-vectors` computes at the origin. Whether its length is right, the next row says.
+   * @throws `recommender/closed`
+   */
   setUser(vector: readonly number[]): void {
     this.#open();
     this.#context = { ...this.#context, user: [...vector] };
   }
 
-  /** Forgets the long-term vector, as when a shopper logs out. */
+  /**
+   * Forgets the long-term vector, as when a shopper logs out.
+   * @throws `recommender/closed`
+   */
   unsetUser(): void {
     this.#open();
     const { user: _, ...context } = this.#context;
     this.#context = context;
   }
 
-  /** Calls `listener` with the status now and after everything that may change it; the function that is given ends that. */
+  /**
+   * Calls `listener` with the status now and after everything that may change it; the function that is given ends that.
+   * @throws `recommender/closed`
+   */
   subscribe(listener: (status: Status) => void): () => void {
     this.#open();
     this.#listeners.add(listener);
@@ -380,29 +485,44 @@ export class Recommender {
     for (const listener of this.#closed ? [] : [...this.#listeners]) listener(this.status());
   }
 
-  /** Downloads what this shopper's next row needs, without a row: before a page of products is opened, say. */
+  /**
+   * Downloads what this shopper's next row needs, without a row: before a page of products is opened, say. Of a release in one shard nothing is
+   * left to download.
+   * @throws as {@link Recommender.recommendedForYou}
+   */
   async prefetch(options: Pick<RecommendOptions, "filters" | "context"> = {}): Promise<void> {
     await this.#asked({ ...options, limit: 1 }, { history: this.#history() });
     this.#changed();
   }
 
-  /** Replaces what the query tower knows beside the history. */
+  /**
+   * Replaces what the query tower knows beside the history, the long-term vector too.
+   * @throws `recommender/closed`; what is wrong in a context, the next row says
+   */
   setContext(context: Context): void {
     this.#open();
     this.#context = { ...context };
   }
 
-  /** The product cards of the whole release, downloaded by the first call: a file, or, of a release in clusters, one for each. */
+  /**
+   * The product cards of the whole release, downloaded by the first call: a file, or, of a release in clusters, one for each. A call after a
+   * failure tries again.
+   * @throws `cards/absent` of a release without cards, `cards/malformed`, `download/…`, `recommender/closed`
+   */
   async cards(): Promise<Cards> {
     this.#open();
     return this.#host.cards();
   }
 
-  /** One card, where the cards are loaded. */
+  /** One card, where it is loaded: after {@link Recommender.cards}, or, with {@link RecommenderOptions.cards}, when a row showed the product. */
   card(id: string): Card | undefined {
     return this.#host.card(id);
   }
 
+  /**
+   * The release that serves, what was downloaded, and what failed last.
+   * @throws `recommender/closed`
+   */
   status(): Status {
     this.#open();
     const { release, downloaded, isStale, lastError = this.#keeper.error } = this.#host.status();
@@ -410,7 +530,12 @@ export class Recommender {
     return { release, freshness, downloaded, mode: this.#mode, ...(lastError === undefined ? {} : { lastError }) };
   }
 
-  /** Looks for a newer release. It throws when that fails, and [`status`] keeps the reason; the present release serves on. */
+  /**
+   * Looks for a newer release, which then serves whole. But for a newer one that another tab has, nothing looks by itself: call it every
+   * few minutes, or when a page comes back into sight. When it fails, the present release serves on, and {@link Recommender.status} keeps the reason.
+   * @throws `download/…`, or the code of what is wrong with the newer release: `sync/…`, `release/…`, `shard/…`, `delta/…`, `towers/…`, `directory/…`,
+   * `columns/…`, `request/segment`
+   */
   async sync(): Promise<void> {
     this.#open();
     const { version } = this.#host.status().release;
@@ -419,7 +544,7 @@ export class Recommender {
     if (this.#host.status().release.version > version) this.#keeper.tellRelease(this.#host.status().release.version);
   }
 
-  /** Ends downloads and frees the engine's memory. */
+  /** Ends downloads, hands events that wait to the browser to send, and frees the engine's memory. A second call does nothing. */
   close(): void {
     this.#closed = true;
     this.#outbox?.close();

@@ -1,14 +1,18 @@
-// `nearshelf/row`: the custom element <nearshelf-row>, and its markup from a server.
+/**
+ * The custom element `<nearshelf-row>`, and its markup from a server.
+ * @module nearshelf/row
+ */
 import { escaped, type MarkupOptions, rowMarkup } from "./markup.js";
 import type { Recommendation, RecommendedItem, Recommender, RecommendOptions } from "./recommender.js";
 
 export { escaped, type MarkupOptions } from "./markup.js";
 
-/** What a row is made with. */
+/** Asks a recommender for a row: with any of its methods, and with `options`, in which the element says how many and when it waits no longer. */
 export type RowRequest = (recommender: Recommender, options: RecommendOptions) => Promise<Recommendation>;
 
-/** A row that a server made: put `html` into the page, once the script that defines the element is loaded it takes over. */
+/** A row that a server made: put `html` into the page; once the script that defines the element is loaded, it takes over. */
 export interface Snapshot {
+  /** The element with its row inside. Every text of the row is escaped in it. */
   html: string;
   /** The row, which the markup holds, too. */
   row: Recommendation;
@@ -39,6 +43,7 @@ const Base = (globalThis as { HTMLElement?: typeof HTMLElement }).HTMLElement ??
  * stands in the slot `empty` is shown where the row is empty.
  */
 export class NearshelfRow extends Base {
+  /** For the browser. @internal */
   static readonly observedAttributes = ["heading", "limit"];
 
   #recommender: Recommender | undefined;
@@ -51,7 +56,7 @@ export class NearshelfRow extends Base {
   #tracked = new Set<string>();
   #isConnected = false;
 
-  /** Asks for a row as soon as it is set, unless a server has brought one. */
+  /** Asks for a row as soon as it is set, unless a server has brought one. `undefined`, the default, leaves the places free. */
   set recommender(recommender: Recommender | undefined) {
     this.#recommender = recommender;
     if (recommender === undefined) return;
@@ -59,28 +64,32 @@ export class NearshelfRow extends Base {
     else this.#watch();
   }
 
+  /** The one that was set. */
   get recommender(): Recommender | undefined {
     return this.#recommender;
   }
 
-  /** What is asked for, `(recommender, options) => recommender.relatedProducts("1", options)` say. */
+  /** What is asked for, `(recommender, options) => recommender.relatedProducts("1", options)` say; `recommendedForYou` unless told. Setting it asks anew. */
   set request(request: RowRequest) {
     this.#request = request;
     if (this.#recommender !== undefined) void this.refresh();
   }
 
-  /** How products are shown. */
+  /** How products are shown; setting it shows the row again, and asks for nothing. */
   set markup(options: MarkupOptions) {
     this.#markup = options;
     if (this.isConnected) this.#show();
   }
 
-  /** The row that is shown. */
+  /** The row that is shown; `undefined` until one is there. */
   get row(): Recommendation | undefined {
     return this.#row;
   }
 
-  /** Asks for a new row and shows it; an older question is then no longer waited for. Events: `nearshelf-shown`, `nearshelf-error`. */
+  /**
+   * Asks for a new row and shows it; an older question is then no longer waited for. It never rejects: `nearshelf-shown` has the row as its `detail`,
+   * `nearshelf-error` the error, after which the row that was there stays.
+   */
   async refresh(): Promise<void> {
     const recommender = this.#recommender;
     if (recommender === undefined) return;
@@ -99,6 +108,7 @@ export class NearshelfRow extends Base {
     }
   }
 
+  /** For the browser. @internal */
   connectedCallback(): void {
     this.#isConnected = true;
     this.addEventListener("click", this.#click);
@@ -110,6 +120,7 @@ export class NearshelfRow extends Base {
     else this.#show();
   }
 
+  /** For the browser. @internal */
   disconnectedCallback(): void {
     this.#isConnected = false;
     this.removeEventListener("click", this.#click);
@@ -117,6 +128,7 @@ export class NearshelfRow extends Base {
     this.#seen?.disconnect();
   }
 
+  /** For the browser. @internal */
   attributeChangedCallback(name: string, before: string | null): void {
     // An element that a page brings hears of its attributes before it is connected, and of nothing new.
     if (!this.#isConnected || before === this.getAttribute(name)) return;
@@ -168,7 +180,7 @@ export class NearshelfRow extends Base {
   }
 }
 
-/** Defines the element; a page may call it more than once. */
+/** Defines the element; a page may call it more than once, and on a server it does nothing. */
 export function defineRow(): void {
   if (typeof customElements === "object" && customElements.get(ROW_ELEMENT) === undefined) customElements.define(ROW_ELEMENT, NearshelfRow);
 }

@@ -1,10 +1,14 @@
-// `nearshelf/service-worker`: with the network off, the page itself comes from here; the release and the history it finds on the device.
+/**
+ * With the network off, the page itself comes from here; the release and the history it finds on the device.
+ * @module nearshelf/service-worker
+ */
 import { NearshelfError } from "./errors.js";
 
+/** What is there without the network. */
 export interface OfflineOptions {
-  /** What the page is made of, this package's scripts and WASM too: addresses, relative to the service worker's. */
+  /** What the page is made of, this package's scripts and WASM too: addresses, relative to the service worker's. One that is missing fails its installation. */
   shell: readonly (string | URL)[];
-  /** The name of the cache; another one, a version say, replaces the earlier. */
+  /** The name of the cache, `"1"` unless told; another one, a version say, replaces the earlier. */
   name?: string;
 }
 
@@ -21,6 +25,8 @@ const PREFIX = "nearshelf-shell ";
  * Keeps what the page is made of, and gives it where the network does not. Call it once while the service worker's script is evaluated, and register
  * that after the shopper's consent. What is on the network comes from there, so a new version of the page is seen at once; of the release,
  * nothing goes through here.
+ * @param options the page's files
+ * @throws `offline/address` where the shell has something that is no address
  */
 export function serveOffline({ shell, name = "1" }: OfflineOptions): void {
   const scope = globalThis as unknown as ServiceWorkerScope;

@@ -6,5 +6,5 @@ export type { EventsOptions, SentEvent } from "./outbox.js";
 export type { WasmSource } from "./init.js";
 export type {
   Condition, Consent, Context, Empty, Exported, Filters, Mode, Reason, Recommendation, RecommendedItem, Recommender, RecommenderOptions,
-  RecommendOptions, Status,
+  RecommendOptions, Status, TrendingOptions,
 } from "./recommender.js";
