@@ -51,8 +51,8 @@ export interface RecommenderOptions {
   /** What the query tower may know beside the history, for every row; nothing unless told. {@link Recommender.setContext} replaces it. */
   context?: Context;
   /**
-   * Download the product cards too, beside the rest; of a release in clusters, those of the products that rows show. `false` unless told:
-   * {@link Recommender.cards} does so when first called. A row without its cards is a row all the same.
+   * Download the product cards too, beside the rest; of a release in clusters, those of the products that rows show. A row waits for those of its
+   * products; where they fail, it comes without. `false` unless told: {@link Recommender.cards} does so when first called.
    */
   cards?: boolean;
   /** Where the WASM comes from, when `init` was not called before; the entry's own unless told (`nearshelf/slim` has none). */

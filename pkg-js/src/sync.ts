@@ -139,11 +139,17 @@ export class ReleaseSync {
     return cards;
   }
 
-  /** Where cards were asked for and the shelf they stand on has its own file, downloads those of these products. */
+  /**
+   * Where cards were asked for, ends when those of these products are there: with all cards of the release, or, where the shelf they stand on has
+   * its own file, with those that this downloads.
+   */
   async cardsOf(ids: readonly string[]): Promise<void> {
     if (!this.#cardsAsked) return;
     if (this.#all !== undefined) {
-      if (this.#all.of === names(this.#read(() => this.#engine.cards()))) return;
+      if (this.#all.of === names(this.#read(() => this.#engine.cards()))) {
+        await this.#all.cards;
+        return;
+      }
       this.#all = undefined;
     }
     const parts = await this.#cardsIn(ids.flatMap((id) => this.#read(() => this.#engine.cards(id))));

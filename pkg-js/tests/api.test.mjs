@@ -30,6 +30,22 @@ test("a row says what it was made of, why each product is in it, and names itsel
   assert.equal(row.empty, undefined);
 });
 
+test("a row of a shop that asks for cards waits for them, and comes without where they fail", async (t) => {
+  const { createRecommender } = await freshPackage(t);
+  const folder = temporaryFolder(t);
+  const { cards } = writeFakeRelease(folder);
+  const { fetch } = folderFetch(folder);
+  const firstRow = async (cardsFetch) => {
+    const answer = (address, options) => (cards.endsWith(address.split("/").at(-1)) ? cardsFetch(address, options) : fetch(address, options));
+    const recommender = await createRecommender({ release: RELEASE, cards: true, fetch: answer });
+    t.after(() => recommender.close());
+    return (await recommender.recommendedForYou()).items.map(({ card }) => card?.title !== undefined);
+  };
+  const late = (...asked) => new Promise((done) => { setTimeout(() => done(fetch(...asked)), 100); });
+  assert.deepEqual(await firstRow(late), Array(12).fill(true));
+  assert.deepEqual(await firstRow(() => Promise.reject(new TypeError("offline"))), Array(12).fill(false));
+});
+
 test("products of a product are the same whoever asks, without it, and none of one that is not known", async (t) => {
   const { recommender } = await shop(t);
   for (const [call, reason] of [["relatedProducts", "related"], ["lookingSimilar", "similar"]]) {
