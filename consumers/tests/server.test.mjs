@@ -64,15 +64,19 @@ test("Node, imported and from CommonJS, with each entry", async (t) => {
   }
 });
 
-test("workerd takes the compiled module by its condition", async (t) => {
+test("workerd takes the compiled module by its condition, and downloads in later requests, too", async (t) => {
   const { Miniflare } = createRequire(join(root, "worker/package.json"))("miniflare");
   const address = await served(t);
   const folder = project(t, tarball, {
     "worker.js": `
       import { createRecommender } from "nearshelf";
+      let recommender;
       export default { async fetch(request, env) {
-        const recommender = await createRecommender({ release: env.RELEASE }); ${rows("recommender")}
-        recommender.close();
+        if (recommender !== undefined) {
+          await recommender.sync();
+          return new Response(String((await recommender.cards()).size));
+        }
+        recommender = await createRecommender({ release: env.RELEASE }); ${rows("recommender")}
         return new Response(shown);
       } };
     `,
@@ -96,6 +100,9 @@ test("workerd takes the compiled module by its condition", async (t) => {
   const text = await response.text();
   assert.equal(response.status, 200, text);
   assertShown(text);
+  // What a later request downloads uses nothing that the first one made, which workerd refuses.
+  const later = await (await workerd.dispatchFetch("http://shop.test/")).text();
+  assert.ok(Number(later) > 12, later);
 });
 
 test("publint and arethetypeswrong find nothing", async (t) => {

@@ -35,7 +35,9 @@ export class ReleaseSync {
   readonly #engine: Engine;
   readonly #base: URL;
   readonly #fetch: typeof fetch;
-  readonly #closed = new AbortController();
+  #isClosed = false;
+  /** What is on its way, each with a signal of its own: Cloudflare lets no request to a Worker use one that an earlier request made. */
+  readonly #ongoing = new Set<AbortController>();
   readonly #arriving = new Map<string, Promise<unknown>>();
   #running: Promise<void> | undefined;
   /** What the engine lacked when it was last asked. */
@@ -78,7 +80,8 @@ export class ReleaseSync {
   }
 
   close(): void {
-    this.#closed.abort();
+    this.#isClosed = true;
+    for (const ending of this.#ongoing) ending.abort();
     this.#store?.close();
   }
 
@@ -91,7 +94,7 @@ export class ReleaseSync {
     try {
       const store = this.#store ?? (await ObjectStore.open(budget));
       // Meanwhile the consent may have been withdrawn, or another call may have opened it.
-      if (!this.#isKept || this.#closed.signal.aborted || (this.#store !== undefined && this.#store !== store)) return store.close();
+      if (!this.#isKept || this.#isClosed || (this.#store !== undefined && this.#store !== store)) return store.close();
       this.#store = store;
       if (this.#head !== undefined && !this.isStale) await store.putHead(this.#base.href, this.#head);
       for (const { path, digest, size } of this.#held.values()) {
@@ -116,7 +119,7 @@ export class ReleaseSync {
   }
 
   #notKept(cause: unknown): void {
-    if (this.#closed.signal.aborted) return;
+    if (this.#isClosed) return;
     this.storeError = new NearshelfError("storage/failed", `the release was not kept on the device: ${text(cause)}`, { cause });
   }
 
@@ -187,7 +190,7 @@ export class ReleaseSync {
   #alone(work: () => Promise<void>): Promise<void> {
     const { locks } = globalThis.navigator ?? {};
     if (this.#store === undefined || locks === undefined) return work();
-    return locks.request(`nearshelf ${this.#base.href}`, { signal: this.#closed.signal }, work).catch((cause: unknown) => {
+    return this.#endable((signal) => locks.request(`nearshelf ${this.#base.href}`, { signal }, work)).catch((cause: unknown) => {
       this.#checkOpen();
       throw cause;
     });
@@ -302,7 +305,15 @@ export class ReleaseSync {
 
   /** A closed recommender has freed the engine. */
   #checkOpen(): void {
-    if (this.#closed.signal.aborted) throw new NearshelfError("recommender/closed", "the recommender was closed while it downloaded");
+    if (this.#isClosed) throw new NearshelfError("recommender/closed", "the recommender was closed while it downloaded");
+  }
+
+  /** Work that ends when the recommender is closed. */
+  async #endable<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.#checkOpen();
+    const ending = new AbortController();
+    this.#ongoing.add(ending);
+    return work(ending.signal).finally(() => this.#ongoing.delete(ending));
   }
 
   async #get(path: string, limit: number, cache: RequestCache): Promise<Uint8Array<ArrayBuffer>> {
@@ -310,7 +321,7 @@ export class ReleaseSync {
     if (!url.href.startsWith(this.#base.href)) {
       throw new NearshelfError("download/outside-release", `${path} points outside ${this.#base.href}; publish the release again`);
     }
-    const bytes = await download({ url, limit, cache, fetch: this.#fetch, signal: this.#closed.signal });
+    const bytes = await this.#endable((signal) => download({ url, limit, cache, fetch: this.#fetch, signal }));
     this.#checkOpen();
     // What is copied out of the browser's cache was counted when it came.
     if (cache === "force-cache") return bytes;
