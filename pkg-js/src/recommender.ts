@@ -193,7 +193,6 @@ export interface Consent {
   /**
    * From now on, history and release are kept; what was stored earlier is read. A storage that fails is not thrown but in
    * {@link Status.lastError}.
-   * @throws `recommender/closed`
    */
   grant(): Promise<void>;
   /**
@@ -431,47 +430,32 @@ export class Recommender {
     return this.#keeper.events.map((event) => ({ ...event }));
   }
 
-  /**
-   * Forgets the history, here at once and in the storage, with consent in other tabs too, when the promise ends.
-   * @throws `recommender/closed`
-   */
+  /** Forgets the history, here at once and in the storage, with consent in other tabs too, when the promise ends. */
   async erase(): Promise<void> {
     this.#open();
     await this.#keeper.erase();
   }
 
-  /**
-   * Everything that is known of the shopper here, for whoever asks for it.
-   * @throws `recommender/closed`
-   */
+  /** Everything that is known of the shopper here, for whoever asks for it. */
   export(): Exported {
     this.#open();
     return { history: this.history(), context: { ...this.#context }, consent: this.consent.granted };
   }
 
-  /**
-   * Sets the shopper's long-term vector, which `nearshelf user-vectors` computes at the origin. Whether its length is right, the next row says.
-   * @throws `recommender/closed`
-   */
+  /** Sets the shopper's long-term vector, which `nearshelf user-vectors` computes at the origin. Whether its length is right, the next row says. */
   setUser(vector: readonly number[]): void {
     this.#open();
     this.#context = { ...this.#context, user: [...vector] };
   }
 
-  /**
-   * Forgets the long-term vector, as when a shopper logs out.
-   * @throws `recommender/closed`
-   */
+  /** Forgets the long-term vector, as when a shopper logs out. */
   unsetUser(): void {
     this.#open();
     const { user: _, ...context } = this.#context;
     this.#context = context;
   }
 
-  /**
-   * Calls `listener` with the status now and after everything that may change it; the function that is given ends that.
-   * @throws `recommender/closed`
-   */
+  /** Calls `listener` with the status now and after everything that may change it; the function that is given ends that. */
   subscribe(listener: (status: Status) => void): () => void {
     this.#open();
     this.#listeners.add(listener);
@@ -519,10 +503,7 @@ export class Recommender {
     return this.#host.card(id);
   }
 
-  /**
-   * The release that serves, what was downloaded, and what failed last.
-   * @throws `recommender/closed`
-   */
+  /** The release that serves, what was downloaded, and what failed last. */
   status(): Status {
     this.#open();
     const { release, downloaded, isStale, lastError = this.#keeper.error } = this.#host.status();
