@@ -13,7 +13,7 @@ const source = (name) => join(here, "../pkg-js/src", name);
 const INDEX = `# The package, call by call
 
 Written by \`npm run docs -w pkg-js\` from the doc comments in [pkg-js/src](../../pkg-js/src), and compared with them by a test. How it all goes together says
-[pkg-js/README.md](../../pkg-js/README.md).
+[pkg-js/README.md](../../pkg-js/README.md); how it goes into a shop's build, [docs/frameworks](../frameworks/README.md).
 
 | import | what it is |
 |---|---|

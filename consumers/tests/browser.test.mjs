@@ -1,13 +1,10 @@
-// The packed package in builds that shops have, each opened in a real Chromium.
+// The packed package in builds that shops have, each opened in a real Chromium, beside those of docs/frameworks/ (frameworks.test.mjs).
 import assert from "node:assert/strict";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
-import { nodeResolve } from "@rollup/plugin-node-resolve";
 import { build as esbuild } from "esbuild";
-import { rollup } from "rollup";
 import { build as vite } from "vite";
-import webpack from "webpack";
 import { page, prepared, project, shopScript, shown, withRelease } from "./helpers.mjs";
 
 let browser;
@@ -26,25 +23,6 @@ function assertShown({ first, row, mode, printed }, expected) {
 }
 
 const HTML = page(`<script type="module" src="./shop.js"></script>`);
-
-test("Vite finds the WASM and the worker by itself", async (t) => {
-  const folder = project(t, tarball, { "index.html": HTML, "shop.js": shopScript() });
-  await vite({ root: folder, base: "./", logLevel: "error", build: { target: "es2022" } });
-  withRelease(join(folder, "dist"), release);
-  assertShown(await shown(t, browser, join(folder, "dist")), "worker");
-});
-
-test("webpack 5 finds the WASM and the worker by itself", async (t) => {
-  const folder = project(t, tarball, { "shop.js": shopScript(), "dist/index.html": page(`<script type="module" src="./main.js"></script>`) });
-  const stats = await new Promise((resolve, reject) => {
-    webpack({ context: folder, entry: "./shop.js", mode: "production", output: { path: join(folder, "dist"), publicPath: "auto" }, performance: { hints: false } },
-      (error, result) => (error ? reject(error) : resolve(result)));
-  });
-  assert.deepEqual(stats.toJson({ errors: true, warnings: true }).errors.map(({ message }) => message), []);
-  assert.deepEqual(stats.toJson({ warnings: true }).warnings.map(({ message }) => message), []);
-  withRelease(join(folder, "dist"), release);
-  assertShown(await shown(t, browser, join(folder, "dist")), "worker");
-});
 
 test("esbuild with nearshelf/inline needs no other file", async (t) => {
   const folder = project(t, tarball, { "shop.js": shopScript({ entry: "nearshelf/inline" }), "dist/index.html": HTML });
@@ -68,39 +46,6 @@ test("esbuild with the files copied and named works off the page's thread", asyn
   const { printed, ...result } = await shown(t, browser, join(folder, "dist"));
   // The browser itself notes what was not there.
   assertShown({ ...result, printed: printed.filter((line) => !/404/.test(line)) }, "worker");
-});
-
-test("Rollup with nearshelf/slim and the WASM named", async (t) => {
-  const before = `await init("./nearshelf_bg.wasm");`;
-  const folder = project(t, tarball, { "shop.js": shopScript({ entry: "nearshelf/slim", imports: "createRecommender, init", before }), "dist/index.html": HTML });
-  const warnings = [];
-  const bundle = await rollup({ input: join(folder, "shop.js"), plugins: [nodeResolve({ browser: true })], onwarn: ({ message }) => warnings.push(message) });
-  await bundle.write({ dir: join(folder, "dist"), format: "esm" });
-  await bundle.close();
-  assert.deepEqual(warnings, []);
-  cpSync(join(folder, "node_modules/nearshelf/wasm/nearshelf_bg.wasm"), join(folder, "dist/nearshelf_bg.wasm"));
-  withRelease(join(folder, "dist"), release);
-  assertShown(await shown(t, browser, join(folder, "dist")), "main");
-});
-
-/** The package as it is, served beside the page. */
-function unbuilt(t) {
-  const map = `<script type="importmap">{ "imports": { "nearshelf": "./node_modules/nearshelf/dist/index.js" } }</script>`;
-  const folder = project(t, tarball, { "index.html": page(`${map}<script type="module" src="./shop.js"></script>`), "shop.js": shopScript() });
-  withRelease(folder, release);
-  return folder;
-}
-
-test("a page without any build", async (t) => {
-  assertShown(await shown(t, browser, unbuilt(t)), "worker");
-});
-
-test("a page whose policy allows its own files and WebAssembly, and nothing else", async (t) => {
-  const folder = project(t, tarball, { "shop.js": shopScript(), "index.html": HTML });
-  await vite({ root: folder, base: "./", logLevel: "error", build: { target: "es2022" } });
-  withRelease(join(folder, "dist"), release);
-  const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; img-src data:";
-  assertShown(await shown(t, browser, join(folder, "dist"), { headers: { "content-security-policy": policy } }), "worker");
 });
 
 test("a worker of the shop's own", async (t) => {

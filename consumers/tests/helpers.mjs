@@ -71,8 +71,8 @@ export const shopScript = ({ entry = "nearshelf", before = "", options = "", imp
 
 export const page = (script) => `<!doctype html><meta charset="utf-8"><title>shop</title><link rel="icon" href="data:,">${script}<body></body>`;
 
-/** Serves a built site and gives what its page showed; it must have printed nothing. `headers` are the document's own. */
-export async function shown(t, browser, site, { headers = {}, path = "" } = {}) {
+/** Serves a built site and gives what its page showed and printed. */
+export async function shown(t, browser, site) {
   const server = await serveSite(site);
   t.after(() => server.close());
   const context = await browser.newContext();
@@ -81,14 +81,7 @@ export async function shown(t, browser, site, { headers = {}, path = "" } = {}) 
   const printed = [];
   tab.on("console", (message) => printed.push(`${message.type()}: ${message.text()}`));
   tab.on("pageerror", (error) => printed.push(`uncaught: ${error.message}`));
-  if (Object.keys(headers).length > 0) {
-    await tab.route("**/*", async (route) => {
-      if (route.request().resourceType() !== "document") return route.continue();
-      const response = await route.fetch();
-      return route.fulfill({ response, headers: { ...response.headers(), ...headers } });
-    });
-  }
-  await tab.goto(server.address + path);
+  await tab.goto(server.address);
   try {
     await tab.locator("body[data-shown]").waitFor({ state: "attached", timeout: 20_000 });
   } catch (error) {

@@ -102,6 +102,8 @@ for (const [what, path] of [["a row with React", ""], ["a row as an element", "e
     assert.equal(response.status, 200, server.said);
     const written = idsIn(html);
     assert.equal(written.length, 6);
+    // Each with its card: no title is an id.
+    assert.ok(written.every((id) => !html.includes(`>${id}<`)));
 
     const { tab, printed, held, letGo, loaded } = await open(t, path);
     // With nothing of the release there yet, the engine's scripts run and the list is the server's.
