@@ -4,7 +4,8 @@ import { memoryStorage } from "./history.js";
 import { compiled, type WasmSource } from "./init.js";
 import { Keeper } from "./keeper.js";
 import { Outbox } from "./outbox.js";
-import { type Mode, Recommender, type RecommenderOptions, releaseAddress } from "./recommender.js";
+import type { Mode, RecommenderOptions } from "./options.js";
+import { Recommender, releaseAddress } from "./recommender.js";
 import { NoWorker, RemoteHost, startWorker } from "./remote.js";
 
 /** The engine on this thread. @internal */

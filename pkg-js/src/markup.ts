@@ -1,5 +1,5 @@
 // The markup of a row: one function for server and client, so that what one rendered the other finds.
-import type { RecommendedItem } from "./recommender.js";
+import type { RecommendedItem } from "./recommendation.js";
 
 /** How a row is shown. Texts are escaped, addresses are taken as they are. */
 export interface MarkupOptions {

@@ -3,7 +3,8 @@
 import { entry } from "./entry.js";
 import type { WasmSource } from "./init.js";
 import { ownWorker } from "./own-worker.js";
-import type { Recommender, RecommenderOptions } from "./recommender.js";
+import type { RecommenderOptions } from "./options.js";
+import type { Recommender } from "./recommender.js";
 
 export * from "./shared.js";
 

@@ -7,7 +7,9 @@ import {
   createContext, createElement, type ReactElement, type ReactNode, useCallback, useContext, useEffect, useRef, useState,
 } from "react";
 import type { NearshelfError } from "./errors.js";
-import type { Recommendation, RecommendedItem, Recommender, RecommendOptions } from "./recommender.js";
+import type { RecommendOptions } from "./options.js";
+import type { Recommendation, RecommendedItem } from "./recommendation.js";
+import type { Recommender } from "./recommender.js";
 
 const Shared = createContext<Recommender | undefined>(undefined);
 

@@ -3,7 +3,9 @@
  * @module nearshelf/row
  */
 import { escaped, type MarkupOptions, rowMarkup } from "./markup.js";
-import type { Recommendation, RecommendedItem, Recommender, RecommendOptions } from "./recommender.js";
+import type { RecommendOptions } from "./options.js";
+import type { Recommendation, RecommendedItem } from "./recommendation.js";
+import type { Recommender } from "./recommender.js";
 
 export { escaped, type MarkupOptions } from "./markup.js";
 

@@ -1,0 +1,112 @@
+import type { HistoryStorage } from "./history.js";
+import type { WasmSource } from "./init.js";
+import type { EventsOptions } from "./outbox.js";
+import type { RecommendedItem } from "./recommendation.js";
+import type { Recommender } from "./recommender.js";
+
+/** Where the engine works: on a thread of its own (`"worker"`), or on that of the page (`"main"`). */
+export type Mode = "worker" | "main";
+
+/**
+ * What the query tower may know beside the history. What is left out takes the trained default; what this release's tower does not read has
+ * no effect.
+ */
+export interface Context {
+  /** The time that the row is for, in milliseconds like `Date.now()`, and its default; the tower reads the hour and the weekday on this device's clock. */
+  now?: number;
+  /** A store or region, as in the training data; a path there, `US/CA/Fresno`, may end at any of its parts. */
+  location?: string;
+  /** Household attributes by name, as in the training data; and `device`, where the training data have one. A value that they do not have counts as unknown. */
+  attributes?: Record<string, string>;
+  /**
+   * The shopper's long-term vector, which `nearshelf user-vectors` computes at the origin: finite numbers, as many as this release's tower
+   * reads, or rows fail with `towers/query`. Without it, a trained default.
+   */
+  user?: readonly number[];
+}
+
+/** What a recommender is made with. */
+export interface RecommenderOptions {
+  /** The address of the folder that holds `head.json`, relative to the page; where there is none, an absolute one. */
+  release: string | URL;
+  /**
+   * Which part of a release by column, a market say, this shopper sees: one of the column's values. Other releases ignore it. Without one, or
+   * with one that the release does not have, such a release is refused: `request/segment`.
+   */
+  segment?: string;
+  /**
+   * Where the history is kept after consent: on the device (`"device"`), the default where there is IndexedDB, together with the release;
+   * `"memory"`, until the page is left; or a store of the shop's own, for the history alone.
+   */
+  storage?: "device" | "memory" | HistoryStorage;
+  /** Whether the shopper has agreed that something is stored; `false` unless told, and nothing is. {@link Recommender.consent} changes it. */
+  consent?: boolean;
+  /** Posts what happens to an address of the shop's own, after consent; without it, nothing is ever sent. */
+  events?: EventsOptions;
+  /** Most bytes of releases that are kept on the device, 32 MiB unless told; what was not used for longest goes first. 0 keeps none. */
+  budget?: number;
+  /** What the query tower may know beside the history, for every row; nothing unless told. {@link Recommender.setContext} replaces it. */
+  context?: Context;
+  /**
+   * Download the product cards too, beside the rest; of a release in clusters, those of the products that rows show. A row waits for those of its
+   * products; where they fail, it comes without. `false` unless told: {@link Recommender.cards} does so when first called.
+   */
+  cards?: boolean;
+  /** Where the WASM comes from, when `init` was not called before; the entry's own unless told (`nearshelf/slim` has none). */
+  wasm?: WasmSource;
+  /** The same of `nearshelf_onnx_bg.wasm`, which is loaded when the release has a query tower that needs it. */
+  wasmOnnx?: WasmSource;
+  /**
+   * `"worker"`, the default in pages, or `"main"`, the only one elsewhere and with `nearshelf/slim` and `nearshelf/inline`. Where a worker does not start, because the page's policy forbids it or
+   * its script is not there, the engine works on the page's thread all the same, and `status().mode` says so.
+   */
+  mode?: Mode;
+  /** The worker, or its script's address, where a bundler does not find `nearshelf/worker` by itself. */
+  worker?: Worker | string | URL;
+  /** Asks in place of the global `fetch`, for the release alone; the engine then works on the page's thread. */
+  fetch?: typeof fetch;
+}
+
+/**
+ * What a column of the release is asked for: an array of what is allowed, or a range of numbers. In a column of categories a text
+ * is an outermost category, an array of texts a path from there down; what lies below passes too.
+ */
+export type Condition =
+  | readonly number[]
+  | readonly (string | readonly string[])[]
+  | {
+    /** The least number that passes. */
+    readonly min?: number;
+    /** The greatest number that passes. */
+    readonly max?: number;
+  };
+
+/**
+ * Conditions by column, all of which must hold; columns are those that the release was built with. A product of which nothing is known there
+ * passes none.
+ */
+export type Filters = Readonly<Record<string, Condition>>;
+
+/** How a row is asked for. */
+export interface RecommendOptions {
+  /** How many products, at most: 1 to 1000, 12 unless told. */
+  limit?: number;
+  /** Only products with at least this score; no limit unless told. Scores of different calls are not comparable. */
+  threshold?: number;
+  /** Ids of products that must not appear, the basket's say; none unless told, so that what was bought may appear again. Unknown ids have no effect. */
+  exclude?: Iterable<string>;
+  /** Only products like these: `{ category: ["Bakery"], price: { max: 1000 } }`. Prices are in cents. No condition unless told. */
+  filters?: Filters;
+  /** Overrides of the recommender's context, field by field, for this row. */
+  context?: Context;
+  /** Changes the products of the row before it is given, and may leave some out. What it throws, the call throws. */
+  transformItems?: (items: RecommendedItem[]) => RecommendedItem[];
+  /** Ends the call: it then throws the signal's reason. What is being downloaded arrives for later rows. */
+  signal?: AbortSignal;
+}
+
+/** Options of {@link Recommender.trendingItems}. */
+export interface TrendingOptions extends RecommendOptions {
+  /** A category's name, or its path from the outermost one down, as in the catalogue; of the whole shop where it is left out. */
+  category?: string | readonly string[];
+}

@@ -1,0 +1,108 @@
+import type { Card } from "./cards.js";
+import type { NearshelfError } from "./errors.js";
+import type { HistoryEvent } from "./history.js";
+import type { Downloaded, ReleaseStatus } from "./host.js";
+import type { Context, Mode } from "./options.js";
+import type { Recommender } from "./recommender.js";
+
+/**
+ * Why a product is in a row: the shopper's `"history"`; the trained `"default"`, where there is none; `"related"` or `"similar"` to the product that
+ * the row is for; `"viewed"` before; bought `"together"` with the products that the row is for; `"trending"`, selling better than it did.
+ */
+export type Reason = "history" | "default" | "related" | "similar" | "viewed" | "together" | "trending";
+
+/** A product of a row. */
+export interface RecommendedItem {
+  /** As in the shop's catalogue. */
+  id: string;
+  /** Larger is better, of any sign; comparable within one row only. */
+  score: number;
+  /** Why it is in the row. */
+  reason: Reason;
+  /** Where cards are loaded and hold the product. */
+  card?: Card;
+}
+
+/**
+ * Why a row is empty: the shopper did nothing that it could be made of (`"no-history"`), the product is not in this release (`"unknown-item"`), the
+ * release has no such list (`"no-data"`), or filters, threshold and exclusions left nothing (`"nothing-passed"`).
+ */
+export type Empty = "no-history" | "unknown-item" | "no-data" | "nothing-passed";
+
+/** A row. */
+export interface Recommendation {
+  /** Best first, at most as many as were asked for. */
+  items: RecommendedItem[];
+  /** Names this row, so that clicks and purchases are attributed to it. */
+  recommendationId: string;
+  /** The ids of the history that entered the query: those that this release knows, the latest first. */
+  history: string[];
+  /**
+   * What the row was made of: `default` where no event of the history was of a known product, `item` where it is for a product or
+   * several, `shop` where it is the same for every shopper.
+   */
+  source: "history" | "default" | "item" | "shop";
+  /** The release that served. */
+  status: {
+    /** As in {@link ReleaseStatus}. */
+    name: string;
+    /** As in {@link ReleaseStatus}. */
+    version: number;
+    /** Whether it is the newest there is, or, where its address could not be reached, the last one on the device. */
+    freshness: "fresh" | "stale";
+  };
+  /** Milliseconds that each stage took; downloads are in none. */
+  timings: {
+    /** The query embedding. */
+    tower: number;
+    /** The nearest candidates. */
+    search: number;
+    /** Their order. */
+    rank: number;
+  };
+  /** Bytes that were downloaded for this row, after HTTP's own decompression. */
+  bytes: number;
+  /** Of an empty row: why. */
+  empty?: Empty;
+}
+
+/** Everything that is known of a shopper. */
+export interface Exported {
+  /** What the shopper did, oldest first; at most 200 events. */
+  history: HistoryEvent[];
+  /** What was set beside it, the long-term vector, too. */
+  context: Context;
+  /** Whether anything is stored. */
+  consent: boolean;
+}
+
+/** The shopper's consent to what is stored on the device. It is not stored itself: the shop says it every time. */
+export interface Consent {
+  /** Whether it is given now; another tab may withdraw it. */
+  readonly granted: boolean;
+  /**
+   * From now on, history and release are kept; what was stored earlier is read. A storage that fails is not thrown but in
+   * {@link Status.lastError}.
+   */
+  grant(): Promise<void>;
+  /**
+   * Erases what is stored, in all tabs, and stores nothing more. This page goes on with what it remembers; {@link Recommender.erase} forgets
+   * that, too.
+   * @throws `recommender/closed`, or `storage/failed` where the browser refuses to erase the release
+   */
+  revoke(): Promise<void>;
+}
+
+/** How a recommender is. */
+export interface Status {
+  /** The release that serves. */
+  release: ReleaseStatus;
+  /** `"stale"` where the release's address could not be reached, so that the last release on the device serves. */
+  freshness: "fresh" | "stale";
+  /** What was downloaded since the recommender was created. */
+  downloaded: Readonly<Downloaded>;
+  /** Where the engine works. */
+  mode: Mode;
+  /** What failed last, a sync, a row's downloads or the storage; the release above serves on. A success takes it away. */
+  lastError?: NearshelfError;
+}
