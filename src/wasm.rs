@@ -123,7 +123,7 @@ impl Engine {
 
     /// What to fetch for the list of this name, as JSON: one object, or none where the release has no lists.
     pub fn lists(&self, name: &str) -> String {
-        json(&self.assembly.list_of(name).as_slice())
+        fetches(self.assembly.list_of(name).as_slice())
     }
 
     /// The query embedding of a request, as [`Engine::recommend`] computes it.
