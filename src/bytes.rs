@@ -68,12 +68,16 @@ pub(crate) fn put_varint_u64(mut number: u64, bytes: &mut Vec<u8>) {
 }
 
 /// Reads a number from the front of `bytes`; nothing if it is cut, longer than 32 bits, or in more bytes than it takes.
+#[cfg_attr(hot_is_fast, optimize(speed))]
+#[inline]
 pub(crate) fn read_varint(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let (number, rest) = read_varint_u64(bytes)?;
     Some((u32::try_from(number).ok()?, rest))
 }
 
 /// Reads a number from the front of `bytes`; nothing if it is cut, longer than 64 bits, or in more bytes than it takes.
+#[cfg_attr(hot_is_fast, optimize(speed))]
+#[inline]
 pub(crate) fn read_varint_u64(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0u64;
     for (at, &byte) in bytes.iter().enumerate().take(10) {

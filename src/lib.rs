@@ -13,6 +13,8 @@
 //! network or JavaScript type is in a signature there, and it gives the same bits natively and as WebAssembly. The feature
 //! `wasm` adds the boundary to JavaScript.
 #![deny(unsafe_code)]
+// In builds for size, what every search runs through is compiled for speed all the same.
+#![cfg_attr(hot_is_fast, feature(optimize_attribute))]
 
 mod bytes;
 #[cfg(feature = "origin")]

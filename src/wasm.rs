@@ -3,45 +3,22 @@
 //!
 //! Every error is a JavaScript `Error` with a stable `code`.
 
-use serde::Serialize;
-use serde_json::Value;
 use wasm_bindgen::prelude::*;
 
 use crate::Digest;
 use crate::features::Context;
-use crate::json::{Json, JsonError};
+use crate::json::write::{self, Field};
+use crate::json::{self, Json, JsonError};
 use crate::rank;
 use crate::recommend::{HistoryEvent, RecommendError, Recommender, Request};
 use crate::shard::columns::ColumnFilter;
-use crate::sync::{Assembly, SyncError};
+use crate::sync::{Assembly, Fetch, Serving, SyncError};
 
 /// One shopper's engine: the release that is being fetched, and the one that recommends.
 #[wasm_bindgen]
 pub struct Engine {
     assembly: Assembly,
     recommender: Option<Recommender>,
-}
-
-#[derive(Serialize)]
-struct ResponseJson<'r> {
-    items: Vec<ItemJson<'r>>,
-    history: &'r [String],
-    source: &'static str,
-    timings: TimingsJson,
-}
-
-#[derive(Serialize)]
-struct ItemJson<'r> {
-    id: &'r str,
-    score: f32,
-}
-
-/// Milliseconds.
-#[derive(Serialize)]
-struct TimingsJson {
-    tower: f64,
-    search: f64,
-    rank: f64,
 }
 
 #[wasm_bindgen]
@@ -67,7 +44,7 @@ impl Engine {
     pub fn set_head(&mut self, bytes: &[u8]) -> Result<String, JsValue> {
         let missing = self.assembly.set_head(bytes).map_err(|error| sync_error(&error))?;
         self.renew();
-        Ok(json(&missing))
+        Ok(fetches(&missing))
     }
 
     /// Takes a fetched object; what is still missing, as JSON. `computed` is the SHA-256 that the host computed over exactly
@@ -85,7 +62,7 @@ impl Engine {
         };
         let missing = self.assembly.accept_digested(digest, bytes, computed).map_err(|error| sync_error(&error))?;
         self.renew();
-        Ok(json(&missing))
+        Ok(fetches(&missing))
     }
 
     /// Whether there is a release to recommend from.
@@ -100,7 +77,7 @@ impl Engine {
     /// If there is none yet.
     pub fn status(&self) -> Result<String, JsValue> {
         let status = self.assembly.status();
-        status.serving.as_ref().map(json).ok_or_else(not_ready)
+        status.serving.as_ref().map(serving).ok_or_else(not_ready)
     }
 
     /// What to fetch before this request can be answered as if everything were held, as JSON. When that has been accepted,
@@ -112,13 +89,13 @@ impl Engine {
         let request = parse(request)?;
         let recommender = self.recommender.as_mut().ok_or_else(not_ready)?;
         let absent = recommender.absent(&request).map_err(|error| request_error(&error))?;
-        Ok(json(&self.assembly.fetch_of(&absent)))
+        Ok(fetches(&self.assembly.fetch_of(&absent)))
     }
 
     /// What to fetch for the cards of an item, or without one for all there are; held or not, as JSON.
     #[expect(clippy::needless_pass_by_value, reason = "an optional text comes by value from JavaScript")]
     pub fn cards(&self, id: Option<String>) -> String {
-        json(&self.assembly.cards_of(id.as_deref()))
+        fetches(&self.assembly.cards_of(id.as_deref()))
     }
 
     /// What to fetch for the list of this name, as JSON: one object, or none where the release has no lists.
@@ -150,10 +127,19 @@ impl Engine {
         let candidates = recommender.retrieve(&query, &request).map_err(|error| request_error(&error))?;
         let retrieved = now();
         let items = rank::best(candidates, request.limit);
-        let timings = TimingsJson { tower: embedded - started, search: retrieved - embedded, rank: now() - retrieved };
-        let items = items.iter().map(|item| ItemJson { id: &item.id, score: item.score }).collect();
-        let source = if query.history.is_empty() { "default" } else { "history" };
-        Ok(json(&ResponseJson { items, history: &query.history, source, timings }))
+        let items = write::array(items.iter().map(|item| {
+            write::object(&[("id", Field::Text(&item.id)), ("score", Field::Json(&write::float(item.score)))])
+        }));
+        let history = write::array(query.history.iter().map(|id| write::quoted(id)));
+        let timings = [("tower", embedded - started), ("search", retrieved - embedded), ("rank", now() - retrieved)]
+            .map(|(stage, milliseconds)| (stage, write::float(milliseconds as f32)));
+        let timings = timings.each_ref().map(|(stage, milliseconds)| (*stage, Field::Json(milliseconds)));
+        Ok(write::object(&[
+            ("items", Field::Json(&items)),
+            ("history", Field::Json(&history)),
+            ("source", Field::Text(if query.history.is_empty() { "default" } else { "history" })),
+            ("timings", Field::Json(&write::object(&timings))),
+        ]))
     }
 }
 
@@ -176,12 +162,12 @@ extern "C" {
 
 fn parse(request: &str) -> Result<Request, JsValue> {
     let wrong = |error: &dyn std::fmt::Display| js_error(error, "request/json");
-    let value: Value = serde_json::from_slice(request.as_bytes()).map_err(|error| wrong(&error))?;
+    let value = json::parse(request.as_bytes()).map_err(|error| wrong(&error))?;
     let json = Json::new(&value, "request");
     let mut request = read(&json).map_err(|error| wrong(&error))?;
     if let Some(filter) = json.field("where").optional() {
-        let Some(Value::Object(conditions)) = filter.value() else { return Err(wrong(&filter.wrong("an object"))) };
-        request.filter = ColumnFilter::from_json(conditions).map_err(|error| request_error(&error.into()))?;
+        let conditions = filter.fields().map_err(|error| wrong(&error))?;
+        request.filter = ColumnFilter::from_fields(conditions).map_err(|error| request_error(&error.into()))?;
     }
     Ok(request)
 }
@@ -212,8 +198,7 @@ fn read(json: &Json<'_>) -> Result<Request, JsonError> {
     let candidates = candidates.map(|given| given.list()?.iter().map(candidate).collect()).transpose()?;
     let mut attributes = Vec::new();
     if let Some(named) = given.field("attributes").optional() {
-        let Some(Value::Object(fields)) = named.value() else { return Err(named.wrong("an object")) };
-        for name in fields.keys() {
+        for (name, _) in named.fields()? {
             attributes.push((name.clone(), named.field(name).text()?.to_owned()));
         }
     }
@@ -228,8 +213,27 @@ fn read(json: &Json<'_>) -> Result<Request, JsonError> {
     })
 }
 
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+fn fetches(fetches: &[Fetch]) -> String {
+    write::array(fetches.iter().map(|fetch| {
+        write::object(&[
+            ("path", Field::Text(&fetch.path)),
+            ("digest", Field::Text(&fetch.digest.to_string())),
+            ("size", Field::Whole(fetch.size)),
+            ("kind", Field::Text(fetch.kind.key())),
+        ])
+    }))
+}
+
+fn serving(serving: &Serving) -> String {
+    write::object(&[
+        ("name", Field::Text(&serving.name)),
+        ("version", Field::Whole(serving.version)),
+        ("towers", Field::Text(&serving.towers.to_string())),
+        ("items", Field::Whole(serving.items)),
+        ("dim", Field::Whole(serving.dim as u64)),
+        ("shards", Field::Whole(serving.shards as u64)),
+        ("bytes", Field::Whole(serving.bytes)),
+    ])
 }
 
 fn not_ready() -> JsValue {

@@ -289,6 +289,7 @@ impl FeatureSchema {
 mod tests {
     use super::*;
     use crate::features::{Ages, PastEvent, Repeats};
+    use crate::json::parse;
 
     fn schema() -> FeatureSchema {
         let age = Categorical::Attribute { name: "age".into(), values: vec!["19-24".into(), "65+".into()] };
@@ -383,7 +384,10 @@ mod tests {
         let history = HistorySchema { types: vec!["view".into()], ages: Some(Ages::Next), repeats, ..plain };
         let schema = FeatureSchema { dim: 64, history, categories, user: Some(UserVector { default: vec![0.5] }) };
         let value = serde_json::to_value(&schema).unwrap();
-        let read = |value: &serde_json::Value| FeatureSchema::from_json(&Json::new(value, "schema"));
+        let read = |value: &serde_json::Value| {
+            let text = value.to_string();
+            FeatureSchema::from_json(&Json::new(&parse(text.as_bytes()).unwrap(), "schema"))
+        };
         assert_eq!(read(&value).unwrap(), schema);
         assert_eq!(serde_json::from_value::<FeatureSchema>(value.clone()).unwrap(), schema);
         for at in ["", "/history", "/categories/0", "/categories/1", "/categories/3"] {

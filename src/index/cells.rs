@@ -142,10 +142,14 @@ impl<'a> IndexView<'a> {
     }
 
     /// The cell of a row.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     pub(super) fn cell_of(&self, node: NodeId) -> u32 {
         self.cell_ends.partition_point(|&end| end <= node.0) as u32
     }
 
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     fn rows_of(&self, cell: u32) -> std::ops::Range<u32> {
         let start = (cell as usize).checked_sub(1).map_or(0, |before| self.cell_ends[before]);
         start..self.cell_ends[cell as usize]
@@ -159,6 +163,7 @@ impl<'a> IndexView<'a> {
     ///
     /// # Panics
     /// If the query has another number of dimensions.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     pub fn search(
         &self,
         query: &QueryCode,
@@ -206,6 +211,7 @@ impl<'a> IndexView<'a> {
     }
 
     /// Offers the rows of the `probes` best cells to `scratch.top`, and of more where these hold fewer than `k`.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn probe(&self, query: &QueryCode, probes: usize, k: usize, scratch: &mut Scratch) {
         self.order_cells(query, probes, scratch);
         if scratch.cells.iter().map(|cell| self.rows_of(cell.node()).len()).sum::<usize>() < k {
@@ -225,6 +231,7 @@ impl<'a> IndexView<'a> {
     }
 
     /// Offers what passes of the best cells to `scratch.top`, of so many that `enough` rows pass.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn probe_filtered(&self, query: &QueryCode, enough: usize, scratch: &mut Scratch, filter: &RowSet) {
         self.order_cells(query, self.cells(), scratch);
         let cells = std::mem::take(&mut scratch.cells);
@@ -242,6 +249,7 @@ impl<'a> IndexView<'a> {
     }
 
     /// Fills `scratch.cells` with the `wanted` best cells, the best first.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn order_cells(&self, query: &QueryCode, wanted: usize, scratch: &mut Scratch) {
         if let Some(graph) = self.graph.filter(|_| wanted < self.cells()) {
             // Twice the cells that are wanted keep what the walk misses below a hundredth.
@@ -262,6 +270,8 @@ impl<'a> IndexView<'a> {
     }
 
     /// Offers all rows of a range to `scratch.top`.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     fn scan(&self, query: &QueryCode, rows: std::ops::Range<u32>, base: f32, scratch: &mut Scratch) {
         let Scratch { dots, top, .. } = scratch;
         let (scores, stride) = (self.codes.coarse_scores(query), kernels::nibble_stride(self.dim()));
@@ -278,6 +288,7 @@ impl<'a> IndexView<'a> {
     }
 
     /// Offers `scratch.rows`, all of one cell, to `scratch.top`.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn gather(&self, query: &QueryCode, base: f32, scratch: &mut Scratch) {
         let Scratch { dots, top, rows, .. } = scratch;
         let scores = self.codes.coarse_scores(query);
@@ -288,6 +299,7 @@ impl<'a> IndexView<'a> {
     }
 
     /// Scores what `scratch.top` holds by whole codes, and gives the best `k`.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn rescore(&self, query: &QueryCode, k: usize, scratch: &mut Scratch) -> Vec<Hit> {
         let Scratch { dots, rows, fine, top, .. } = scratch;
         let keys = top.finish();

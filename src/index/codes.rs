@@ -106,6 +106,8 @@ impl<'a> CodesView<'a> {
     }
 
     /// The score of a row, without the query's scale.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     pub(super) fn row_score(&self, node: NodeId, query: &QueryCode) -> f32 {
         let row = &self.codes[node.row() * self.dim..][..self.dim];
         kernels::dot_i16_i8(query.code(), row) as f32 * self.scales[node.row()]

@@ -34,6 +34,8 @@ impl<'a> Adjacency<'a> {
     }
 
     /// Calls `visit` with each link of list `list`.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     pub(super) fn for_each(&self, list: usize, mut visit: impl FnMut(u32)) {
         let start = list.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
         let mut bytes = &self.links[start..self.ends[list] as usize];
@@ -103,6 +105,8 @@ impl<'a> GraphView<'a> {
     }
 
     /// Calls `visit` with each neighbour of `node` on `layer`.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     pub(super) fn for_each_neighbour(&self, layer: usize, node: u32, visit: impl FnMut(u32)) {
         match layer.checked_sub(1) {
             None => self.base.for_each(node as usize, visit),

@@ -87,6 +87,8 @@ impl NodeId {
 pub struct Score(pub f32);
 
 impl PartialEq for Score {
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
@@ -95,12 +97,16 @@ impl PartialEq for Score {
 impl Eq for Score {}
 
 impl PartialOrd for Score {
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Score {
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.0.total_cmp(&other.0)
     }
@@ -120,6 +126,8 @@ pub struct Hit {
 struct Key(u64);
 
 impl Key {
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     fn new(score: f32, node: u32) -> Self {
         let bits = score.to_bits();
         // The order of `total_cmp` as an unsigned integer: negative numbers have all bits flipped, others the sign.
@@ -127,15 +135,21 @@ impl Key {
         Self((u64::from(ordered) << 32) | u64::from(!node))
     }
 
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     fn node(self) -> u32 {
         !(self.0 as u32)
     }
 
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     fn score(self) -> f32 {
         let ordered = (self.0 >> 32) as u32;
         f32::from_bits(ordered ^ ((((!ordered as i32) >> 31) as u32) | 0x8000_0000))
     }
 
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     fn hit(self, query_scale: f32) -> Hit {
         Hit { node: NodeId(self.node()), score: Score(self.score() * query_scale) }
     }
@@ -149,11 +163,10 @@ pub(crate) fn best(hits: &[Hit], k: usize) -> Vec<Hit> {
 }
 
 /// The score at place `nth` from the best, from 0 on. There are more scores than that.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub(crate) fn nth_best(scores: impl Iterator<Item = f32>, nth: usize) -> f32 {
-    // Keys, as everything here that is ordered by score: one sort serves all.
-    let mut keys: Vec<Key> = scores.map(|score| Key::new(score, 0)).collect();
-    top::best_first(&mut keys);
-    keys[nth].score()
+    let mut keys: Vec<Key> = scores.zip(0..).map(|(score, at)| Key::new(score, at)).collect();
+    top::select(&mut keys, nth).score()
 }
 
 #[cfg(test)]

@@ -79,6 +79,8 @@ impl Steps {
     }
 
     /// The step that a byte stands for.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     pub fn step(&self, byte: u8) -> f32 {
         self.0[usize::from(byte)]
     }
@@ -136,12 +138,16 @@ impl<'a> ResidualView<'a> {
     }
 
     /// How the dot products of `query` with rows of the coarse plane become scores.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     pub(super) fn coarse_scores(&self, query: &QueryCode) -> Scores<'a> {
         // The coarse code of a row is its nibble less 8, and stands for the middle of what its fine bits can say.
         Scores { steps: self.steps, factor: (1 << self.fine_bits.bits()) as f32, shift: -7.5 * query.sum() as f32 }
     }
 
     /// How the dot products of `query` with whole codes become scores.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     pub(super) fn whole_scores(&self, query: &QueryCode) -> Scores<'a> {
         Scores { steps: self.steps, factor: 1.0, shift: 0.5 * query.sum() as f32 }
     }
@@ -153,6 +159,8 @@ impl<'a> ResidualView<'a> {
 
     /// The exact inner products of `query` with the whole codes of `rows` in place of those with their coarse ones. `fine` is
     /// a buffer.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     pub(super) fn refine(&self, query: &QueryCode, rows: &[u32], dots: &mut [i32], fine: &mut FineScratch) {
         let FineScratch { codes, dots: of_fine } = fine;
         // A code is its nibble less 8, times what the fine bits count to, and those.
@@ -167,6 +175,8 @@ impl<'a> ResidualView<'a> {
     }
 
     /// Puts the fine bits of `rows` into `out`, row-major, a number for each component.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     fn fine_into(&self, rows: &[u32], out: &mut Vec<i8>) {
         out.clear();
         // Eight are written at a time: what goes beyond the end of a row is overwritten by the next.
@@ -186,6 +196,8 @@ impl<'a> ResidualView<'a> {
     }
 
     /// [`ResidualView::fine_into`], where `spread` makes eight bytes of as many packed numbers.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     fn spread_rows<const N: usize>(&self, rows: &[u32], out: &mut [i8], spread: impl Fn([u8; N]) -> u64) {
         let stride = self.fine_bits.stride(self.dim);
         for (&row, at) in rows.iter().zip((0..).step_by(self.dim)) {
@@ -195,7 +207,7 @@ impl<'a> ResidualView<'a> {
             let last = Some(last).filter(|_| !rest.is_empty());
             let eights = out[at..].as_chunks_mut::<8>().0;
             for (&packed, out) in whole.iter().chain(&last).zip(eights) {
-                *out = spread(packed).to_le_bytes().map(|byte| byte as i8);
+                *out = bytemuck::cast(spread(packed).to_le_bytes());
             }
         }
     }
@@ -215,6 +227,8 @@ impl<'a> ResidualView<'a> {
 }
 
 /// Moves the upper half of each group of bits away by so many; `mask` is where both halves are then.
+#[cfg_attr(hot_is_fast, optimize(speed))]
+#[inline]
 fn halves(groups: u64, by: u32, mask: u64) -> u64 {
     (groups | groups << by) & mask
 }
@@ -229,6 +243,8 @@ pub(super) struct Scores<'a> {
 
 impl Scores<'_> {
     /// The score of a row with this step byte, in a cell whose centroid has the score `base`.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     pub(super) fn score(&self, base: f32, dot: i32, byte: u8) -> f32 {
         base + self.steps.step(byte) * (self.factor * (dot as f32 + self.shift))
     }

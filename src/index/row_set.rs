@@ -53,6 +53,7 @@ impl RowSet {
     }
 
     /// Whether a row is in the set. A row from [`RowSet::len`] on is not.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     pub fn contains(&self, node: NodeId) -> bool {
         let row = node.row();
         self.words.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
@@ -112,6 +113,7 @@ impl RowSet {
     }
 
     /// The rows of a range that are in the set, ascending: a word of 64 rows without any costs one step.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     pub(super) fn within(&self, rows: Range<u32>) -> impl Iterator<Item = u32> + '_ {
         let first = rows.start / 64;
         let words = self.words.get(first as usize..rows.end.div_ceil(64) as usize).unwrap_or_default();

@@ -22,6 +22,7 @@ pub(super) struct WalkScratch {
 }
 
 impl WalkScratch {
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn start(&mut self, count: usize) {
         self.visited.clear();
         self.visited.resize(count.div_ceil(64), 0);
@@ -30,6 +31,8 @@ impl WalkScratch {
     }
 
     /// Marks `node`; whether it was unmarked.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     fn visit(visited: &mut [u64], node: u32) -> bool {
         let word = &mut visited[node as usize / 64];
         let bit = 1 << (node % 64);
@@ -52,6 +55,8 @@ impl Scored for CodesView<'_> {
         CodesView::len(self)
     }
 
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     fn score(&self, query: &QueryCode, nodes: &[u32], dots: &mut Vec<i32>, mut take: impl FnMut(Key)) {
         kernels::gather_i16_i8(query.code(), self.codes(), nodes, dots);
         for (&node, &dot) in nodes.iter().zip(dots.iter()) {
@@ -66,6 +71,8 @@ impl Scored for ResidualView<'_> {
         ResidualView::len(self)
     }
 
+    #[cfg_attr(hot_is_fast, optimize(speed))]
+    #[inline]
     fn score(&self, query: &QueryCode, nodes: &[u32], dots: &mut Vec<i32>, mut take: impl FnMut(Key)) {
         let coarse = self.coarse_scores(query);
         kernels::gather_i16_u4(query.nibbles(), self.coarse, nodes, dots);
@@ -77,6 +84,7 @@ impl Scored for ResidualView<'_> {
 
 /// Fills `scratch` with the best nodes for `query` that a beam of width `ef` finds and that pass `filter`; the best first,
 /// ties by node.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub(super) fn walk(
     rows: &impl Scored,
     graph: &GraphView<'_>,
@@ -102,6 +110,7 @@ struct Walk<'a, R> {
 
 impl<R: Scored> Walk<'_, R> {
     /// Walks from the entry point to the best node of layer 1 that greedy steps reach.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn descend(&self, scratch: &mut WalkScratch) -> Key {
         let WalkScratch { nodes, dots, .. } = scratch;
         let entry = self.graph.entry_point().0;
@@ -122,6 +131,7 @@ impl<R: Scored> Walk<'_, R> {
     }
 
     /// Fills `scratch.nearest` with the `ef` best nodes found on layer 0 that pass the filter.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn beam(&self, entry: Key, ef: usize, scratch: &mut WalkScratch, filter: Filter<'_>) {
         let WalkScratch { visited, frontier, nearest, nodes, dots } = scratch;
         let passes = |key: Key| filter.is_none_or(|filter| filter.contains(NodeId(key.node())));

@@ -72,6 +72,7 @@ impl From<Four> for [f32; 4] {
 /// # Panics
 /// If `a` is shorter than `out`.
 #[inline]
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub(crate) fn map(a: &[f32], out: &mut [f32], f: impl Fn(Four) -> Four) {
     zip(a, a, out, |a, _| f(a));
 }
@@ -81,6 +82,7 @@ pub(crate) fn map(a: &[f32], out: &mut [f32], f: impl Fn(Four) -> Four) {
 /// # Panics
 /// If `a` or `b` is shorter than `out`.
 #[inline]
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub(crate) fn zip(a: &[f32], b: &[f32], out: &mut [f32], f: impl Fn(Four, Four) -> Four) {
     let ((a, a_tail), (b, b_tail)) = (a[..out.len()].as_chunks::<4>(), b[..out.len()].as_chunks::<4>());
     let (out, tail) = out.as_chunks_mut::<4>();

@@ -89,6 +89,7 @@ const _: () = assert!(LARGEST_DOT <= i32::MAX as i64);
 ///
 /// # Panics
 /// If the lengths differ.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub fn dot_i16_i8(query: &[i16], code: &[i8]) -> i32 {
     assert_eq!(query.len(), code.len(), "query and code differ in dimensions");
     backend::dot_i16_i8(query, code)
@@ -99,6 +100,7 @@ pub fn dot_i16_i8(query: &[i16], code: &[i8]) -> i32 {
 ///
 /// # Panics
 /// If a row lies outside `codes`.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub fn gather_i16_i8(query: &[i16], codes: &[i8], rows: &[u32], out: &mut Vec<i32>) {
     out.clear();
     out.reserve(rows.len());
@@ -109,6 +111,7 @@ pub fn gather_i16_i8(query: &[i16], codes: &[i8], rows: &[u32], out: &mut Vec<i3
 ///
 /// # Panics
 /// If the shapes disagree.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
     assert_eq!(codes.len(), out.len() * query.len(), "codes are not [rows, dim]");
     backend::scan_i16_i8(query, codes, out);
@@ -118,6 +121,7 @@ pub fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
 ///
 /// # Panics
 /// If `codes` does not hold `out.len()` rows of [`nibble_stride`] bytes.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub fn scan_i16_u4(query: &NibbleQuery, codes: &[u8], out: &mut [i32]) {
     assert_eq!(codes.len(), out.len() * nibble_stride(query.plain.len()), "codes are not rows of nibbles");
     backend::scan_i16_u4(query, codes, out);
@@ -127,6 +131,7 @@ pub fn scan_i16_u4(query: &NibbleQuery, codes: &[u8], out: &mut [i32]) {
 ///
 /// # Panics
 /// If a row lies outside `codes`.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub fn gather_i16_u4(query: &NibbleQuery, codes: &[u8], rows: &[u32], out: &mut Vec<i32>) {
     out.clear();
     out.reserve(rows.len());
@@ -137,6 +142,7 @@ pub fn gather_i16_u4(query: &NibbleQuery, codes: &[u8], rows: &[u32], out: &mut 
 ///
 /// # Panics
 /// If the lengths differ.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len(), "vectors differ in dimensions");
     backend::dot_f32(a, b)
@@ -147,6 +153,7 @@ pub fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
 ///
 /// # Panics
 /// If a row lies outside `matrix`.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub fn gather_f32(x: &[f32], matrix: &[f32], rows: &[u32], out: &mut Vec<f32>) {
     out.clear();
     out.reserve(rows.len());
@@ -157,6 +164,7 @@ pub fn gather_f32(x: &[f32], matrix: &[f32], rows: &[u32], out: &mut Vec<f32>) {
 ///
 /// # Panics
 /// If the shapes disagree.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub fn gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]) {
     assert_eq!(matrix.len(), out.len() * x.len(), "matrix is not [rows, cols]");
     backend::gemv_f32(matrix, x, out);
@@ -166,6 +174,7 @@ pub fn gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]) {
 ///
 /// # Panics
 /// If `k` is 0 or the shapes disagree.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub fn matmul_f32(a: &[f32], b: &[f32], k: usize, out: &mut [f32]) {
     let (m, n) = (a.len() / k, b.len() / k);
     assert_eq!((a.len(), b.len(), out.len()), (m * k, n * k, m * n), "a is not [m, k], b not [n, k] or out not [m, n]");

@@ -3,12 +3,16 @@
 use super::{LANES, NIBBLE_BLOCK, NibbleQuery, nibble_stride};
 
 /// Adds the lanes of an `f32` sum in the one fixed order.
+#[cfg_attr(hot_is_fast, optimize(speed))]
+#[inline]
 pub fn reduce(lanes: [f32; LANES]) -> f32 {
     let [a, b, c, d, e, f, g, h] = lanes;
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
 /// Adds the products of fewer than [`LANES`] last elements to their lanes.
+#[cfg_attr(hot_is_fast, optimize(speed))]
+#[inline]
 pub(super) fn add_tail(lanes: &mut [f32; LANES], a: &[f32], b: &[f32]) {
     for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
         *lane += a * b;
@@ -16,6 +20,7 @@ pub(super) fn add_tail(lanes: &mut [f32; LANES], a: &[f32], b: &[f32]) {
 }
 
 /// See [`super::dot_i16_i8`].
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub fn dot_i16_i8(query: &[i16], code: &[i8]) -> i32 {
     query.iter().zip(code).fold(0i32, |sum, (&q, &c)| sum.wrapping_add(i32::from(q) * i32::from(c)))
 }
@@ -66,6 +71,7 @@ pub const fn nibble_place(at: usize) -> (usize, usize) {
 }
 
 /// See [`super::dot_f32`].
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
     let (a_chunks, a_tail) = a.as_chunks::<LANES>();
     let (b_chunks, b_tail) = b.as_chunks::<LANES>();
@@ -99,6 +105,8 @@ pub fn matmul_f32(a: &[f32], b: &[f32], k: usize, out: &mut [f32]) {
 }
 
 /// Row `row` of a row-major matrix with `dim` columns.
+#[cfg_attr(hot_is_fast, optimize(speed))]
+#[inline]
 pub(super) fn row<T>(matrix: &[T], row: u32, dim: usize) -> &[T] {
     &matrix[row as usize * dim..][..dim]
 }

@@ -8,6 +8,7 @@ use std::arch::wasm32::{
 
 use super::{LANES, NibbleQuery, nibble_stride, scalar};
 
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub(super) fn dot_i16_i8(query: &[i16], code: &[i8]) -> i32 {
     let (query, query_tail) = query.as_chunks::<16>();
     let (code, code_tail) = code.as_chunks::<16>();
@@ -29,6 +30,7 @@ pub(super) fn dot_i16_i8(query: &[i16], code: &[i8]) -> i32 {
         .wrapping_add(scalar::dot_i16_i8(query_tail, code_tail))
 }
 
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub(super) fn gather_i16_i8(query: &[i16], codes: &[i8], rows: &[u32], out: &mut Vec<i32>) {
     for &row in rows {
         out.push(dot_i16_i8(query, scalar::row(codes, row, query.len())));
@@ -46,6 +48,7 @@ fn add_sixteen(sum: v128, [q_low, q_high]: [v128; 2], codes: &[i8; 16]) -> v128 
 }
 
 /// Rows are taken by four, so that each part of the query is read once for them and their lanes are added together.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub(super) fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
     let row = |row: usize| &codes[row * query.len()..][..query.len()];
     let (sixteens, tail) = query.as_chunks::<16>();
@@ -53,8 +56,9 @@ pub(super) fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
     let (fours, rest) = out.as_chunks_mut::<4>();
     let first_of_rest = fours.len() * 4;
     for (block, out) in fours.iter_mut().enumerate() {
-        let rows = [0, 1, 2, 3].map(|at| row(block * 4 + at));
-        let [row_a, row_b, row_c, row_d] = rows.map(|row| row.as_chunks::<16>().0);
+        let first = block * 4;
+        let rows = [row(first), row(first + 1), row(first + 2), row(first + 3)];
+        let [row_a, row_b, row_c, row_d] = sixteens_of(rows);
         let zero = i32x4_splat(0);
         let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
         for (at, q) in sixteens.iter().enumerate() {
@@ -74,6 +78,12 @@ pub(super) fn scan_i16_i8(query: &[i16], codes: &[i8], out: &mut [i32]) {
     for (r, out) in rest.iter_mut().enumerate() {
         *out = dot_i16_i8(query, row(first_of_rest + r));
     }
+}
+
+/// Four rows in parts of a register's length. Not `map` of an array, which a build for size calls.
+#[inline(always)]
+fn sixteens_of<T>([a, b, c, d]: [&[T]; 4]) -> [&[[T; 16]]; 4] {
+    [a.as_chunks().0, b.as_chunks().0, c.as_chunks().0, d.as_chunks().0]
 }
 
 /// The sum of the lanes of each of four registers.
@@ -111,9 +121,11 @@ fn lanes_of(query: &[[i16; 8]], block: usize) -> [v128; 4] {
     [load(first), load(first + 2), load(first + 4), load(first + 6)]
 }
 
+#[cfg_attr(hot_is_fast, optimize(speed))]
+#[inline]
 fn four_nibble_dots(query: &NibbleQuery, rows: [&[u8]; 4]) -> [i32; 4] {
     let (lanes, _) = query.lanes.as_chunks::<8>();
-    let [row_a, row_b, row_c, row_d] = rows.map(|row| row.as_chunks::<16>().0);
+    let [row_a, row_b, row_c, row_d] = sixteens_of(rows);
     let zero = i32x4_splat(0);
     let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
     for (block, (((in_a, in_b), in_c), in_d)) in row_a.iter().zip(row_b).zip(row_c).zip(row_d).enumerate() {
@@ -126,6 +138,8 @@ fn four_nibble_dots(query: &NibbleQuery, rows: [&[u8]; 4]) -> [i32; 4] {
     across([a, b, c, d])
 }
 
+#[cfg_attr(hot_is_fast, optimize(speed))]
+#[inline]
 fn one_nibble_dot(query: &NibbleQuery, row: &[u8]) -> i32 {
     let (lanes, _) = query.lanes.as_chunks::<8>();
     let blocks = row.as_chunks::<16>().0.iter().enumerate();
@@ -136,6 +150,7 @@ fn one_nibble_dot(query: &NibbleQuery, row: &[u8]) -> i32 {
         .wrapping_add(i32x4_extract_lane::<3>(sum))
 }
 
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub(super) fn scan_i16_u4(query: &NibbleQuery, codes: &[u8], out: &mut [i32]) {
     let stride = nibble_stride(query.plain.len());
     let row = |row: usize| &codes[row * stride..][..stride];
@@ -150,6 +165,7 @@ pub(super) fn scan_i16_u4(query: &NibbleQuery, codes: &[u8], out: &mut [i32]) {
     }
 }
 
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub(super) fn gather_i16_u4(query: &NibbleQuery, codes: &[u8], rows: &[u32], out: &mut Vec<i32>) {
     let stride = nibble_stride(query.plain.len());
     let row = |row: u32| &codes[row as usize * stride..][..stride];
@@ -224,6 +240,7 @@ fn two_by_two((a, b): (&[f32], &[f32]), (c, d): (&[f32], &[f32])) -> v128 {
 
 /// Every product of two operands is read once for two rows of the other. Where rows end within a register, they are copied with zeros
 /// behind them, which change no sum: those begin at +0 and so never are -0.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub(super) fn matmul_f32(a: &[f32], b: &[f32], k: usize, out: &mut [f32]) {
     let n = b.len() / k;
     if !k.is_multiple_of(LANES) && a.len() > k {
@@ -266,6 +283,7 @@ fn add_eight([low, high]: [v128; 2], [x_low, x_high]: [v128; 2], row: &[f32; LAN
     [f32x4_add(low, f32x4_mul(row_low, x_low)), f32x4_add(high, f32x4_mul(row_high, x_high))]
 }
 
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub(super) fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
     let ((a, a_tail), (b, b_tail)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let zero = [f32x4_splat(0.0); 2];
@@ -281,18 +299,20 @@ pub(super) fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
     scalar::reduce(lanes)
 }
 
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub(super) fn gather_f32(x: &[f32], matrix: &[f32], rows: &[u32], out: &mut Vec<f32>) {
     let row = |row: u32| scalar::row(matrix, row, x.len());
     let (fours, rest) = rows.as_chunks::<4>();
     for four in fours {
-        let [a, b, c, d] = four.map(row);
-        out.extend(four_dots((a, b, c, d), x));
+        let [a, b, c, d] = *four;
+        out.extend(four_dots((row(a), row(b), row(c), row(d)), x));
     }
     for &r in rest {
         out.push(dot_f32(row(r), x));
     }
 }
 
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub(super) fn gemv_f32(matrix: &[f32], x: &[f32], out: &mut [f32]) {
     let cols = x.len();
     let (fours, rest) = out.as_chunks_mut::<4>();

@@ -1,6 +1,6 @@
 //! The head: the one file of a release that changes.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::manifest::{check_requires, open_json};
@@ -25,6 +25,12 @@ pub struct Head {
     pub signatures: Vec<Value>,
 }
 
+/// The rest of the file was read already.
+#[derive(Deserialize)]
+struct SignaturesOf {
+    signatures: Vec<Value>,
+}
+
 #[derive(Serialize)]
 struct File {
     signed: Signed,
@@ -47,22 +53,31 @@ impl Head {
     /// If the bytes are more than [`HEAD_LIMIT`], not JSON, of a format or with a requirement that this build does not
     /// know, or break a rule of the [format](super).
     pub fn parse(bytes: &[u8]) -> Result<Self, ReleaseError> {
+        let (version, manifest) = Self::parse_signed(bytes)?;
+        let file: SignaturesOf = serde_json::from_slice(bytes).map_err(|error| ReleaseError::json(WHAT, &error))?;
+        Ok(Self { version, manifest, signatures: file.signatures })
+    }
+
+    /// What [`Head::parse`] reads and checks, less the signatures: the version and the manifest.
+    ///
+    /// # Errors
+    /// As [`Head::parse`].
+    pub(crate) fn parse_signed(bytes: &[u8]) -> Result<(u64, ObjectRef), ReleaseError> {
         if bytes.len() > HEAD_LIMIT {
             return Err(ReleaseError::TooLarge { what: WHAT, found: bytes.len() as u64, limit: HEAD_LIMIT as u64 });
         }
-        let value = open_json(WHAT, bytes, "/signed/format")?;
+        let value = open_json(WHAT, bytes, &["signed", "format"])?;
         let (json, wrong) = (Json::new(&value, WHAT), |error| ReleaseError::json(WHAT, &error));
         check_requires(WHAT, &json.field("signed").field("requires").texts().map_err(wrong)?)?;
-        let head = Self::from_json(&json).map_err(wrong)?;
-        head.check()?;
-        Ok(head)
+        let (version, manifest) = Self::from_json(&json).map_err(wrong)?;
+        check(version, &manifest)?;
+        Ok((version, manifest))
     }
 
-    fn from_json(json: &Json<'_>) -> Result<Self, JsonError> {
+    fn from_json(json: &Json<'_>) -> Result<(u64, ObjectRef), JsonError> {
+        json.field("signatures").list()?;
         let signed = json.field("signed");
-        let version = signed.field("version").number(u64::MAX)?;
-        let signatures = json.field("signatures").list()?.iter().filter_map(Json::value).cloned().collect();
-        Ok(Self { version, manifest: ObjectRef::from_json(&signed.field("manifest"))?, signatures })
+        Ok((signed.field("version").number(u64::MAX)?, ObjectRef::from_json(&signed.field("manifest"))?))
     }
 
     /// The bytes of the head: the same head gives the same bytes.
@@ -70,7 +85,7 @@ impl Head {
     /// # Errors
     /// If the head breaks a rule of the [format](super).
     pub fn to_bytes(&self) -> Result<Vec<u8>, ReleaseError> {
-        self.check()?;
+        check(self.version, &self.manifest)?;
         let signed =
             Signed { format: FORMAT_VERSION, version: self.version, manifest: self.manifest, requires: Vec::new() };
         let file = File { signed, signatures: self.signatures.clone() };
@@ -80,16 +95,12 @@ impl Head {
         }
         Ok(bytes)
     }
+}
 
-    fn check(&self) -> Result<(), ReleaseError> {
-        if !(1..=MAX_VERSION).contains(&self.version) {
-            return Err(ReleaseError::Field {
-                what: WHAT,
-                field: "version",
-                found: self.version.to_string(),
-                expected: format!("1..={MAX_VERSION}"),
-            });
-        }
-        self.manifest.check_limit(ObjectKind::Manifest)
+fn check(version: u64, manifest: &ObjectRef) -> Result<(), ReleaseError> {
+    if !(1..=MAX_VERSION).contains(&version) {
+        let expected = ["1..=", &*MAX_VERSION.to_string()].concat();
+        return Err(ReleaseError::Field { what: WHAT, field: "version", found: version.to_string(), expected });
     }
+    manifest.check_limit(ObjectKind::Manifest)
 }

@@ -2,14 +2,11 @@
 
 mod objects;
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{FORMAT_VERSION, OLDEST_READABLE, ObjectKind, ObjectRef, ReleaseError, UNDERSTOOD};
 use crate::Digest;
-use crate::json::{Json, JsonError};
+use crate::json::{Json, JsonError, Value, parse};
 use crate::shard::columns::ColumnKind;
 #[cfg(any(feature = "origin", test))]
 use crate::shard::columns::ColumnsView;
@@ -206,10 +203,10 @@ impl Part {
     }
 }
 
-/// Reads JSON, and before anything else the number at `pointer`, which says whether the rest can be read.
-pub(super) fn open_json(what: &'static str, bytes: &[u8], pointer: &str) -> Result<Value, ReleaseError> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| ReleaseError::json(what, &error))?;
-    let format = value.pointer(pointer).and_then(Value::as_u64);
+/// Reads JSON, and before anything else the field `format`, inside of those that lead to it, which says whether the rest can be read.
+pub(super) fn open_json<'b>(what: &'static str, bytes: &'b [u8], format: &[&str]) -> Result<Value<'b>, ReleaseError> {
+    let value = parse(bytes).map_err(|error| ReleaseError::json(what, &error))?;
+    let format = format.iter().try_fold(&value, |value, name| value.get(name)).and_then(Value::as_u64);
     let Some(format) = format else {
         return Err(ReleaseError::json(what, &"found no format, expected a whole number"));
     };
@@ -243,7 +240,7 @@ impl Manifest {
         if bytes.len() as u64 > limit {
             return Err(ReleaseError::TooLarge { what: WHAT, found: bytes.len() as u64, limit });
         }
-        let value = open_json(WHAT, bytes, "/format")?;
+        let value = open_json(WHAT, bytes, &["format"])?;
         let (json, wrong) = (Json::new(&value, WHAT), |error| ReleaseError::json(WHAT, &error));
         // What a reader must understand may be why the rest looks otherwise.
         check_requires(WHAT, &json.field("requires").texts().map_err(wrong)?)?;
@@ -311,14 +308,13 @@ impl Manifest {
         self.check_layout()?;
         let items = self.shards.iter().map(ManifestShard::items).sum();
         check_range("items", self.items, items, items)?;
-        let mut seen = BTreeSet::new();
         for (part, object) in self.parts() {
             object.check_limit(part.kind())?;
-            if !seen.insert(object.digest) {
-                return Err(field("objects", object.digest.to_string() + " twice", "every object once"));
-            }
         }
-        Ok(())
+        match self.digests().windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(field("objects", pair[0].to_string() + " twice", "every object once")),
+            None => Ok(()),
+        }
     }
 
     fn check_layout(&self) -> Result<(), ReleaseError> {
@@ -357,26 +353,48 @@ impl Manifest {
     }
 
     /// All objects, in the order in which a client needs them.
-    pub fn parts(&self) -> impl Iterator<Item = (Part, ObjectRef)> + '_ {
-        let shards = self.shards.iter().enumerate().flat_map(|(at, shard)| {
-            let deltas = shard.deltas.iter().enumerate().map(move |(nth, delta)| (Part::Delta(at, nth), delta.object));
-            std::iter::once((Part::Shard(at), shard.object)).chain(deltas)
-        });
-        let directory = self.directory.iter().enumerate().map(|(at, object)| (Part::Directory(at), *object));
-        let recent = self.recent.iter().enumerate().map(|(at, object)| (Part::Recent(at), *object));
-        std::iter::once((Part::Tower, self.query_tower))
-            .chain(self.routing.iter().map(|routing| (Part::Routing, routing.object)))
-            .chain(shards)
-            .chain(directory)
-            .chain(recent)
-            .chain(self.cards.iter().enumerate().map(|(at, object)| (Part::Cards(at), *object)))
-            .chain(self.lists.iter().enumerate().map(|(at, object)| (Part::Lists(at), *object)))
+    // Into a list, by one piece of code: a chain of iterators is compiled again wherever it is walked.
+    pub fn parts(&self) -> impl Iterator<Item = (Part, ObjectRef)> + use<> {
+        self.part_list().into_iter()
+    }
+
+    #[inline(never)]
+    fn part_list(&self) -> Vec<(Part, ObjectRef)> {
+        let mut parts = vec![(Part::Tower, self.query_tower)];
+        if let Some(routing) = &self.routing {
+            parts.push((Part::Routing, routing.object));
+        }
+        for (at, shard) in self.shards.iter().enumerate() {
+            parts.push((Part::Shard(at), shard.object));
+            for (nth, delta) in shard.deltas.iter().enumerate() {
+                parts.push((Part::Delta(at, nth), delta.object));
+            }
+        }
+        let lists: [(fn(usize) -> Part, _); 4] = [
+            (Part::Directory, &self.directory),
+            (Part::Recent, &self.recent),
+            (Part::Cards, &self.cards),
+            (Part::Lists, &self.lists),
+        ];
+        for (part, objects) in lists {
+            for (at, object) in objects.iter().enumerate() {
+                parts.push((part(at), *object));
+            }
+        }
+        parts
+    }
+
+    /// The digests of all objects, in their own order.
+    pub(crate) fn digests(&self) -> Vec<Digest> {
+        let mut digests: Vec<Digest> = self.parts().map(|(_, object)| object.digest).collect();
+        digests.sort_unstable();
+        digests
     }
 
     /// The parts that are not in `before`: what a client lacks that holds all of that.
-    pub fn parts_beyond<'a>(&'a self, before: &Self) -> impl Iterator<Item = (Part, ObjectRef)> + use<'a> {
-        let held: BTreeSet<_> = before.parts().map(|(_, object)| object.digest).collect();
-        self.parts().filter(move |(_, object)| !held.contains(&object.digest))
+    pub fn parts_beyond(&self, before: &Self) -> impl Iterator<Item = (Part, ObjectRef)> + use<> {
+        let held = before.digests();
+        self.parts().filter(move |(_, object)| held.binary_search(&object.digest).is_err())
     }
 
     /// Whether each shard has cards of its own.

@@ -44,6 +44,21 @@ impl ObjectKind {
         }
     }
 
+    /// The kind as files and answers have it.
+    #[cfg(any(feature = "wasm", test))]
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Manifest => "manifest",
+            Self::Tower => "tower",
+            Self::Shard => "shard",
+            Self::Delta => "delta",
+            Self::Routing => "routing",
+            Self::Directory => "directory",
+            Self::Cards => "cards",
+            Self::Lists => "lists",
+        }
+    }
+
     /// The kind in a sentence.
     pub const fn name(self) -> &'static str {
         match self {

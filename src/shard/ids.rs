@@ -57,11 +57,13 @@ struct Ids<'a> {
 }
 
 impl<'a> Ids<'a> {
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn new(kind: IdKind, block: &'a [u8]) -> Self {
         Self { kind, rest: block, number: 0, text: Vec::new() }
     }
 
     /// Reads the next id into `text`; whether there is a well formed one.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn advance(&mut self) -> Option<()> {
         match self.kind {
             IdKind::Text => {
@@ -86,6 +88,7 @@ impl<'a> Ids<'a> {
     }
 
     /// Writes the number out, if the ids are numbers.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn finish(&mut self) {
         if self.kind == IdKind::Decimal {
             self.text.clear();
@@ -183,6 +186,7 @@ impl IdTable {
     }
 
     /// The id of a node.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     pub(super) fn id(&self, section: &[u8], node: u32) -> String {
         String::from_utf8(self.text(section, node)).unwrap_or_default()
     }
@@ -223,6 +227,7 @@ impl IdTable {
         slots
     }
 
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn text(&self, section: &[u8], node: u32) -> Vec<u8> {
         let block = self.blocks[node as usize / ID_BLOCK] as usize;
         let mut ids = Ids::new(self.kind, &section[block..]);

@@ -81,6 +81,7 @@ impl<State> Shard<State> {
         &self.bytes
     }
 
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn section(&self, section: Section) -> &[u8] {
         &self.bytes[self.header.section_range(section)]
     }
@@ -245,6 +246,7 @@ impl Shard<Verified> {
     }
 
     /// The index of all candidates.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     pub fn index(&self) -> IndexView<'_> {
         let (header, state) = (&self.header, &self.state);
         let (dim, fine_bits) = (self.dim(), header.fine_bits);
@@ -270,6 +272,7 @@ impl Shard<Verified> {
     ///
     /// # Panics
     /// If the query does not have [`Shard::dim`] components.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     pub fn search(
         &self,
         query: &[f32],

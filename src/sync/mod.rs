@@ -26,6 +26,7 @@
 //! ```
 
 mod error;
+mod held;
 mod plan;
 mod state;
 

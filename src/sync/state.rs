@@ -1,17 +1,15 @@
 //! The release that is served, and the one that is on its way.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::held::{Held, HeldObjects, Object};
 use super::{Fetch, SyncError, plan};
 use crate::Digest;
 use crate::release::{Absent, Head, Manifest, ManifestDelta, ObjectKind, ObjectRef, Part, Release, ReleaseError};
-use crate::shard::delta::{Chain, Delta};
+use crate::shard::delta::Chain;
 use crate::shard::directory::{DirectoryBucket, bucket_of};
-use crate::shard::{Shard, Verified};
-use crate::towers::QueryTower;
 
 /// Brings a release together from a head and the objects that it names. Copies share them.
 #[derive(Debug, Clone, Default)]
@@ -22,13 +20,7 @@ pub struct Assembly {
     serving: Option<Release>,
     next: Option<Arriving>,
     /// The objects of `serving` and `next` that are held, checked.
-    pub(super) held: BTreeMap<Digest, Held>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Held {
-    size: u64,
-    object: Object,
+    pub(super) held: HeldObjects,
 }
 
 /// A release that is not whole yet.
@@ -37,32 +29,6 @@ struct Arriving {
     version: u64,
     object: ObjectRef,
     manifest: Option<Arc<Manifest>>,
-}
-
-#[derive(Debug, Clone)]
-enum Object {
-    Tower(Arc<QueryTower>),
-    Routing(Arc<Shard<Verified>>),
-    Shard(Arc<Shard<Verified>>),
-    Delta(Arc<Delta>),
-    Directory(Arc<DirectoryBucket>),
-    /// Cards and lists are for the page: that they came is all that is kept.
-    Cards,
-    Lists,
-}
-
-impl Object {
-    fn kind(&self) -> ObjectKind {
-        match self {
-            Self::Tower(_) => ObjectKind::Tower,
-            Self::Routing(_) => ObjectKind::Routing,
-            Self::Shard(_) => ObjectKind::Shard,
-            Self::Delta(_) => ObjectKind::Delta,
-            Self::Directory(_) => ObjectKind::Directory,
-            Self::Cards => ObjectKind::Cards,
-            Self::Lists => ObjectKind::Lists,
-        }
-    }
 }
 
 /// What is served, and what is on its way.
@@ -115,7 +81,7 @@ impl Assembly {
     /// # Errors
     /// If the head is damaged or of another format, or its version goes back. Then nothing has changed.
     pub fn set_head(&mut self, bytes: &[u8]) -> Result<Vec<Fetch>, SyncError> {
-        let Head { version, manifest, .. } = Head::parse(bytes)?;
+        let (version, manifest) = Head::parse_signed(bytes)?;
         if let Some((trusted, known)) = self.trusted {
             if version < trusted {
                 return Err(SyncError::Rollback { found: version, trusted });
@@ -198,7 +164,7 @@ impl Assembly {
 
     /// What is to be fetched, what is needed first at the front.
     pub fn missing(&self) -> Vec<Fetch> {
-        let held = |digest: &Digest| self.held.contains_key(digest);
+        let held = |digest: &Digest| self.held.contains(*digest);
         match (&self.next, &self.serving, &self.trusted) {
             (Some(next), _, _) => {
                 let manifest = next.manifest.as_deref();
@@ -218,7 +184,7 @@ impl Assembly {
             let manifest = release.manifest();
             let computed = manifest
                 .parts()
-                .filter(|(part, object)| !is_for_page(part.kind()) && self.held.contains_key(&object.digest));
+                .filter(|(part, object)| !is_for_page(part.kind()) && self.held.contains(object.digest));
             Serving {
                 name: manifest.name.clone(),
                 version: release.version(),
@@ -251,7 +217,7 @@ impl Assembly {
             std::iter::once(part).chain((0..deltas(part)).map(move |nth| Part::Delta(at, nth)))
         });
         let fetch = |part: Part| manifest.object_of(part).map(|object| Fetch::new(object, part.kind()));
-        parts.filter_map(fetch).filter(|fetch| !self.held.contains_key(&fetch.digest)).collect()
+        parts.filter_map(fetch).filter(|fetch| !self.held.contains(fetch.digest)).collect()
     }
 
     /// What holds the card of an item of the served release, or without one the cards of all: held or not, since the page keeps
@@ -299,11 +265,11 @@ impl Assembly {
     /// been checked as a part of another release, whose manifest may say other things of it.
     fn chain(&self, manifest: &Manifest, at: usize) -> Option<Arc<Chain>> {
         let named = manifest.shards.get(at)?;
-        let Object::Shard(base) = &self.held.get(&named.object.digest)?.object else { return None };
+        let Object::Shard(base) = &self.held.get(named.object.digest)?.object else { return None };
         manifest.check_shard(at, base).ok()?;
         manifest.check_columns(base).ok()?;
         let delta = |(nth, delta): (usize, &ManifestDelta)| {
-            let Object::Delta(held) = &self.held.get(&delta.object.digest)?.object else { return None };
+            let Object::Delta(held) = &self.held.get(delta.object.digest)?.object else { return None };
             manifest.check_delta((at, nth), held).ok()?;
             manifest.check_columns(held.added()).ok()?;
             Some(Arc::clone(held))
@@ -314,7 +280,7 @@ impl Assembly {
 
     /// The bucket at `part`, as [`Assembly::chain`].
     fn bucket(&self, manifest: &Manifest, part: Part) -> Option<Arc<DirectoryBucket>> {
-        let Object::Directory(bucket) = &self.held.get(&manifest.object_of(part)?.digest)?.object else { return None };
+        let Object::Directory(bucket) = &self.held.get(manifest.object_of(part)?.digest)?.object else { return None };
         manifest.check_bucket(part, bucket).ok()?;
         Some(Arc::clone(bucket))
     }
@@ -333,7 +299,7 @@ impl Assembly {
         let manifest_held =
             self.next.as_ref().is_some_and(|next| next.object.digest == digest && next.manifest.is_some());
         let manifest_served = self.serving.as_ref().is_some_and(|release| release.digest() == digest);
-        self.held.contains_key(&digest) || manifest_held || manifest_served
+        self.held.contains(digest) || manifest_held || manifest_served
     }
 
     fn manifests(&self) -> impl Iterator<Item = Arc<Manifest>> {
@@ -347,11 +313,8 @@ impl Assembly {
 
     /// Drops what neither the served release nor the next one names.
     fn forget_others(&mut self) {
-        let mut named = BTreeSet::new();
-        for manifest in self.manifests() {
-            named.extend(manifest.parts().map(|(_, object)| object.digest));
-        }
-        self.held.retain(|digest, _| named.contains(digest));
+        let named: Vec<Vec<Digest>> = self.manifests().map(|manifest| manifest.digests()).collect();
+        self.held.retain(|digest| named.iter().any(|digests| digests.binary_search(digest).is_ok()));
     }
 
     /// Serves the next release if all that it needs at once is held.
@@ -360,7 +323,7 @@ impl Assembly {
             return;
         }
         let Some(Arriving { version, object, manifest: Some(manifest) }) = &self.next else { return };
-        let held = |object: &ObjectRef| self.held.get(&object.digest).map(|held| &held.object);
+        let held = |object: &ObjectRef| self.held.get(object.digest).map(|held| &held.object);
         let Some(Object::Tower(tower)) = held(&manifest.query_tower) else { return };
         let routing = manifest.routing.as_ref().and_then(|routing| match held(&routing.object) {
             Some(Object::Routing(shard)) => Some(Arc::clone(shard)),
@@ -411,9 +374,9 @@ fn open(manifest: &Manifest, part: Part, bytes: Vec<u8>, computed: Digest) -> Re
 }
 
 /// Checks that the objects of `manifest` that are held already, from an earlier release, belong to this one too.
-fn check_held(manifest: &Manifest, held: &BTreeMap<Digest, Held>) -> Result<(), ReleaseError> {
+fn check_held(manifest: &Manifest, held: &HeldObjects) -> Result<(), ReleaseError> {
     for (part, named) in manifest.parts() {
-        let Some(Held { size, object }) = held.get(&named.digest) else { continue };
+        let Some(Held { size, object }) = held.get(named.digest) else { continue };
         let kind = part.kind();
         if *size != named.size {
             return Err(ReleaseError::Size { kind, object: named.digest, found: *size, expected: named.size });

@@ -194,6 +194,7 @@ impl Op {
     }
 
     /// Computes the result into `out`, which has the length that [`Op::check`] gave.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     pub(super) fn run<'v>(
         &self,
         value: impl Fn(u32) -> &'v [f32],

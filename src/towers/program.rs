@@ -140,6 +140,7 @@ impl Program {
     /// # Errors
     /// [`TowerError::Input`] for a wrong number, kind or length of inputs, a number that is not finite, or an index
     /// beyond its table.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     pub fn run<'s>(&self, inputs: &[Input<'_>], scratch: &'s mut Scratch) -> Result<&'s [f32], TowerError> {
         check_inputs(&self.inputs, inputs)?;
         scratch.results.resize_with(self.ops.len(), Vec::new);
@@ -154,6 +155,7 @@ impl Program {
         Ok(scratch.results.last().map_or(&[], Vec::as_slice))
     }
 
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn resolve<'a>(&'a self, id: u32, inputs: &[Input<'a>], results: &'a [Vec<f32>]) -> &'a [f32] {
         let id = id as usize;
         let constants_from = self.inputs.len();

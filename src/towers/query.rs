@@ -21,7 +21,7 @@ use super::{Runner, TowerError};
 use crate::Digest;
 use crate::bytes::Reader;
 use crate::features::{FeatureSchema, FeatureVector};
-use crate::json::Json;
+use crate::json::{self, Json};
 
 /// The first bytes of the file.
 pub const MAGIC: [u8; 4] = *b"NSQT";
@@ -94,7 +94,7 @@ impl QueryTower {
         }
         let wrong =
             |error: &dyn std::fmt::Display| program_error("schema", error.to_string(), "a feature schema".to_owned());
-        let schema = serde_json::from_slice(schema).map_err(|error| wrong(&error))?;
+        let schema = json::parse(schema).map_err(|error| wrong(&error))?;
         let schema = FeatureSchema::from_json(&Json::new(&schema, "schema")).map_err(|error| wrong(&error))?;
         Self::new(schema, Runner::decode(flags, runner)?, towers)
     }

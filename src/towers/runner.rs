@@ -91,6 +91,7 @@ impl Runner {
     ///
     /// # Errors
     /// As [`Program::run`]; of a graph also `TowerError::Graph` where it fails or its output is not finite.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     pub fn run<'s>(&self, inputs: &[Input<'_>], scratch: &'s mut Scratch) -> Result<&'s [f32], TowerError> {
         match self {
             Self::Program(program) => program.run(inputs, scratch),

@@ -11,13 +11,15 @@ use crate::tools;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// The WebAssembly target of the pinned toolchain. Asks the network only when it is missing.
+/// The WebAssembly target of the pinned toolchain, and the sources of its standard library. Asks the network only for what is missing.
 pub(crate) fn wasm_target(repository: &Repository) -> Result<(), XtaskError> {
-    let installed = output(repository.command("rustup").args(["target", "list", "--installed"]))?;
-    if String::from_utf8_lossy(&installed).lines().any(|line| line.trim() == TARGET) {
-        return Ok(());
+    for (kind, name) in [("target", TARGET), ("component", "rust-src")] {
+        let installed = output(repository.command("rustup").args([kind, "list", "--installed"]))?;
+        if !String::from_utf8_lossy(&installed).lines().any(|line| line.trim() == name) {
+            run(repository.command("rustup").args([kind, "add", name]))?;
+        }
     }
-    run(repository.command("rustup").args(["target", "add", TARGET]))
+    Ok(())
 }
 
 /// `npm ci` in a folder that holds a `package-lock.json`, when that file is not the one installed from.

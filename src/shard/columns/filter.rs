@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use super::format::ColumnKind;
 use super::view::{ColumnView, Predicate};
 use super::{ColumnsError, ColumnsView};
 use crate::index::RowSet;
+use crate::json::{self, Value};
 
 /// Conditions on columns, all of which must hold. A missing value passes none. Copies share them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -72,7 +71,19 @@ impl ColumnFilter {
     ///
     /// # Errors
     /// [`ColumnsError::Condition`] with the column whose condition is neither.
-    pub fn from_json(conditions: &Map<String, Value>) -> Result<Self, ColumnsError> {
+    pub fn from_json(conditions: &serde_json::Map<String, serde_json::Value>) -> Result<Self, ColumnsError> {
+        let text = serde_json::to_string(conditions).unwrap_or_default();
+        match json::parse(text.as_bytes()) {
+            Ok(Value::Object(conditions)) => Self::from_fields(&conditions),
+            _ => Ok(Self::default()),
+        }
+    }
+
+    /// [`ColumnFilter::from_json`] of an object's fields.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn from_fields(conditions: &[(String, Value<'_>)]) -> Result<Self, ColumnsError> {
         let mut read = Vec::with_capacity(conditions.len());
         for (column, value) in conditions {
             match condition(value) {
@@ -165,7 +176,7 @@ fn numbers(column: &ColumnView<'_>, low: f64, high: f64) -> Result<RowSet, Colum
     Ok(RowSet::empty(column.len()))
 }
 
-fn condition(value: &Value) -> Option<Condition> {
+fn condition(value: &Value<'_>) -> Option<Condition> {
     match value {
         Value::Array(wanted) => {
             let numbers: Vec<f64> = wanted.iter().filter_map(Value::as_f64).collect();
@@ -177,28 +188,28 @@ fn condition(value: &Value) -> Option<Condition> {
             }
         }
         Value::Object(range) => {
-            if range.is_empty() || range.keys().any(|key| key != "min" && key != "max") {
+            if range.is_empty() || range.iter().any(|(key, _)| key != "min" && key != "max") {
                 return None;
             }
-            let limit = |key, otherwise| range.get(key).map_or(Some(otherwise), Value::as_f64);
+            let limit = |key, otherwise| value.get(key).map_or(Some(otherwise), Value::as_f64);
             Some(Condition::Between { low: limit("min", f64::NEG_INFINITY)?, high: limit("max", f64::INFINITY)? })
         }
         _ => None,
     }
 }
 
-fn path(value: &Value) -> Option<Vec<String>> {
+fn path(value: &Value<'_>) -> Option<Vec<String>> {
     let parts = if let Value::Array(parts) = value { parts } else { std::slice::from_ref(value) };
-    let texts: Vec<String> = parts.iter().filter_map(|part| part.as_str().map(str::to_owned)).collect();
+    let texts: Vec<String> = parts.iter().filter_map(|part| part.as_text().map(str::to_owned)).collect();
     (texts.len() == parts.len()).then_some(texts)
 }
 
-fn kind_of(value: &Value) -> &'static str {
+fn kind_of(value: &Value<'_>) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a truth value",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::Text(_) => "a text",
         Value::Array(_) => "an array of other things",
         Value::Object(_) => "an object with other fields",
     }

@@ -130,6 +130,7 @@ impl Chain {
     ///
     /// # Panics
     /// If the query has another number of dimensions than the shard.
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     pub fn search(
         &self,
         query: &[f32],
@@ -162,6 +163,7 @@ impl Chain {
         best(&hits, k)
     }
 
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn search_segment(
         &self,
         (start, shard): (u32, &Shard<Verified>),

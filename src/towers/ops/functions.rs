@@ -89,6 +89,7 @@ functions! {
 
 /// Visits every position of a shape in row-major order. An axis is its length and the strides of the operands along it; what is
 /// visited is the position, and those of the operands from place 1 on.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 fn walk<const N: usize>(axes: &[[u32; N]], mut visit: impl FnMut(usize, [usize; N])) {
     let total: usize = axes.iter().map(|axis| axis[0] as usize).product();
     let mut counters = [0_u32; MAX_RANK];
@@ -109,6 +110,7 @@ fn walk<const N: usize>(axes: &[[u32; N]], mut visit: impl FnMut(usize, [usize; 
 
 /// Visits the rows of a shape, i.e. its last axis at every position of the others: the part of `out`, the strides along it, and where
 /// it begins in the operands.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 pub(super) fn rows<const N: usize>(
     axes: &[[u32; N]],
     out: &mut [f32],
@@ -120,6 +122,7 @@ pub(super) fn rows<const N: usize>(
 }
 
 impl Binary {
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     pub(super) fn run(self, a: &[f32], b: &[f32], axes: &[[u32; 3]], out: &mut [f32]) {
         rows(axes, out, |out, [_, of_a, of_b], [_, i, j]| {
             let (a, b) = (&a[i..], &b[j..]);
@@ -140,6 +143,7 @@ impl Binary {
         });
     }
 
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     fn function(self) -> fn(f32, f32) -> f32 {
         match self {
             Self::Add => |a, b| a + b,
@@ -155,16 +159,19 @@ impl Binary {
     }
 }
 
+#[cfg_attr(hot_is_fast, optimize(speed))]
 fn truth(truth: bool) -> f32 {
     f32::from(u8::from(truth))
 }
 
 /// Written out because `f32::max` may return either zero of `max(0.0, -0.0)`.
+#[cfg_attr(hot_is_fast, optimize(speed))]
 fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }
 
 impl Unary {
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     pub(super) fn run(self, a: &[f32], out: &mut [f32]) {
         let one = Four::splat(1.0);
         let each = |out: &mut [f32], f: fn(f32) -> f32| out.iter_mut().zip(a).for_each(|(out, x)| *out = f(*x));
@@ -192,6 +199,7 @@ macro_rules! polynomial {
 
 /// The exponential function within 2e-7 of itself, as Cephes has it; 0 below `exp(-87.6)`, infinity above `exp(88.3)`.
 #[inline]
+#[cfg_attr(hot_is_fast, optimize(speed))]
 fn exp(x: Four) -> Four {
     /// Adding it rounds to an integer, which then is in the lowest bits, here with the bias of an exponent.
     const ROUND: f32 = 12_582_912.0 + 127.0;
@@ -208,6 +216,7 @@ fn exp(x: Four) -> Four {
 
 /// The hyperbolic tangent within 4e-7: a quotient of polynomials, as Eigen has it.
 #[inline]
+#[cfg_attr(hot_is_fast, optimize(speed))]
 fn tanh(x: Four) -> Four {
     let x = x.at_least(-7.998_812).at_most(7.998_812);
     let square = x * x;
@@ -221,6 +230,7 @@ fn tanh(x: Four) -> Four {
 
 /// The error function within 4e-7: a quotient of polynomials, as Eigen has it.
 #[inline]
+#[cfg_attr(hot_is_fast, optimize(speed))]
 fn erf(x: Four) -> Four {
     let x = x.at_least(-4.0).at_most(4.0);
     let square = x * x;
@@ -236,6 +246,7 @@ fn erf(x: Four) -> Four {
 }
 
 impl Reducer {
+    #[cfg_attr(hot_is_fast, optimize(speed))]
     pub(super) fn run(self, a: &[f32], n: usize, inner: usize, out: &mut [f32]) {
         for (slab, out) in a.chunks_exact(n * inner).zip(out.chunks_exact_mut(inner)) {
             for (at, out) in out.iter_mut().enumerate() {
