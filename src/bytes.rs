@@ -27,6 +27,7 @@ impl<'a> Reader<'a> {
         self.rest.len()
     }
 
+    #[inline(never)]
     pub(crate) fn take(&mut self, need: usize, what: &'static str) -> Result<&'a [u8], Truncated> {
         let have = self.rest.len();
         let (taken, rest) = self.rest.split_at_checked(need).ok_or(Truncated { what, need, have })?;
@@ -40,6 +41,7 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
+    #[inline(never)]
     pub(crate) fn u8(&mut self, what: &'static str) -> Result<u8, Truncated> {
         Ok(self.array::<1>(what)?[0])
     }
@@ -48,6 +50,7 @@ impl<'a> Reader<'a> {
         self.array(what).map(u16::from_le_bytes)
     }
 
+    #[inline(never)]
     pub(crate) fn u32(&mut self, what: &'static str) -> Result<u32, Truncated> {
         self.array(what).map(u32::from_le_bytes)
     }

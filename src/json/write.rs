@@ -1,8 +1,8 @@
 //! From fields to text.
 
 /// What a field holds.
+#[cfg(any(feature = "wasm", test))]
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(feature = "wasm"), expect(dead_code, reason = "the boundary to JavaScript writes them"))]
 pub(crate) enum Field<'f> {
     /// A text, which is quoted.
     Text(&'f str),

@@ -144,3 +144,17 @@ impl ObjectRef {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_called_as_serde_writes_it() {
+        let mut kinds = vec![ObjectKind::Manifest, ObjectKind::Tower, ObjectKind::Shard, ObjectKind::Delta];
+        kinds.extend([ObjectKind::Routing, ObjectKind::Directory, ObjectKind::Cards]);
+        for kind in kinds {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.key());
+        }
+    }
+}

@@ -187,6 +187,7 @@ impl ShardError {
     }
 
     /// Checks that `found` lies in `low..=high`.
+    #[inline(never)]
     pub(crate) fn check(what: &'static str, found: u64, low: u64, high: u64) -> Result<(), Self> {
         if (low..=high).contains(&found) { Ok(()) } else { Err(Self::Field { what, found, low, high }) }
     }

@@ -114,16 +114,32 @@ pub enum Op {
     },
 }
 
-fn product(factors: impl IntoIterator<Item = u32>) -> Result<usize, TowerError> {
-    let product = factors.into_iter().try_fold(1_usize, |product, factor| product.checked_mul(factor as usize));
+#[inline(never)]
+fn product(factors: &[u32]) -> Result<usize, TowerError> {
+    let product = factors.iter().try_fold(1_usize, |product, &factor| product.checked_mul(factor as usize));
     let product = product.unwrap_or(usize::MAX);
     check("size", product, 1, MAX_VALUE)?;
     Ok(product)
 }
 
-/// The last position that strides reach, plus one.
-fn extent(axes: impl IntoIterator<Item = (u32, u32)>) -> Result<usize, TowerError> {
-    let reach = axes.into_iter().try_fold(1_usize, |reach, (length, stride)| {
+/// The places of a shape, whose axes begin with their lengths.
+fn places<const N: usize>(axes: &[[u32; N]]) -> Result<usize, TowerError> {
+    check("rank", axes.len(), 0, MAX_RANK)?;
+    product(&column(axes, 0))
+}
+
+/// The last position that the strides at place `nth` of each axis reach, plus one.
+fn extent<const N: usize>(axes: &[[u32; N]], nth: usize) -> Result<usize, TowerError> {
+    reach(&column(axes, 0), &column(axes, nth))
+}
+
+fn column<const N: usize>(axes: &[[u32; N]], nth: usize) -> Vec<u32> {
+    axes.iter().map(|axis| axis[nth]).collect()
+}
+
+#[inline(never)]
+fn reach(lengths: &[u32], strides: &[u32]) -> Result<usize, TowerError> {
+    let reach = lengths.iter().zip(strides).try_fold(1_usize, |reach, (&length, &stride)| {
         reach.checked_add((length as usize).saturating_sub(1).checked_mul(stride as usize)?)
     });
     reach.ok_or_else(|| program_error("strides", "too large".to_owned(), format!("at most {MAX_VALUE}")))
@@ -139,56 +155,54 @@ impl Op {
         let float = |id, need: usize| check("operand length", operand(id, InputKind::Float)?, need, need);
         match self {
             Self::MatMul { a, b, batch, m, n, k } => {
-                float(*a, product([*batch, *m, *k])?)?;
-                float(*b, product([*batch, *n, *k])?)?;
-                product([*batch, *m, *n])
+                float(*a, product(&[*batch, *m, *k])?)?;
+                float(*b, product(&[*batch, *n, *k])?)?;
+                product(&[*batch, *m, *n])
             }
             Self::Binary { a, b, axes, .. } => {
-                check("rank", axes.len(), 0, MAX_RANK)?;
-                let reach_a = extent(axes.iter().map(|[length, a, _]| (*length, *a)))?;
-                let reach_b = extent(axes.iter().map(|[length, _, b]| (*length, *b)))?;
-                float(*a, reach_a)?;
-                float(*b, reach_b)?;
-                product(axes.iter().map(|axis| axis[0]))
+                let places = places(axes)?;
+                float(*a, extent(axes, 1)?)?;
+                float(*b, extent(axes, 2)?)?;
+                Ok(places)
             }
             Self::Unary { a, .. } => operand(*a, InputKind::Float),
             Self::Reduce { a, outer, n, inner, .. } => {
-                float(*a, product([*outer, *n, *inner])?)?;
-                product([*outer, *inner])
+                float(*a, product(&[*outer, *n, *inner])?)?;
+                product(&[*outer, *inner])
             }
             Self::Gather { table, indices, width } => {
                 let rows = operand(*table, InputKind::Float)?;
                 let whole = *width != 0 && rows.is_multiple_of(*width as usize);
                 check("table rows whole", usize::from(whole), 1, 1)?;
-                product([operand(*indices, InputKind::Index)? as u32, *width])
+                product(&[operand(*indices, InputKind::Index)? as u32, *width])
             }
             Self::Concat { outer, parts } => {
                 check("parts of a concatenation", parts.len(), 1, MAX_PARTS)?;
                 for [id, chunk] in parts {
-                    float(*id, product([*outer, *chunk])?)?;
+                    float(*id, product(&[*outer, *chunk])?)?;
                 }
                 let chunks = parts.iter().try_fold(0_u32, |sum, [_, chunk]| sum.checked_add(*chunk));
-                product([*outer, chunks.unwrap_or(u32::MAX)])
+                product(&[*outer, chunks.unwrap_or(u32::MAX)])
             }
             Self::Permute { a, axes } => {
-                check("rank", axes.len(), 0, MAX_RANK)?;
-                float(*a, extent(axes.iter().map(|[length, stride]| (*length, *stride)))?)?;
-                product(axes.iter().map(|axis| axis[0]))
+                let places = places(axes)?;
+                float(*a, extent(axes, 1)?)?;
+                Ok(places)
             }
             Self::Slice { a, outer, n, inner, start, count, step } => {
-                float(*a, product([*outer, *n, *inner])?)?;
+                float(*a, product(&[*outer, *n, *inner])?)?;
                 let last = i64::from(*start) + (i64::from(*count) - 1) * i64::from(*step);
                 check("first entry of a slice", *start as usize, 0, *n as usize - 1)?;
                 let last = usize::try_from(last).unwrap_or(usize::MAX);
                 check("last entry of a slice", last, 0, *n as usize - 1)?;
-                product([*outer, *count, *inner])
+                product(&[*outer, *count, *inner])
             }
             Self::Select { condition, a, b, axes } => {
-                check("rank", axes.len(), 0, MAX_RANK)?;
+                let places = places(axes)?;
                 for (nth, id) in [*condition, *a, *b].into_iter().enumerate() {
-                    float(id, extent(axes.iter().map(|axis| (axis[0], axis[nth + 1])))?)?;
+                    float(id, extent(axes, nth + 1)?)?;
                 }
-                product(axes.iter().map(|axis| axis[0]))
+                Ok(places)
             }
         }
     }
@@ -313,35 +327,43 @@ impl Op {
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, TowerError> {
         let code = reader.u8("operation")?;
-        let mut next = || reader.u32("operation");
+        // By one piece of code for all of them: where each read can fail by itself, that takes most of the space.
+        let head = *HEADS
+            .get(code as usize)
+            .ok_or_else(|| program_error("operation", code.to_string(), "0 to 8".to_owned()))?;
+        let mut fields = [0; 7];
+        for field in &mut fields[..head] {
+            *field = reader.u32("operation")?;
+        }
+        let [first, second, third, ..] = fields;
         Ok(match code {
-            0 => Self::MatMul { a: next()?, b: next()?, batch: next()?, m: next()?, n: next()?, k: next()? },
+            0 => {
+                let [a, b, batch, m, n, k, _] = fields;
+                Self::MatMul { a, b, batch, m, n, k }
+            }
             1 => {
-                let function = Binary::decode(reader)?;
-                let (a, b) = (reader.u32("operation")?, reader.u32("operation")?);
-                Self::Binary { function, a, b, axes: decode_list(reader, MAX_RANK)? }
+                let function = Binary::of(first)?;
+                Self::Binary { function, a: second, b: third, axes: decode_list(reader, MAX_RANK)? }
             }
-            2 => Self::Unary { function: Unary::decode(reader)?, a: reader.u32("operation")? },
+            2 => Self::Unary { function: Unary::of(first)?, a: second },
             3 => {
-                let function = Reducer::decode(reader)?;
-                let mut next = || reader.u32("operation");
-                Self::Reduce { function, a: next()?, outer: next()?, n: next()?, inner: next()? }
+                let [function, a, outer, n, inner, ..] = fields;
+                Self::Reduce { function: Reducer::of(function)?, a, outer, n, inner }
             }
-            4 => Self::Gather { table: next()?, indices: next()?, width: next()? },
-            5 => Self::Concat { outer: next()?, parts: decode_list(reader, MAX_PARTS)? },
-            6 => Self::Permute { a: next()?, axes: decode_list(reader, MAX_RANK)? },
+            4 => Self::Gather { table: first, indices: second, width: third },
+            5 => Self::Concat { outer: first, parts: decode_list(reader, MAX_PARTS)? },
+            6 => Self::Permute { a: first, axes: decode_list(reader, MAX_RANK)? },
             7 => {
-                let [a, outer, n, inner, start, count] = [next()?, next()?, next()?, next()?, next()?, next()?];
-                Self::Slice { a, outer, n, inner, start, count, step: next()?.cast_signed() }
+                let [a, outer, n, inner, start, count, step] = fields;
+                Self::Slice { a, outer, n, inner, start, count, step: step.cast_signed() }
             }
-            8 => {
-                let [condition, a, b] = [next()?, next()?, next()?];
-                Self::Select { condition, a, b, axes: decode_list(reader, MAX_RANK)? }
-            }
-            other => return Err(program_error("operation", other.to_string(), "0 to 8".to_owned())),
+            _ => Self::Select { condition: first, a: second, b: third, axes: decode_list(reader, MAX_RANK)? },
         })
     }
 }
+
+/// Numbers that each operation begins with, by code.
+const HEADS: [usize; 9] = [6, 3, 2, 5, 3, 1, 1, 7, 3];
 
 /// Most operands of a concatenation.
 const MAX_PARTS: usize = 256;

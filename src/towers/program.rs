@@ -269,6 +269,7 @@ fn decode_constant(reader: &mut Reader<'_>) -> Result<Vec<f32>, TowerError> {
     }
 }
 
+#[inline(never)]
 pub(super) fn check(what: &'static str, found: usize, least: usize, most: usize) -> Result<(), TowerError> {
     if (least..=most).contains(&found) {
         Ok(())

@@ -164,6 +164,7 @@ impl ColumnsError {
     }
 
     /// Checks that `found` lies in `low..=high`.
+    #[inline(never)]
     pub(super) fn check(what: &'static str, found: u64, low: u64, high: u64) -> Result<(), Self> {
         if (low..=high).contains(&found) { Ok(()) } else { Err(Self::Field { what, found, low, high }) }
     }

@@ -3,7 +3,6 @@
 use std::f32::consts::LOG2_E;
 
 use super::MAX_RANK;
-use crate::bytes::Reader;
 use crate::kernels::four::{Four, map, zip};
 use crate::towers::TowerError;
 use crate::towers::program::program_error;
@@ -19,8 +18,8 @@ macro_rules! functions {
             /// Every member; the position is its code.
             pub const ALL: &[Self] = &[$(Self::$member),+];
 
-            pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Self, TowerError> {
-                let code = reader.u32(stringify!($name))?;
+            /// The member with this code.
+            pub(super) fn of(code: u32) -> Result<Self, TowerError> {
                 Self::ALL.get(code as usize).copied().ok_or_else(|| {
                     program_error(stringify!($name), code.to_string(), format!("below {}", Self::ALL.len()))
                 })
