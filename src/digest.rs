@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::show;
+
 /// The SHA-256 (FIPS 180-4) of some bytes. As text: 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -54,7 +56,7 @@ impl fmt::Debug for Digest {
 
 /// Text that is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a digest: found {found:?}, expected 64 lower-case hexadecimal digits")]
+#[error("not a digest: found {text}, expected 64 lower-case hexadecimal digits", text = show::text(found))]
 pub struct ParseDigestError {
     /// The text that was found, at most 80 characters of it.
     pub found: String,

@@ -38,6 +38,7 @@ pub mod rank;
 pub mod recommend;
 pub mod release;
 pub mod shard;
+mod show;
 #[cfg(feature = "origin")]
 pub mod simulate;
 pub mod sync;

@@ -5,6 +5,7 @@ use crate::Digest;
 use crate::shard::ShardError;
 use crate::shard::delta::DeltaError;
 use crate::shard::directory::DirectoryError;
+use crate::show;
 use crate::towers::TowerError;
 
 /// An error of the release stage.
@@ -41,7 +42,7 @@ pub enum ReleaseError {
         found: u64,
     },
     /// The file needs a reader that understands more.
-    #[error("{what}: requires {found:?}, which this build does not understand; update the package")]
+    #[error("{what}: requires {found_text}, which this build does not understand; update the package", found_text = show::text(found))]
     Requires {
         /// Which file.
         what: &'static str,
@@ -107,9 +108,8 @@ pub enum ReleaseError {
     Tower(#[from] TowerError),
     /// The cards are not those of the candidates.
     #[error(
-        "cards: {missing} candidates have no card and {extra} cards no candidate, for example {example:?}, expected one \
-         card per candidate; write the cards from the items that were published"
-    )]
+        "cards: {missing} candidates have no card and {extra} cards no candidate, for example {example_text}, expected one \
+         card per candidate; write the cards from the items that were published", example_text = show::text(example))]
     Cards {
         /// Candidates without a card.
         missing: usize,
@@ -119,7 +119,7 @@ pub enum ReleaseError {
         example: String,
     },
     /// A release that is cut by a column has nothing for this client.
-    #[error("segment: found {found:?}, expected a value of {by}, one of {known:?}; pass one of these as segment")]
+    #[error("segment: found {found_text}, expected a value of {by}, one of {known_text}; pass one of these as segment", found_text = show::text(found), known_text = show::list(known))]
     Segment {
         /// The column.
         by: String,
@@ -130,9 +130,8 @@ pub enum ReleaseError {
     },
     /// A file that is no part of a release.
     #[error(
-        "the file begins with {found:02x?}, expected a head, manifest, shard, query tower or cards; check which file was \
-         opened"
-    )]
+        "the file begins with {found_text}, expected a head, manifest, shard, query tower or cards; check which file was \
+         opened", found_text = show::bytes(found))]
     Unknown {
         /// The first bytes, at most eight.
         found: Vec<u8>,

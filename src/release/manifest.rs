@@ -15,6 +15,7 @@ use crate::shard::directory::format::MAX_BUCKETS;
 use crate::shard::format::{MAX_COUNT, MAX_DIM};
 #[cfg(any(feature = "origin", test))]
 use crate::shard::{Shard, Verified};
+use crate::show;
 use crate::towers::{Runner, TowerError};
 
 /// What runs the query tower of most releases: every build, as a compact [`Program`](crate::towers::Program).
@@ -303,7 +304,7 @@ impl Manifest {
         }
         let deltas = self.shards.iter().any(|shard| !shard.deltas.is_empty()) || !self.recent.is_empty();
         if deltas && !self.requires.iter().any(|name| name == REQUIRES_DELTAS) {
-            return Err(field("requires", format!("{:?}", self.requires), "\"deltas\" where a shard has some"));
+            return Err(field("requires", show::list(&self.requires), "\"deltas\" where a shard has some"));
         }
         self.check_layout()?;
         let items = self.shards.iter().map(ManifestShard::items).sum();
@@ -491,5 +492,5 @@ fn check_text(name: &'static str, found: &str, expected: &str) -> Result<(), Rel
         return Ok(());
     }
     let found: String = found.chars().take(80).collect();
-    Err(field(name, format!("{found:?}"), &format!("{expected:?}")))
+    Err(field(name, show::text(&found), &show::text(expected)))
 }

@@ -4,6 +4,7 @@ use super::columns::ColumnsError;
 use super::format::{FORMAT_VERSION, MAX_ID_BYTES, MAX_SCALE, OLDEST_READABLE};
 use crate::Digest;
 use crate::json::decimal;
+use crate::show;
 
 /// An error of the shard stage.
 #[derive(Debug, thiserror::Error)]
@@ -11,8 +12,7 @@ use crate::json::decimal;
 pub enum ShardError {
     /// The bytes do not start as a shard does.
     #[error(
-        "shard at byte 0: found {found:02x?}, expected the magic \"NSSH\"; this is not a shard, check the URL or the path"
-    )]
+        "shard at byte 0: found {found_text}, expected the magic \"NSSH\"; this is not a shard, check the URL or the path", found_text = show::bytes(found))]
     Magic {
         /// The first bytes, four of them unless the file is shorter.
         found: Vec<u8>,
@@ -99,7 +99,7 @@ pub enum ShardError {
         reason: &'static str,
     },
     /// An id is too long.
-    #[error("shard: the id {start:?}… has {found} bytes, expected at most {MAX_ID_BYTES}; give the item a shorter id")]
+    #[error("shard: the id {start_text}… has {found} bytes, expected at most {MAX_ID_BYTES}; give the item a shorter id", start_text = show::text(start))]
     IdLength {
         /// How it begins.
         start: String,
@@ -120,8 +120,7 @@ pub enum ShardError {
     },
     /// Two nodes have one id.
     #[error(
-        "shard: nodes {first} and {second} have the same id {id:?}, expected one node per id; remove the duplicate item"
-    )]
+        "shard: nodes {first} and {second} have the same id {id_text}, expected one node per id; remove the duplicate item", id_text = show::text(id))]
     DuplicateId {
         /// The id.
         id: String,

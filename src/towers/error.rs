@@ -2,6 +2,7 @@
 
 use crate::Digest;
 use crate::features::FeatureError;
+use crate::show;
 
 /// An error of the towers stage.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +19,7 @@ pub enum TowerError {
         have: usize,
     },
     /// The file does not begin as a tower does.
-    #[error("not a tower: it begins with {found:02x?}, expected {expected:02x?}; check which file was opened")]
+    #[error("not a tower: it begins with {found_text}, expected {expected_text}; check which file was opened", found_text = show::bytes(found), expected_text = show::bytes(expected))]
     Magic {
         /// First bytes of the file.
         found: [u8; 4],

@@ -3,7 +3,7 @@
 mod functions;
 
 use super::TowerError;
-use super::program::{InputKind, MAX_VALUE, check, program_error};
+use super::program::{InputKind, MAX_VALUE, check, program_error, show_inputs};
 use crate::bytes::Reader;
 use crate::kernels;
 use functions::rows;
@@ -150,7 +150,10 @@ impl Op {
     pub(super) fn check(&self, value: impl Fn(u32) -> Option<(InputKind, usize)>) -> Result<usize, TowerError> {
         let operand = |id: u32, kind: InputKind| match value(id) {
             Some((found, length)) if found == kind => Ok(length),
-            other => Err(program_error("operand", format!("{other:?} as value {id}"), format!("an earlier {kind:?}"))),
+            other => {
+                let found = [&*show_inputs(other.as_slice()), " as value ", &*id.to_string()].concat();
+                Err(program_error("operand", found, ["an earlier ", kind.name()].concat()))
+            }
         };
         let float = |id, need: usize| check("operand length", operand(id, InputKind::Float)?, need, need);
         match self {

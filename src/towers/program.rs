@@ -20,6 +20,7 @@ use super::TowerError;
 use super::ops::Op;
 use crate::bytes::{Reader, Truncated};
 use crate::json::decimal;
+use crate::show;
 
 /// Most inputs of a program.
 pub const MAX_INPUTS: usize = 16;
@@ -35,6 +36,16 @@ pub enum InputKind {
     Float,
     /// Rows of a table.
     Index,
+}
+
+impl InputKind {
+    /// The kind in an error.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Float => "Float",
+            Self::Index => "Index",
+        }
+    }
 }
 
 /// One input for [`Program::run`].
@@ -234,7 +245,7 @@ pub(super) fn check_inputs(known: &[(InputKind, usize)], inputs: &[Input<'_>]) -
     }
     for (position, (input, expected)) in inputs.iter().zip(known).enumerate() {
         if input.describe() != *expected {
-            return error(position, format!("{:?}", input.describe()), format!("{expected:?}"));
+            return error(position, show_inputs(&[input.describe()]), show_inputs(&[*expected]));
         }
         if let Input::Float(values) = input
             && let Some(at) = values.iter().position(|value| !value.is_finite())
@@ -267,6 +278,12 @@ fn decode_constant(reader: &mut Reader<'_>) -> Result<Vec<f32>, TowerError> {
         }
         other => Err(program_error("constant encoding", other.to_string(), "0 or 1".to_owned())),
     }
+}
+
+/// Kinds and lengths in an error.
+pub(super) fn show_inputs(inputs: &[(InputKind, usize)]) -> String {
+    let shown = inputs.iter().map(|(kind, length)| ["(", kind.name(), ", ", &*length.to_string(), ")"].concat());
+    show::joined(shown)
 }
 
 #[inline(never)]

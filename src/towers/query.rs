@@ -16,7 +16,7 @@
 //! The inputs of either are those of a [`FeatureVector`]: history `[length * dim]`, weights `[length]` and, where the schema has
 //! them, marks `[length * marks]`, rows of categorical features and the long-term vector. Its output is the query embedding, `[dim]`.
 
-use super::program::{Input, InputKind, Scratch, program_error};
+use super::program::{Input, InputKind, Scratch, program_error, show_inputs};
 use super::{Runner, TowerError};
 use crate::Digest;
 use crate::bytes::Reader;
@@ -55,7 +55,7 @@ impl QueryTower {
         ];
         expected.retain(|(_, length)| *length > 0);
         if runner.inputs() != expected {
-            return Err(program_error("inputs", format!("{:?}", runner.inputs()), format!("{expected:?}")));
+            return Err(program_error("inputs", show_inputs(runner.inputs()), show_inputs(&expected)));
         }
         if runner.output_len() != schema.dim {
             return Err(program_error("output", runner.output_len().to_string(), schema.dim.to_string()));

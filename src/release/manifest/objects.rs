@@ -107,7 +107,7 @@ impl Manifest {
     /// If it is not, or is damaged.
     pub fn open_bucket(&self, part: Part, bytes: Vec<u8>, computed: Digest) -> Result<DirectoryBucket, ReleaseError> {
         let Some(object) = self.object_of(part) else {
-            return Err(field("bucket", format!("{part:?}"), "one there is"));
+            return Err(field("bucket", part.kind().to_string(), "one there is"));
         };
         object.check_digested(ObjectKind::Directory, &bytes, computed)?;
         let bucket = DirectoryBucket::open(bytes)?;
@@ -121,11 +121,15 @@ impl Manifest {
         let (at, buckets) = match part {
             Part::Directory(at) => (at, self.directory.len()),
             Part::Recent(at) => (at, self.recent.len()),
-            _ => return Err(field("bucket", format!("{part:?}"), "a part of a directory")),
+            _ => return Err(field("bucket", part.kind().to_string(), "a part of a directory")),
         };
         bucket.check_bucket(at as u32, buckets as u32)?;
         match bucket.places().find(|place| place.shard as usize >= self.shards.len()) {
-            Some(place) => Err(field("place in the directory", format!("{place:?}"), "one of the shards")),
+            Some(place) => Err(field(
+                "place in the directory",
+                ["shard ", &*place.shard.to_string()].concat(),
+                "one of the shards",
+            )),
             None => Ok(()),
         }
     }

@@ -1,13 +1,14 @@
 //! What can be wrong with columns.
 
 use super::format::{FORMAT_VERSION, OLDEST_READABLE};
+use crate::show;
 
 /// An error of the columns.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ColumnsError {
     /// The bytes do not start as columns do.
-    #[error("columns at byte 0: found {found:02x?}, expected the magic \"NSCL\"; these are not columns")]
+    #[error("columns at byte 0: found {found_text}, expected the magic \"NSCL\"; these are not columns", found_text = show::bytes(found))]
     Magic {
         /// The first bytes, four of them unless the file is shorter.
         found: Vec<u8>,
@@ -62,7 +63,7 @@ pub enum ColumnsError {
         high: u64,
     },
     /// A value of a row breaks the rule of its column.
-    #[error("columns: row {row} of {column:?} is {found}, expected {expected}; download the file again")]
+    #[error("columns: row {row} of {column_text} is {found}, expected {expected}; download the file again", column_text = show::text(column))]
     Value {
         /// Which column.
         column: String,
@@ -74,7 +75,7 @@ pub enum ColumnsError {
         expected: &'static str,
     },
     /// A dictionary is not one.
-    #[error("columns: entry {entry} of the dictionary of {column:?} is not {expected}; download the file again")]
+    #[error("columns: entry {entry} of the dictionary of {column_text} is not {expected}; download the file again", column_text = show::text(column))]
     Dictionary {
         /// Which column.
         column: String,
@@ -92,7 +93,7 @@ pub enum ColumnsError {
         expected: &'static str,
     },
     /// A column cannot be written as it was given.
-    #[error("columns: row {row} of {column:?} is not {expected}; leave the value out or correct it in the catalogue")]
+    #[error("columns: row {row} of {column_text} is not {expected}; leave the value out or correct it in the catalogue", column_text = show::text(column))]
     Input {
         /// Which column.
         column: String,
@@ -102,7 +103,7 @@ pub enum ColumnsError {
         expected: &'static str,
     },
     /// Columns of different lengths.
-    #[error("columns: {column:?} has {found} rows, expected {expected}; pass one value per candidate")]
+    #[error("columns: {column_text} has {found} rows, expected {expected}; pass one value per candidate", column_text = show::text(column))]
     Rows {
         /// Which column, or what else was compared.
         column: String,
@@ -112,7 +113,7 @@ pub enum ColumnsError {
         expected: usize,
     },
     /// A question about a column that is not there.
-    #[error("columns: found no column {name:?}, expected one of {known:?}; correct the name, or add it to the release")]
+    #[error("columns: found no column {name_text}, expected one of {known_text}; correct the name, or add it to the release", name_text = show::text(name), known_text = show::list(known))]
     Unknown {
         /// The name that was asked for.
         name: String,
@@ -121,9 +122,8 @@ pub enum ColumnsError {
     },
     /// A condition that is none.
     #[error(
-        "columns: the condition on {column:?} is {found}, expected an array of texts, of paths or of numbers, or an object of \
-         the numbers min, max or both; correct the request"
-    )]
+        "columns: the condition on {column_text} is {found}, expected an array of texts, of paths or of numbers, or an object of \
+         the numbers min, max or both; correct the request", column_text = show::text(column))]
     Condition {
         /// Which column.
         column: String,
@@ -131,7 +131,7 @@ pub enum ColumnsError {
         found: &'static str,
     },
     /// A question that a column of this kind cannot answer.
-    #[error("columns: {name:?} is a column of {kind}, which cannot be tested for {test}; ask for what it holds")]
+    #[error("columns: {name_text} is a column of {kind}, which cannot be tested for {test}; ask for what it holds", name_text = show::text(name))]
     Predicate {
         /// Which column.
         name: String,

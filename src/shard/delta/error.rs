@@ -3,6 +3,7 @@
 use super::format::{FORMAT_VERSION, OLDEST_READABLE};
 use crate::Digest;
 use crate::shard::ShardError;
+use crate::show;
 
 /// An error of a delta.
 #[derive(Debug, thiserror::Error)]
@@ -10,8 +11,7 @@ use crate::shard::ShardError;
 pub enum DeltaError {
     /// The bytes do not start as a delta does.
     #[error(
-        "delta at byte 0: found {found:02x?}, expected the magic \"NSDL\"; this is not a delta, check the URL or the path"
-    )]
+        "delta at byte 0: found {found_text}, expected the magic \"NSDL\"; this is not a delta, check the URL or the path", found_text = show::bytes(found))]
     Magic {
         /// The first bytes, four of them unless the file is shorter.
         found: Vec<u8>,

@@ -2,6 +2,7 @@
 
 use super::Place;
 use super::format::{FORMAT_VERSION, MAX_BUCKET_BYTES, OLDEST_READABLE};
+use crate::show;
 
 /// An error of the directory.
 #[derive(Debug, thiserror::Error)]
@@ -9,9 +10,8 @@ use super::format::{FORMAT_VERSION, MAX_BUCKET_BYTES, OLDEST_READABLE};
 pub enum DirectoryError {
     /// The bytes do not start as a bucket of a directory does.
     #[error(
-        "directory at byte 0: found {found:02x?}, expected the magic \"NSDR\"; this is not a bucket of a directory, check \
-         the URL or the path"
-    )]
+        "directory at byte 0: found {found_text}, expected the magic \"NSDR\"; this is not a bucket of a directory, check \
+         the URL or the path", found_text = show::bytes(found))]
     Magic {
         /// The first bytes, four of them unless the file is shorter.
         found: Vec<u8>,
@@ -77,8 +77,7 @@ pub enum DirectoryError {
     },
     /// One id has two places.
     #[error(
-        "directory: found the id {id:?} at {first} and at {second}, expected one place per id; remove the duplicate"
-    )]
+        "directory: found the id {id_text} at {first} and at {second}, expected one place per id; remove the duplicate", id_text = show::text(id))]
     DuplicateId {
         /// The id.
         id: String,
@@ -89,9 +88,8 @@ pub enum DirectoryError {
     },
     /// The entries of a bucket do not fit into a file however many buckets there are.
     #[error(
-        "directory: the bucket of {id:?} has {found} bytes in {entries} entries when there are {buckets} buckets, expected \
-         at most {MAX_BUCKET_BYTES}; its ids have one hash and are stored in full: shorten or rename them"
-    )]
+        "directory: the bucket of {id_text} has {found} bytes in {entries} entries when there are {buckets} buckets, expected \
+         at most {MAX_BUCKET_BYTES}; its ids have one hash and are stored in full: shorten or rename them", id_text = show::text(id))]
     Full {
         /// The first id of the bucket.
         id: String,
