@@ -193,26 +193,27 @@ impl FeatureSchema {
     /// # Errors
     /// [`FeatureError::Schema`] naming the field, what was found and what is allowed.
     pub fn validate(&self) -> Result<(), FeatureError> {
-        let check = |ok: bool, field, found: String, expected| {
-            if ok { Ok(()) } else { Err(FeatureError::Schema { field, found, expected }) }
+        // What was found becomes a text only where it is wrong.
+        let check = |ok: bool, field, found: &dyn Fn() -> String, expected| {
+            if ok { Ok(()) } else { Err(FeatureError::Schema { field, found: found(), expected }) }
         };
         let dim_ok = self.dim.is_multiple_of(8) && (8..=MAX_DIM).contains(&self.dim);
-        check(dim_ok, "dim", self.dim.to_string(), "a multiple of 8 from 8 to 512")?;
+        check(dim_ok, "dim", &|| self.dim.to_string(), "a multiple of 8 from 8 to 512")?;
         let length = self.history.length;
-        check((1..=MAX_HISTORY).contains(&length), "history.length", length.to_string(), "1 to 1024")?;
+        check((1..=MAX_HISTORY).contains(&length), "history.length", &|| length.to_string(), "1 to 1024")?;
         let decay = self.history.decay;
-        check(decay > 0.0 && decay <= 1.0, "history.decay", decimal(decay), "above 0, at most 1")?;
+        check(decay > 0.0 && decay <= 1.0, "history.decay", &|| decimal(decay), "above 0, at most 1")?;
         let power = self.history.count_power;
-        check((0.0..=1.0).contains(&power), "history.count_power", decimal(power), "0 to 1")?;
+        check((0.0..=1.0).contains(&power), "history.count_power", &|| decimal(power), "0 to 1")?;
         if let Err((field, found, expected)) = self.history.check_marks() {
-            check(false, field, found, expected)?;
+            return Err(FeatureError::Schema { field, found, expected });
         }
         if let Some(UserVector { default }) = &self.user {
             let ok = (1..=MAX_DIM).contains(&default.len());
-            check(ok, "user", default.len().to_string(), "1 to 512 numbers")?;
+            check(ok, "user", &|| default.len().to_string(), "1 to 512 numbers")?;
         }
         let count = self.categories.len();
-        check(count <= MAX_CATEGORIES, "categories", count.to_string(), "at most 64 features")?;
+        check(count <= MAX_CATEGORIES, "categories", &|| count.to_string(), "at most 64 features")?;
         for category in &self.categories {
             let (cardinality, sorted) = match category {
                 Categorical::Location { buckets, .. } => (u64::from(*buckets) + 1, true),
@@ -220,8 +221,8 @@ impl FeatureSchema {
                 Categorical::Hour | Categorical::Weekday => (25, true),
             };
             let size_ok = (2..=u64::from(MAX_CARDINALITY)).contains(&cardinality);
-            check(size_ok, "categories", cardinality.to_string(), "2 to 1048576 values per feature")?;
-            check(sorted, "categories.values", "unsorted or repeated values".to_owned(), "sorted, each once")?;
+            check(size_ok, "categories", &|| cardinality.to_string(), "2 to 1048576 values per feature")?;
+            check(sorted, "categories.values", &|| "unsorted or repeated values".to_owned(), "sorted, each once")?;
         }
         Ok(())
     }

@@ -90,10 +90,17 @@ pub(crate) fn zip(a: &[f32], b: &[f32], out: &mut [f32], f: impl Fn(Four, Four) 
         *out = f(Four::from(*a), Four::from(*b)).into();
     }
     if !tail.is_empty() {
-        let padded = |numbers: &[f32]| Four::from(std::array::from_fn(|at| numbers.get(at).copied().unwrap_or(0.0)));
         let last: [f32; 4] = f(padded(a_tail), padded(b_tail)).into();
         tail.copy_from_slice(&last[..tail.len()]);
     }
+}
+
+/// At most four numbers, and zeros behind them. Not inlined: it is the end of a row, and each function has one.
+#[inline(never)]
+fn padded(numbers: &[f32]) -> Four {
+    let mut four = [0.0; 4];
+    four[..numbers.len()].copy_from_slice(numbers);
+    four.into()
 }
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]

@@ -32,9 +32,14 @@ const TOLD: &str = "-C target-feature=+simd128 -Z unstable-options -C panic=imme
                     -C llvm-args=-enable-loop-header-duplication";
 
 /// What wasm-opt does with the core. rustc has inlined what pays; where wasm-opt goes on with every large function of one caller, the
-/// compressed file is a hundredth larger.
-const OPTIMISED: &[&str] =
-    &["-O3", "--converge", "--one-caller-inline-max-function-size=20", "--flexible-inline-max-function-size=10"];
+/// compressed file is a hundredth larger. The stack lies at the bottom of the memory and data from a megabyte on, so nothing is below 1024 bytes.
+const OPTIMISED: &[&str] = &[
+    "-O3",
+    "--converge",
+    "--low-memory-unused",
+    "--one-caller-inline-max-function-size=20",
+    "--flexible-inline-max-function-size=10",
+];
 
 /// What it does with tract, of which a tower runs little.
 const SMALL: &[&str] = &["-Oz"];
