@@ -37,6 +37,8 @@ pub mod platform;
 pub mod rank;
 pub mod recommend;
 pub mod release;
+#[cfg(feature = "origin")]
+pub mod rules;
 pub mod shard;
 mod show;
 #[cfg(feature = "origin")]

@@ -1,9 +1,10 @@
 //! The one type that browser, worker and origin all use: [`Recommender`].
 //!
 //! A recommendation has three stages: [`Recommender::embed`] looks the history up in the shards and runs the query tower,
-//! [`Recommender::retrieve`] searches the shards, [`rank::best`] orders what they found. [`Recommender::recommend`] does all
+//! [`Recommender::retrieve`] searches the shards, [`Recommender::arrange`] orders what they found by the shop's rules. [`Recommender::recommend`] does all
 //! of it; who wants to time the stages calls them one by one. The same release and request give the same list everywhere.
 
+mod second;
 mod selection;
 #[cfg(test)]
 mod tests;
@@ -12,7 +13,8 @@ use std::sync::Arc;
 
 use crate::features::{Context, PastEvent};
 use crate::index::{self, NodeId, Score};
-use crate::rank::{self, Candidate};
+use crate::rank::Candidate;
+use crate::release::rules::Boost;
 use crate::release::{Absent, Found, Part, Release};
 use crate::shard::columns::{ColumnFilter, ColumnsError};
 use crate::towers::{self, QueryTower, TowerError};
@@ -44,6 +46,14 @@ pub enum RecommendError {
     /// The query tower failed.
     #[error(transparent)]
     Tower(#[from] TowerError),
+    /// A scenario that the release does not have.
+    #[error("scenario {found:?}: expected one of {known:?}; name one of the release's rules, or none")]
+    Scenario {
+        /// What was named.
+        found: String,
+        /// What there is.
+        known: Vec<String>,
+    },
     /// A filter that the columns of the release cannot answer.
     #[error(transparent)]
     Filter(#[from] ColumnsError),
@@ -54,6 +64,7 @@ impl RecommendError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Limit { .. } => "request/limit",
+            Self::Scenario { .. } => "request/scenario",
             Self::Tower(_) => "towers/query",
             Self::Filter(ColumnsError::Unknown { .. }) => "request/column",
             Self::Filter(_) => "request/condition",
@@ -95,6 +106,14 @@ pub struct Request {
     pub exclude: Vec<String>,
     /// What the columns of an item must hold for it to be recommended.
     pub filter: ColumnFilter,
+    /// Whose rules count; those of the scenario `default` where it names none.
+    pub scenario: Option<String>,
+    /// What is moved up or down beside what the scenario moves.
+    pub boosts: Vec<Boost>,
+    /// How often the shopper has been shown an item.
+    pub shown: Vec<(String, u32)>,
+    /// What chance depends on where a scenario leaves something to it: one number for a visit.
+    pub seed: u64,
     /// The moment and the shopper.
     pub context: Context,
 }
@@ -125,19 +144,22 @@ pub struct Recommender {
     tower_scratch: towers::Scratch,
     search_scratch: index::Scratch,
     selection: Selection,
+    /// What passes the filters of boosts, by their places.
+    boosted: Vec<Selection>,
 }
 
 impl Recommender {
     /// Recommends from a release, which is shared, not copied.
     pub fn of(release: &Release) -> Self {
-        let (tower_scratch, search_scratch, selection) = Default::default();
-        Self { release: release.clone(), tower_scratch, search_scratch, selection }
+        let (tower_scratch, search_scratch, selection, boosted) = Default::default();
+        Self { release: release.clone(), tower_scratch, search_scratch, selection, boosted }
     }
 
     /// Goes on with the same release after parts were added to it, or with another one.
     pub fn renew(&mut self, release: &Release) {
         if self.release.digest() != release.digest() {
             self.selection = Selection::default();
+            self.boosted = Vec::new();
         }
         self.release = release.clone();
     }
@@ -320,7 +342,7 @@ impl Recommender {
             // Nothing is known of that item, so nothing is like it.
             return Ok(Vec::new());
         }
-        let wanted = request.limit.max(RETRIEVED);
+        let wanted = self.wanted(request);
         for at in self.visited(query, request)? {
             let Some(shard) = &self.release.shards()[at] else { continue };
             let rows = self.selection.rows(at, shard, &request.exclude)?;
@@ -335,7 +357,7 @@ impl Recommender {
         }
         let candidate = |(score, at, node): (Score, usize, NodeId)| {
             let id = self.release.shards()[at].as_ref().map(|shard| shard.id(node)).unwrap_or_default();
-            Candidate { id, score: score.0 }
+            Candidate { id, score: score.0, found: Some(Found { shard: at, node }), is_pinned: false }
         };
         Ok(found.into_iter().map(candidate).collect())
     }
@@ -345,16 +367,20 @@ impl Recommender {
     fn passing(&mut self, given: &[(String, f32)], request: &Request) -> Result<Vec<Candidate>, RecommendError> {
         let mut candidates = Vec::new();
         for (id, score) in given.iter().filter(|(id, _)| !request.exclude.contains(id)) {
-            let passes = match self.release.find(id) {
-                Ok(None) => false,
-                Ok(Some(Found { shard: at, node })) => match &self.release.shards()[at] {
-                    Some(shard) => self.selection.rows(at, shard, &[])?.is_none_or(|rows| rows.contains(node)),
-                    None => request.filter.is_empty(),
-                },
-                Err(_) => request.filter.is_empty(),
+            let place = self.release.find(id);
+            if matches!(place, Ok(None)) {
+                continue;
+            }
+            // What is not held is taken at its word where nothing is asked of it.
+            let held = place.ok().flatten().filter(|found| self.release.shards()[found.shard].is_some());
+            let passes = match held.and_then(|found| Some((found, self.release.shards()[found.shard].as_ref()?))) {
+                Some((Found { shard: at, node }, shard)) => {
+                    self.selection.rows(at, shard, &[])?.is_none_or(|rows| rows.contains(node))
+                }
+                None => request.filter.is_empty(),
             };
             if passes {
-                candidates.push(Candidate { id: id.clone(), score: *score });
+                candidates.push(Candidate { id: id.clone(), score: *score, found: held, is_pinned: false });
             }
         }
         Ok(candidates)
@@ -384,12 +410,14 @@ impl Recommender {
         Ok(())
     }
 
-    /// All three stages.
+    /// All stages, by the rules of the release.
     ///
     /// # Errors
-    /// As [`Recommender::embed`] and [`Recommender::retrieve`].
+    /// As [`Recommender::ruled`], [`Recommender::embed`] and [`Recommender::retrieve`].
     pub fn recommend(&mut self, request: &Request) -> Result<Vec<Candidate>, RecommendError> {
-        let query = self.query(request)?;
-        Ok(rank::best(self.retrieve(&query, request)?, request.limit))
+        let request = self.ruled(request.clone())?;
+        let query = self.query(&request)?;
+        let candidates = self.retrieve(&query, &request)?;
+        self.arrange(candidates, &request)
     }
 }

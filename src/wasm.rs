@@ -9,8 +9,8 @@ use crate::Digest;
 use crate::features::Context;
 use crate::json::write::{self, Field};
 use crate::json::{self, Json, JsonError};
-use crate::rank;
 use crate::recommend::{HistoryEvent, RecommendError, Recommender, Request};
+use crate::release::rules::Boost;
 use crate::shard::columns::ColumnFilter;
 use crate::sync::{Assembly, Fetch, Serving, SyncError};
 
@@ -88,6 +88,7 @@ impl Engine {
     pub fn absent(&mut self, request: &str) -> Result<String, JsValue> {
         let request = parse(request)?;
         let recommender = self.recommender.as_mut().ok_or_else(not_ready)?;
+        let request = recommender.ruled(request).map_err(|error| request_error(&error))?;
         let absent = recommender.absent(&request).map_err(|error| request_error(&error))?;
         Ok(fetches(&self.assembly.fetch_of(&absent)))
     }
@@ -122,13 +123,17 @@ impl Engine {
         let request = parse(request)?;
         let recommender = self.recommender.as_mut().ok_or_else(not_ready)?;
         let started = now();
+        let request = recommender.ruled(request).map_err(|error| request_error(&error))?;
         let query = recommender.query(&request).map_err(|error| request_error(&error))?;
         let embedded = now();
         let candidates = recommender.retrieve(&query, &request).map_err(|error| request_error(&error))?;
         let retrieved = now();
-        let items = rank::best(candidates, request.limit);
+        let items = recommender.arrange(candidates, &request).map_err(|error| request_error(&error))?;
         let items = write::array(items.iter().map(|item| {
-            write::object(&[("id", Field::Text(&item.id)), ("score", Field::Json(&write::float(item.score)))])
+            let score = write::float(item.score);
+            let fields =
+                [("id", Field::Text(&item.id)), ("score", Field::Json(&score)), ("pinned", Field::Json("true"))];
+            write::object(if item.is_pinned { &fields } else { &fields[..2] })
         }));
         let history = write::array(query.history.iter().map(|id| write::quoted(id)));
         let timings = [("tower", embedded - started), ("search", retrieved - embedded), ("rank", now() - retrieved)]
@@ -166,8 +171,8 @@ fn parse(request: &str) -> Result<Request, JsValue> {
     let json = Json::new(&value, "request");
     let mut request = read(&json).map_err(|error| wrong(&error))?;
     if let Some(filter) = json.field("where").optional() {
-        let conditions = filter.fields().map_err(|error| wrong(&error))?;
-        request.filter = ColumnFilter::from_fields(conditions).map_err(|error| request_error(&error.into()))?;
+        let filter = filter.value().map(ColumnFilter::from_value).transpose();
+        request.filter = filter.map_err(|error| request_error(&error.into()))?.unwrap_or_default();
     }
     Ok(request)
 }
@@ -202,11 +207,19 @@ fn read(json: &Json<'_>) -> Result<Request, JsonError> {
             attributes.push((name.clone(), named.field(name).text()?.to_owned()));
         }
     }
+    let shown = |pair: &Json<'_>| match &pair.list()?[..] {
+        [id, times] => Ok((id.text()?.to_owned(), times.u32()?)),
+        _ => Err(pair.wrong("an id and how often")),
+    };
     Ok(Request {
         limit: json.field("limit").u32()? as usize,
         history,
         like: json.field("like").optional().map(|id| id.text().map(str::to_owned)).transpose()?,
         candidates,
+        scenario: json.field("scenario").optional().map(|name| name.text().map(str::to_owned)).transpose()?,
+        boosts: json.field("boosts").list_or_none()?.iter().map(Boost::read).collect::<Result<_, _>>()?,
+        shown: json.field("shown").list_or_none()?.iter().map(shown).collect::<Result<_, _>>()?,
+        seed: json.field("seed").optional().map_or(Ok(0), |seed| seed.number(u64::MAX))?,
         exclude: json.field("exclude").texts()?,
         filter: ColumnFilter::default(),
         context: Context { now_ms, as_of_ms: None, location, attributes, user },

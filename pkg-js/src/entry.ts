@@ -74,7 +74,7 @@ export function entry({ local, isLarger = false, worker }: Engines): Entry {
       // Both end before a failure is reported, so that the next call meets nothing of this one.
       const host = await open(options).finally(() => loading);
       const outbox = options.events && new Outbox(options.events);
-      return new Recommender(host, keeper, options.context ?? {}, outbox);
+      return new Recommender(host, keeper, options, outbox);
     } catch (cause) {
       keeper.close();
       throw cause;

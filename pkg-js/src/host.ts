@@ -28,14 +28,29 @@ export interface Downloaded {
   bytes: number;
 }
 
+/** An event as the engine reads it. @internal */
+export interface Asked {
+  id: string;
+  type: string;
+  at: number;
+}
+
 /** What an engine is asked for, as it reads it. @internal */
 export interface Request {
   limit: number;
-  history: { id: string; type: string; at: number }[];
+  history: Asked[];
   /** Asks for what is like this item; the history then has no say. */
   like?: string;
   /** Names of lists whose products are the candidates; neither the history nor the query tower has a say then. */
   lists?: string[];
+  /** What the shopper did, where the history says another thing: for rules. */
+  past?: Asked[];
+  /** How often products were shown to the shopper since the page was opened. */
+  shown: [id: string, times: number][];
+  scenario?: string;
+  boosts: { where: object; by: number }[];
+  /** One number for a visit. */
+  seed: number;
   exclude: string[];
   where: object;
   context: object;
@@ -43,7 +58,7 @@ export interface Request {
 
 /** A row and what it was made of. @internal */
 export interface Row {
-  items: { id: string; score: number; card?: Card }[];
+  items: { id: string; score: number; card?: Card; pinned?: true }[];
   history: string[];
   source: "history" | "default";
   /** Of a row of lists: how many of them there are. */

@@ -1,7 +1,7 @@
 import type { HistoryStorage } from "./history.js";
 import type { WasmSource } from "./init.js";
 import type { EventsOptions } from "./outbox.js";
-import type { RecommendedItem } from "./recommendation.js";
+import type { Recommendation, RecommendedItem } from "./recommendation.js";
 import type { Recommender } from "./recommender.js";
 
 /** Where the engine works: on a thread of its own (`"worker"`), or on that of the page (`"main"`). */
@@ -61,6 +61,8 @@ export interface RecommenderOptions {
    * its script is not there, the engine works on the page's thread all the same, and `status().mode` says so.
    */
   mode?: Mode;
+  /** The rules of rows, by their name in the release; those of the scenario `default`, if the release has it, unless told. */
+  scenario?: string;
   /** The worker, or its script's address, where a bundler does not find `nearshelf/worker` by itself. */
   worker?: Worker | string | URL;
   /** Asks in place of the global `fetch`, for the release alone; the engine then works on the page's thread. */
@@ -68,7 +70,7 @@ export interface RecommenderOptions {
 }
 
 /**
- * What a column of the release is asked for: an array of what is allowed, or a range of numbers. In a column of categories a text
+ * What a column of the release is asked for: an array of what is allowed, a range of numbers, or `null`, that there is no value. In a column of categories a text
  * is an outermost category, an array of texts a path from there down; what lies below passes too.
  */
 export type Condition =
@@ -79,13 +81,25 @@ export type Condition =
     readonly min?: number;
     /** The greatest number that passes. */
     readonly max?: number;
-  };
+  }
+  | null;
 
 /**
  * Conditions by column, all of which must hold; columns are those that the release was built with. A product of which nothing is known there
- * passes none.
+ * passes none but `null`. Or filters of which all hold, one holds, or one does not: `["or", { brand: ["69"] }, ["not", { price: { min: 500 } }]]`.
  */
-export type Filters = Readonly<Record<string, Condition>>;
+export type Filters =
+  | Readonly<Record<string, Condition>>
+  | readonly ["and" | "or", ...Filters[]]
+  | readonly ["not", Filters];
+
+/** What is moved up, or down. */
+export interface Boost {
+  /** What is moved. */
+  filters: Filters;
+  /** How far, -1 to 1: 1 is the way from the worst candidate to the best. */
+  by: number;
+}
 
 /** How a row is asked for. */
 export interface RecommendOptions {
@@ -97,6 +111,15 @@ export interface RecommendOptions {
   exclude?: Iterable<string>;
   /** Only products like these: `{ category: ["Bakery"], price: { max: 1000 } }`. Prices are in cents. No condition unless told. */
   filters?: Filters;
+  /** Moves products up or down, beside what the rules of the release move. */
+  boosts?: readonly Boost[];
+  /** The rules that count for this row, by their name in the release: those of the recommender unless told. */
+  scenario?: string;
+  /**
+   * Asked in place of a row that would be empty: `(shop, options) => shop.trendingItems(options)`. It gets the options of the row, but `threshold` and
+   * `fallback`; what it throws, the call throws.
+   */
+  fallback?: (recommender: Recommender, options: RecommendOptions) => Promise<Recommendation>;
   /** Overrides of the recommender's context, field by field, for this row. */
   context?: Context;
   /** Changes the products of the row before it is given, and may leave some out. What it throws, the call throws. */

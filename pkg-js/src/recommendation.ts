@@ -7,9 +7,10 @@ import type { Recommender } from "./recommender.js";
 
 /**
  * Why a product is in a row: the shopper's `"history"`; the trained `"default"`, where there is none; `"related"` or `"similar"` to the product that
- * the row is for; `"viewed"` before; bought `"together"` with the products that the row is for; `"trending"`, selling better than it did.
+ * the row is for; `"viewed"` before; bought `"together"` with the products that the row is for; `"trending"`, selling better than it did; `"pinned"` by a
+ * rule of the shop.
  */
-export type Reason = "history" | "default" | "related" | "similar" | "viewed" | "together" | "trending";
+export type Reason = "history" | "default" | "related" | "similar" | "viewed" | "together" | "trending" | "pinned";
 
 /** A product of a row. */
 export interface RecommendedItem {

@@ -4,9 +4,12 @@ import { type EventType, type HistoryEvent, isHistoryEvent } from "./history.js"
 import type { Host, Request as Asked } from "./host.js";
 import type { Keeper } from "./keeper.js";
 import { listName } from "./lists.js";
-import type { Context, Mode, RecommendOptions, TrendingOptions } from "./options.js";
+import type { Context, Mode, RecommenderOptions, RecommendOptions, TrendingOptions } from "./options.js";
 import type { Outbox } from "./outbox.js";
 import type { Consent, Empty, Exported, Reason, Recommendation, RecommendedItem, Status } from "./recommendation.js";
+
+/** What a row is made of; the shopper's history where nothing is said. */
+type Query = Partial<Pick<Asked, "history" | "like" | "lists">>;
 
 const DEFAULT_LIMIT = 12;
 
@@ -34,12 +37,18 @@ export class Recommender {
   readonly #outbox: Outbox | undefined;
   readonly #listeners = new Set<(status: Status) => void>();
   #context: Context;
+  readonly #scenario: string | undefined;
+  /** How often each product was shown; gone with the page. */
+  readonly #shown = new Map<string, number>();
+  /** What chance depends on where rules leave something to it: the same for a visit. */
+  readonly #seed = Math.floor(Math.random() * 2 ** 32);
   #closed = false;
   /** The shopper's consent to what is stored on the device. */
   readonly consent: Consent;
 
   /** @internal */
-  constructor([host, mode]: [Host, Mode], keeper: Keeper, context: Context, outbox?: Outbox) {
+  constructor([host, mode]: [Host, Mode], keeper: Keeper, { context = {}, scenario }: Pick<RecommenderOptions, "context" | "scenario">, outbox?: Outbox) {
+    this.#scenario = scenario;
     this.#host = host;
     this.#mode = mode;
     this.#keeper = keeper;
@@ -82,6 +91,7 @@ export class Recommender {
       const found = `track(${String(type)}, ${String(itemId)})`;
       throw new NearshelfError("request/event", `${found}: expected "view", "cart", "purchase", "impression" or "click", and an id`);
     }
+    if (type === "impression") this.#shown.set(itemId, (this.#shown.get(itemId) ?? 0) + 1);
     this.#outbox?.add(type, itemId, at, options.recommendationId);
   }
 
@@ -93,7 +103,7 @@ export class Recommender {
    * the tower does not take, `engine/failed`, or the reason of `signal`
    */
   recommendedForYou(options: RecommendOptions = {}): Promise<Recommendation> {
-    return this.#row(options, { history: this.#history() });
+    return this.#row(options, {});
   }
 
   /**
@@ -140,8 +150,8 @@ export class Recommender {
   async #listed(reason: Reason, lists: string[], options: RecommendOptions, items?: readonly string[]): Promise<Recommendation> {
     const exclude = [...(options.exclude ?? []), ...(items ?? [])];
     const row = await this.#asked({ ...options, exclude }, { history: [], lists });
-    const listed = row.items.map((item) => ({ ...item, reason }));
-    return this.#given({ ...row, items: listed, source: items ? "item" : "shop" }, options.transformItems, row.empty ?? "nothing-passed");
+    const listed = row.items.map((item) => ({ ...item, reason: item.reason === "pinned" ? item.reason : reason }));
+    return this.#given({ ...row, items: listed, source: items ? "item" : "shop" }, options, row.empty ?? "nothing-passed");
   }
 
   /**
@@ -158,7 +168,7 @@ export class Recommender {
       if (event.type !== "purchase" && !left.has(event.id)) open.set(event.id, event);
     }
     const history = [...open.values()].map(({ id, type, at }) => ({ id, type, at: wallClock(at) }));
-    const { limit: _, threshold: __, transformItems, ...rest } = options;
+    const { limit: _, threshold: __, ...rest } = options;
     // The engine says which of these it knows; its own products are not asked for.
     const row = await this.#asked({ ...rest, limit: 1 }, { history });
     const known = history.length === 0 ? [] : row.history.slice(0, limit);
@@ -166,39 +176,47 @@ export class Recommender {
       const card = this.card(id);
       return { id, score: -place, reason: "viewed", ...(card === undefined ? {} : { card }) };
     });
-    return this.#given({ ...row, source: "history", items, recommendationId: newId() }, transformItems, "no-history");
+    return this.#given({ ...row, source: "history", items, recommendationId: newId() }, options, "no-history");
   }
 
   #history(): Asked["history"] {
     return this.#keeper.events.map(({ id, type, at }) => ({ id, type, at: wallClock(at) }));
   }
 
-  async #row(options: RecommendOptions, of: Pick<Asked, "history" | "like">, item?: string): Promise<Recommendation> {
+  async #row(options: RecommendOptions, of: Query, item?: string): Promise<Recommendation> {
     const row = await this.#asked(options, of, item);
-    return this.#given(row, options.transformItems, item !== undefined && !row.history.includes(item) ? "unknown-item" : "nothing-passed");
+    return this.#given(row, options, item !== undefined && !row.history.includes(item) ? "unknown-item" : "nothing-passed");
   }
 
   /** A row as the engine has it; `item` is the product that it is for, which is not in it. */
-  async #asked(options: RecommendOptions, of: Pick<Asked, "history" | "like" | "lists">, item?: string): Promise<Recommendation> {
+  async #asked(options: RecommendOptions, of: Query, item?: string): Promise<Recommendation> {
     this.#open();
-    const { signal, threshold = -Infinity } = options;
+    const { signal, threshold = -Infinity, scenario = this.#scenario } = options;
     signal?.throwIfAborted();
+    const history = this.#history();
     const { now = Date.now(), ...context } = { ...this.#context, ...options.context };
     const asked: Asked = {
+      history,
       ...of,
+      past: of.history === undefined ? [] : history,
       limit: options.limit ?? DEFAULT_LIMIT,
       exclude: [...(options.exclude ?? []), ...(item === undefined ? [] : [item])],
       where: options.filters ?? {},
+      shown: [...this.#shown],
+      boosts: (options.boosts ?? []).map(({ filters, by }) => ({ where: filters, by })),
+      seed: this.#seed,
+      ...(scenario === undefined ? {} : { scenario }),
       context: { ...context, now: wallClock(now) },
     };
-    const { items, history, source, timings, bytes, lists } = await until(this.#host.row(asked), signal);
+    const { items, history: read, source, timings, bytes, lists } = await until(this.#host.row(asked), signal);
     const reason: Reason = item === undefined ? source : of.like === undefined ? "related" : "similar";
     const { release, isStale } = this.#host.status();
     return {
       // Of a product that is not known, nobody asked for what the trained default would say.
-      items: item !== undefined && !history.includes(item) ? [] : items.filter(({ score }) => score >= threshold).map((found) => ({ ...found, reason })),
+      items: item !== undefined && !read.includes(item) ? [] : items.filter(({ score, pinned }) => pinned || score >= threshold)
+        .map(({ pinned, ...found }) => ({ ...found, reason: pinned ? "pinned" : reason })),
       recommendationId: newId(),
-      history,
+      history: read,
       source: item === undefined ? source : "item",
       status: { name: release.name, version: release.version, freshness: isStale ? "stale" : "fresh" },
       timings,
@@ -208,9 +226,13 @@ export class Recommender {
   }
 
   /** A row as the shop gets it. */
-  #given(row: Recommendation, transformItems: RecommendOptions["transformItems"], why: Empty): Recommendation {
+  async #given(row: Recommendation, options: RecommendOptions, why: Empty): Promise<Recommendation> {
+    const { transformItems, fallback, threshold: _, ...rest } = options;
     if (transformItems !== undefined) row.items = transformItems(row.items);
-    if (row.items.length === 0) row.empty = why;
+    if (row.items.length === 0) {
+      if (fallback !== undefined) return fallback(this, transformItems === undefined ? rest : { ...rest, transformItems });
+      row.empty = why;
+    }
     this.#outbox?.shown(row.recommendationId, row.items.map(({ id }) => id));
     this.#changed();
     return row;
@@ -224,6 +246,7 @@ export class Recommender {
   /** Forgets the history, here at once and in the storage, with consent in other tabs too, when the promise ends. */
   async erase(): Promise<void> {
     this.#open();
+    this.#shown.clear();
     await this.#keeper.erase();
   }
 
@@ -266,7 +289,7 @@ export class Recommender {
    * @throws as {@link Recommender.recommendedForYou}
    */
   async prefetch(options: Pick<RecommendOptions, "filters" | "context"> = {}): Promise<void> {
-    await this.#asked({ ...options, limit: 1 }, { history: this.#history() });
+    await this.#asked({ ...options, limit: 1 }, {});
     this.#changed();
   }
 

@@ -4,6 +4,6 @@ export { type EventType, type HistoryEvent, type HistoryStorage, memoryStorage }
 export type { Downloaded, ReleaseStatus } from "./host.js";
 export type { EventsOptions, SentEvent } from "./outbox.js";
 export type { WasmSource } from "./init.js";
-export type { Condition, Context, Filters, Mode, RecommenderOptions, RecommendOptions, TrendingOptions } from "./options.js";
+export type { Boost, Condition, Context, Filters, Mode, RecommenderOptions, RecommendOptions, TrendingOptions } from "./options.js";
 export type { Consent, Empty, Exported, Reason, Recommendation, RecommendedItem, Status } from "./recommendation.js";
 export type { Recommender } from "./recommender.js";

@@ -60,6 +60,8 @@ pub struct Config {
     /// What it lists beside what the towers recommend.
     #[serde(default)]
     pub lists: ListsConfig,
+    /// The shop's rules, a file of their own ([docs/rules.md](../../docs/rules.md)).
+    pub rules: Option<PathBuf>,
     /// The folder that relative paths start from: the one that holds the file.
     #[serde(skip)]
     pub base: PathBuf,

@@ -118,6 +118,11 @@ impl<'v> Json<'v> {
         self.list()?.iter().map(number).collect()
     }
 
+    /// The value itself.
+    pub(crate) fn value(&self) -> Option<&'v Value<'v>> {
+        self.value
+    }
+
     /// The error that this is not what is expected.
     #[cold]
     #[inline(never)]

@@ -3,9 +3,12 @@
 //! Candidates come from one or more shards, each list in order. [`best`] merges them into one list whose order depends on
 //! nothing but scores and ids, so that a server and a browser with other shards in memory show the same.
 //!
+//! [`arrange`] fills the slots of a row as the shop's rules say.
+//!
 //! A ranker (`train`) predicts from [`features`] how probable it is that each of them is clicked, put into the cart and bought. It is trained
 //! and judged at the origin; requests are not ranked by it yet.
 
+pub mod arrange;
 pub mod features;
 #[cfg(feature = "origin")]
 pub mod train;
@@ -13,13 +16,19 @@ pub mod train;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use crate::release::Found;
+
 /// A retrieved candidate.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Candidate {
     /// The shop's id of the item.
     pub id: String,
     /// Inner product of query and candidate embedding; larger is better.
     pub score: f32,
+    /// Where it is in the release; nothing where that is not held.
+    pub found: Option<Found>,
+    /// Whether a rule gave it its place.
+    pub is_pinned: bool,
 }
 
 /// The `limit` best candidates: by falling score, equal scores by id.
@@ -58,7 +67,7 @@ mod tests {
 
     #[test]
     fn equal_scores_are_ordered_by_id_whatever_the_shards_said() {
-        let candidate = |(id, score): (&str, f32)| Candidate { id: id.to_owned(), score };
+        let candidate = |(id, score): (&str, f32)| Candidate { id: id.to_owned(), score, ..Candidate::default() };
         let list: Vec<_> = [("b", 0.5), ("c", 0.9), ("a", 0.5), ("d", -1.0)].map(candidate).into();
         let list = best(list, 3);
         let ids: Vec<&str> = list.iter().map(|candidate| candidate.id.as_str()).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::cards::Cards;
 use super::columns::{self, Chosen};
@@ -13,6 +13,7 @@ use crate::Digest;
 use crate::data::{Config, Item, Layout};
 use crate::index::{self, BuildParams, FineBits, IndexError, IndexReport, SearchParams, Truth, choose_search};
 use crate::lists::List;
+use crate::rules::{self, RuleError};
 use crate::shard::{ClusterParams, ClusterReport, Clusters, CutError, Header, ShardContent, ShardError};
 use crate::towers::TowerError;
 use crate::towers::candidate::Towers;
@@ -45,6 +46,14 @@ pub enum BuildError {
         item: String,
         /// The column.
         by: String,
+    },
+    /// The shop's rules are not right.
+    #[error("{path}: {source}")]
+    Rules {
+        /// Their file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: RuleError,
     },
     /// The plan could not be drawn.
     #[error("plot of recall against bytes: {reason}, expected a drawing; report this as a defect")]
@@ -138,6 +147,8 @@ pub fn build(
     folder: &Path,
 ) -> Result<BuildReport, BuildError> {
     let BuildInput { items, queries, lists } = *input;
+    let described = Chosen::of(items, config).described().map_err(ShardError::from)?;
+    let rules = compiled(config, &described)?;
     let embeddings = towers.embed(items)?;
     let dim = towers.query.schema().dim;
     let truth = if items.is_empty() {
@@ -173,7 +184,7 @@ pub fn build(
     let columns_bytes =
         content.shards.iter().map(|bytes| Header::parse(bytes).map_or(0, |header| header.columns_bytes));
     let columns_bytes = columns_bytes.map(|bytes| bytes as usize).sum();
-    let content = ReleaseContent { name: config.name.clone(), query_tower, lists: list_buckets, ..content };
+    let content = ReleaseContent { name: config.name.clone(), query_tower, lists: list_buckets, rules, ..content };
     let written = ReleaseWriter::new(folder).write(&content)?;
     let (items, unlowered) = (items.len(), towers.unlowered.clone());
     Ok(BuildReport {
@@ -188,6 +199,15 @@ pub fn build(
         plan,
         search,
     })
+}
+
+/// The rules that the configuration names, for a release with these columns.
+pub(super) fn compiled(config: &Config, columns: &[String]) -> Result<Option<Vec<u8>>, BuildError> {
+    let Some(path) = config.rules.as_deref().map(|path| config.resolve(path)) else { return Ok(None) };
+    match rules::read(&path, columns) {
+        Ok(rules) => Ok(Some(rules)),
+        Err(source) => Err(BuildError::Rules { path, source }),
+    }
 }
 
 /// Items of a shard of a release by column: some 3.5 MB.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::rules::Rules;
 use super::{FORMAT_VERSION, Head, Manifest, ObjectRef, ReleaseError, card_ids};
 use crate::shard::columns::{ColumnView, ColumnsView, Predicate};
 use crate::shard::delta::{self, Delta};
@@ -117,6 +118,10 @@ fn json(out: &mut Fields, bytes: &[u8]) -> Result<(), ReleaseError> {
         out.put("signatures", format_args!("{}, not checked by this build", head.signatures.len()));
     } else if value.get("shards").is_some() {
         manifest(out, &Manifest::parse(bytes)?);
+    } else if value.get("scenarios").is_some() {
+        let rules = Rules::parse(bytes).map_err(|error| ReleaseError::json("rules", &error))?;
+        out.put("kind", format_args!("rules, format {FORMAT_VERSION}"));
+        rules.names().for_each(|name| out.put("scenario", name));
     } else if value.get("lists").is_some() {
         out.put("kind", format_args!("lists, format {FORMAT_VERSION}"));
         out.put("lists", value["lists"].as_object().map_or(0, serde_json::Map::len));
@@ -165,4 +170,5 @@ fn manifest(out: &mut Fields, manifest: &Manifest) {
         cards => out.put("cards", format_args!("{} objects, one per shard", cards.len())),
     }
     out.put("lists", format_args!("{} buckets", manifest.lists.len()));
+    manifest.rules.iter().for_each(|rules| out.object("rules", rules));
 }

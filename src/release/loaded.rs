@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::rules::Rules;
 use super::{Manifest, Part, ReleaseError};
 use crate::Digest;
 use crate::index::{NodeId, Scratch};
@@ -22,6 +23,7 @@ pub struct Release {
     /// Whose shards queries visit, of a release by column.
     segment: Option<String>,
     routing: Option<Arc<Shard<Verified>>>,
+    rules: Option<Arc<Rules>>,
     shards: Vec<Option<Arc<Chain>>>,
     directory: Vec<Option<Arc<DirectoryBucket>>>,
     recent: Vec<Option<Arc<DirectoryBucket>>>,
@@ -56,7 +58,28 @@ impl Release {
             Some(_) => routing.is_some(),
         };
         let (directory, recent) = (vec![None; manifest.directory.len()], vec![None; manifest.recent.len()]);
-        whole.then_some(Self { version, digest, manifest, query_tower, segment, routing, shards, directory, recent })
+        whole.then_some(Self {
+            version,
+            digest,
+            manifest,
+            query_tower,
+            segment,
+            routing,
+            rules: None,
+            shards,
+            directory,
+            recent,
+        })
+    }
+
+    /// Adds the rules, which the manifest's checks have accepted.
+    pub(crate) fn with_rules(self, rules: Option<Arc<Rules>>) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// What the shop demands of its rows, if the release says.
+    pub fn rules(&self) -> Option<&Rules> {
+        self.rules.as_deref()
     }
 
     /// Adds a shard with its deltas at its place in the manifest, whose checks have accepted them.

@@ -36,6 +36,8 @@ pub const MAX_SHARDS: usize = 4096;
 pub const MAX_DELTAS: usize = 16;
 /// What a reader of a release with deltas must understand: without them it would serve what was.
 pub const REQUIRES_DELTAS: &str = "deltas";
+/// What a release with rules requires of its readers: who skipped them would show what must not be shown.
+pub const REQUIRES_RULES: &str = "rules";
 
 const WHAT: &str = "manifest";
 
@@ -76,6 +78,9 @@ pub struct Manifest {
     /// The buckets of lists that a page asks for by name, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<ObjectRef>,
+    /// What the shop demands of its rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<ObjectRef>,
     /// Candidates.
     pub items: u64,
     /// The columns that every shard has, in their order: name and kind, as in `brand: text`.
@@ -187,6 +192,8 @@ pub enum Part {
     Cards(usize),
     /// This bucket of the lists.
     Lists(usize),
+    /// The rules.
+    Rules,
 }
 
 impl Part {
@@ -200,6 +207,7 @@ impl Part {
             Self::Directory(_) | Self::Recent(_) => ObjectKind::Directory,
             Self::Cards(_) => ObjectKind::Cards,
             Self::Lists(_) => ObjectKind::Lists,
+            Self::Rules => ObjectKind::Rules,
         }
     }
 }
@@ -272,6 +280,7 @@ impl Manifest {
             recent: objects("recent")?,
             cards: objects("cards")?,
             lists: objects("lists")?,
+            rules: json.field("rules").optional().map(|rules| ObjectRef::from_json(&rules)).transpose()?,
             items: json.field("items").number(u64::MAX)?,
             columns: json.field("columns").texts()?,
             requires: json.field("requires").texts()?,
@@ -305,6 +314,9 @@ impl Manifest {
         let deltas = self.shards.iter().any(|shard| !shard.deltas.is_empty()) || !self.recent.is_empty();
         if deltas && !self.requires.iter().any(|name| name == REQUIRES_DELTAS) {
             return Err(field("requires", show::list(&self.requires), "\"deltas\" where a shard has some"));
+        }
+        if self.rules.is_some() && !self.requires.iter().any(|name| name == REQUIRES_RULES) {
+            return Err(field("requires", "no rules".to_owned(), "\"rules\" where there are some"));
         }
         self.check_layout()?;
         let items = self.shards.iter().map(ManifestShard::items).sum();
@@ -365,6 +377,7 @@ impl Manifest {
         if let Some(routing) = &self.routing {
             parts.push((Part::Routing, routing.object));
         }
+        parts.extend(self.rules.map(|object| (Part::Rules, object)));
         for (at, shard) in self.shards.iter().enumerate() {
             parts.push((Part::Shard(at), shard.object));
             for (nth, delta) in shard.deltas.iter().enumerate() {
@@ -426,7 +439,7 @@ impl Manifest {
     /// Whether a client of this segment fetches this part before any query asks for it, and the release waits for it.
     pub fn is_needed_at_once(&self, part: Part, segment: Option<&str>) -> bool {
         match part {
-            Part::Tower | Part::Routing => true,
+            Part::Tower | Part::Routing | Part::Rules => true,
             Part::Shard(at) | Part::Delta(at, _) => self.routing.is_none() && self.is_of(at, segment),
             Part::Directory(_) | Part::Recent(_) | Part::Cards(_) | Part::Lists(_) => false,
         }
@@ -443,6 +456,7 @@ impl Manifest {
             Part::Recent(at) => self.recent.get(at).copied(),
             Part::Cards(at) => self.cards.get(at).copied(),
             Part::Lists(at) => self.lists.get(at).copied(),
+            Part::Rules => self.rules,
         }
     }
 

@@ -46,6 +46,7 @@
 //! | `recent`      | as `directory`: of what is not there, or not where that says; only beside a directory        |
 //! | `cards`       | objects, absent or one, or with clusters and by column one per shard; what a page shows of each candidate  |
 //! | `lists`       | objects, absent or a power of two of them: the buckets of lists that a page asks for by name, in order |
+//! | `rules`       | an object, absent if there are none: what the shop demands of its rows, as JSON ([`rules`]) |
 //! | `items`       | sum of the shards' counts, and what their deltas add, less what they remove                  |
 //! | `columns`     | `"NAME: KIND"` for each [column](crate::shard::columns) of every shard, in order; absent if there are none |
 //! | `requires`    | names of what a reader must understand; absent if there are none                             |
@@ -72,6 +73,7 @@ mod inspect;
 mod loaded;
 mod manifest;
 mod object;
+pub mod rules;
 
 #[cfg(feature = "origin")]
 mod build;
@@ -109,7 +111,7 @@ pub use lists::Lists;
 pub use loaded::{Absent, Found, Release};
 pub use manifest::{
     ENGINE, ENGINE_TRACT, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_DELTAS, MAX_NAME, MAX_SHARDS, Manifest,
-    ManifestDelta, ManifestShard, Part, REQUIRES_DELTAS, Routing,
+    ManifestDelta, ManifestShard, Part, REQUIRES_DELTAS, REQUIRES_RULES, Routing,
 };
 pub use object::{ObjectKind, ObjectRef};
 #[cfg(feature = "origin")]
@@ -133,7 +135,7 @@ pub const OLDEST_READABLE: u16 = 1;
 pub const HEAD_FILE: &str = "head.json";
 
 /// What a reader may be required to understand.
-const UNDERSTOOD: &[&str] = &[REQUIRES_DELTAS];
+const UNDERSTOOD: &[&str] = &[REQUIRES_DELTAS, REQUIRES_RULES];
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -29,6 +29,8 @@ pub enum ObjectKind {
     Cards,
     /// A bucket of lists that a page shows.
     Lists,
+    /// What the shop demands of its rows.
+    Rules,
 }
 
 impl ObjectKind {
@@ -41,6 +43,7 @@ impl ObjectKind {
             Self::Directory => MAX_BUCKET_BYTES as u64,
             Self::Cards => 1 << 28,
             Self::Lists => 1 << 24,
+            Self::Rules => 1 << 20,
         }
     }
 
@@ -56,6 +59,7 @@ impl ObjectKind {
             Self::Directory => "directory",
             Self::Cards => "cards",
             Self::Lists => "lists",
+            Self::Rules => "rules",
         }
     }
 
@@ -70,6 +74,7 @@ impl ObjectKind {
             Self::Directory => "directory bucket",
             Self::Cards => "cards",
             Self::Lists => "lists",
+            Self::Rules => "rules",
         }
     }
 }

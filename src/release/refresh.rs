@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use super::build::compiled;
 use super::cards::Cards;
 use super::columns::Chosen;
 use super::lists::Lists;
@@ -45,7 +46,7 @@ pub struct UpdateReport {
     pub changed: usize,
     /// Shards that got a delta, and those that were written again.
     pub shards: [usize; 2],
-    /// Bytes that a client fetches which held all of the release before, cards, lists and query tower apart.
+    /// Bytes that a client fetches which held all of the release before, cards, lists, rules and query tower apart.
     pub index_bytes: u64,
     /// Bytes of all that, for a client that held nothing.
     pub whole_bytes: u64,
@@ -91,6 +92,7 @@ pub fn refresh(
     let release = open(folder)?;
     let columns = Chosen::of(items, config);
     let described = columns.described().map_err(ShardError::from)?;
+    let rules = compiled(config, &described)?;
     if let Some(why) = differs(&release, config, &described) {
         return anew(why);
     }
@@ -119,6 +121,7 @@ pub fn refresh(
         directory: directory.iter().map(|bucket| bucket.bytes().to_vec()).collect(),
         cards: cards(&release, items, &update),
         lists: Lists::buckets(lists, items).iter().map(Lists::write).collect(),
+        rules,
         ..ReleaseContent::default()
     };
     let shards = take_over(&release, &update, &mut content);
@@ -223,7 +226,8 @@ fn take_over(release: &Release, update: &Update, content: &mut ReleaseContent) -
 
 /// Bytes of the manifest and of the index of `after` that `before` does not have, and all of them.
 fn to_fetch(before: &Manifest, after: &Manifest) -> (u64, u64) {
-    let of_index = |(part, _): &(Part, ObjectRef)| !matches!(part, Part::Tower | Part::Cards(_) | Part::Lists(_));
+    let of_index =
+        |(part, _): &(Part, ObjectRef)| !matches!(part, Part::Tower | Part::Cards(_) | Part::Lists(_) | Part::Rules);
     let manifest = after.to_bytes().map_or(0, |bytes| bytes.len() as u64);
     let new: u64 = after.parts_beyond(before).filter(of_index).map(|(_, object)| object.size).sum();
     let all: u64 = after.parts().filter(of_index).map(|(_, object)| object.size).sum();

@@ -83,6 +83,7 @@ impl Files {
             shards: shards.iter().zip(&opened).map(|(bytes, shard)| entry(bytes, shard.header().count)).collect(),
             cards: cards.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
             lists: Vec::new(),
+            rules: None,
             items: opened.iter().map(|shard| shard.len() as u64).sum(),
             columns: columns_of(&opened[0]),
             requires: Vec::new(),
@@ -204,7 +205,7 @@ impl Files {
                 Part::Routing => drop(self.manifest.open_routing(bytes, computed)?),
                 Part::Delta(at, nth) => drop(self.manifest.open_delta((at, nth), &bytes, computed)?),
                 Part::Directory(_) | Part::Recent(_) => drop(self.manifest.open_bucket(part, bytes, computed)?),
-                Part::Cards(_) | Part::Lists(_) => object.check(part.kind(), &bytes)?,
+                Part::Cards(_) | Part::Lists(_) | Part::Rules => object.check(part.kind(), &bytes)?,
             }
         }
         Ok(())

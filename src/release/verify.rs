@@ -37,6 +37,8 @@ pub struct Report {
     pub cards: bool,
     /// Lists that a page asks for by name.
     pub lists: usize,
+    /// Sets of rules.
+    pub scenarios: usize,
     /// Objects, the manifest among them.
     pub objects: usize,
     /// Bytes of all objects.
@@ -52,6 +54,7 @@ impl fmt::Display for Report {
         let deltas = if self.deltas == 0 { String::new() } else { format!(" and {} deltas", self.deltas) };
         writeln!(f, "candidates   {} x {} in {} shards{deltas}, {cards}", self.items, self.dim, self.shards)?;
         writeln!(f, "lists        {}", self.lists)?;
+        writeln!(f, "scenarios    {}", self.scenarios)?;
         writeln!(f, "objects      {}, {} bytes", self.objects, self.bytes)?;
         writeln!(f, "checked      sizes, digests, every value, towers; signatures are not checked by this build")
     }
@@ -87,6 +90,7 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
         deltas: manifest.shards.iter().map(|shard| shard.deltas.len()).sum(),
         cards: !manifest.cards.is_empty(),
         lists,
+        scenarios: release.rules().map_or(0, |rules| rules.names().count()),
         objects: 1 + sizes().count(),
         bytes: manifest_size + sizes().sum::<u64>(),
     })
@@ -108,6 +112,10 @@ pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
         Some(object) => Some(manifest.open_routing(read_object(dir, ObjectKind::Routing, &object)?, object.digest)?),
         None => None,
     };
+    let rules = match manifest.rules {
+        Some(object) => Some(manifest.open_rules(&read_object(dir, ObjectKind::Rules, &object)?, object.digest)?),
+        None => None,
+    };
     let mut chains = Vec::with_capacity(manifest.shards.len());
     for (at, named) in manifest.shards.iter().enumerate() {
         let shard = Shard::open(read_object(dir, ObjectKind::Shard, &named.object)?)?;
@@ -123,7 +131,7 @@ pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
     }
     let version = (head.version, head.manifest.digest);
     let release = Release::new(version, Arc::new(manifest), Arc::new(query_tower), None, routing.map(Arc::new), chains);
-    Ok(release.expect("every part has been read"))
+    Ok(release.expect("every part has been read").with_rules(rules.map(Arc::new)))
 }
 
 /// Reads and opens the buckets of one of the directories.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::Digest;
 use crate::release::ObjectKind;
+use crate::release::rules::Rules;
 use crate::shard::delta::Delta;
 use crate::shard::directory::DirectoryBucket;
 use crate::shard::{Shard, Verified};
@@ -25,6 +26,7 @@ pub(super) enum Object {
     /// Cards and lists are for the page: that they came is all that is kept.
     Cards,
     Lists,
+    Rules(Arc<Rules>),
 }
 
 impl Object {
@@ -37,6 +39,7 @@ impl Object {
             Self::Directory(_) => ObjectKind::Directory,
             Self::Cards => ObjectKind::Cards,
             Self::Lists => ObjectKind::Lists,
+            Self::Rules(_) => ObjectKind::Rules,
         }
     }
 }

@@ -329,13 +329,17 @@ impl Assembly {
             Some(Object::Routing(shard)) => Some(Arc::clone(shard)),
             _ => None,
         });
+        let rules = manifest.rules.as_ref().and_then(|rules| match held(rules) {
+            Some(Object::Rules(rules)) => Some(Arc::clone(rules)),
+            _ => None,
+        });
         let shards = (0..manifest.shards.len()).map(|at| self.chain(manifest, at)).collect();
         let (version, segment, manifest) = ((*version, object.digest), self.segment.clone(), Arc::clone(manifest));
-        let Some(mut release) =
-            Release::new(version, Arc::clone(&manifest), Arc::clone(tower), segment, routing, shards)
+        let Some(release) = Release::new(version, Arc::clone(&manifest), Arc::clone(tower), segment, routing, shards)
         else {
             return;
         };
+        let mut release = release.with_rules(rules);
         for (part, _) in manifest.parts() {
             if let Some(bucket) = self.bucket(&manifest, part) {
                 release.add_bucket(part, bucket);
@@ -362,6 +366,7 @@ fn open(manifest: &Manifest, part: Part, bytes: Vec<u8>, computed: Digest) -> Re
         Part::Directory(_) | Part::Recent(_) => {
             Object::Directory(Arc::new(manifest.open_bucket(part, bytes, computed)?))
         }
+        Part::Rules => Object::Rules(Arc::new(manifest.open_rules(&bytes, computed)?)),
         Part::Cards(at) => {
             manifest.cards[at].check_digested(ObjectKind::Cards, &bytes, computed)?;
             Object::Cards
@@ -383,6 +388,7 @@ fn check_held(manifest: &Manifest, held: &HeldObjects) -> Result<(), ReleaseErro
         }
         match (part, object) {
             (Part::Cards(_), Object::Cards) | (Part::Lists(_), Object::Lists) => {}
+            (Part::Rules, Object::Rules(rules)) => manifest.check_rules(rules)?,
             (Part::Tower, Object::Tower(tower)) => manifest.check_tower(tower)?,
             (Part::Routing, Object::Routing(shard)) => manifest.check_routing(shard)?,
             (Part::Shard(at), Object::Shard(shard)) => {

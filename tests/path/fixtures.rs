@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use nearshelf::data::{Config, IndexConfig, Layout};
 use nearshelf::features::Context;
 use nearshelf::recommend::{HistoryEvent, Recommender, Request};
+use nearshelf::release::rules::{Boost, Window};
 use nearshelf::release::{self, BuildInput};
 use nearshelf::shard::columns::ColumnFilter;
 use nearshelf::towers::candidate::Towers;
@@ -30,6 +31,23 @@ fn event(id: String, rng: &mut ChaCha8Rng) -> HistoryEvent {
     let event_type = ["view", "purchase", "glance"][rng.random_range(0..3)].to_owned();
     HistoryEvent { id, event_type, at_ms: rng.random_bool(0.9).then(|| rng.random_range(0..2_000_000_000_000)) }
 }
+
+/// Something of everything.
+const RULES: &str = r#"
+[scenario.ruled]
+where = 'not (brand = "maker 1" and price > 1000)'
+exclude = { purchased_days = 3000, in_cart = true, seen = 5 }
+min_score = -1000.0
+diversity = 0.3
+dither = 0.4
+boost_limit = 0.7
+cap = [{ column = "brand", at_most = 2 }, { column = "category", at_most = 6 }]
+boost = [
+    { where = 'price < 1500 or brand is missing', by = 0.3 },
+    { where = 'popularity >= 3', by = -0.2, from = 1990-01-01, until = 2010-06-01T12:00:00 },
+]
+pin = [{ item = "item-0017", slot = 2 }, { item = "item-0018", slot = 1, from = 2000-01-01 }, { item = "no such item", slot = 1 }]
+"#;
 
 /// A request, and its filter as JSON.
 fn random_request(rng: &mut ChaCha8Rng) -> (Request, &'static str) {
@@ -58,7 +76,27 @@ fn random_request(rng: &mut ChaCha8Rng) -> (Request, &'static str) {
     let candidates: Option<Vec<_>> = rng.random_bool(0.1).then(|| {
         (0..30).map(|_| (format!("item-{:04}", rng.random_range(0..shop::ITEMS + 20)), rng.random())).collect()
     });
-    (Request { limit, history: history[..length].to_vec(), like, candidates, exclude, filter: parsed, context }, filter)
+    let shown =
+        (0..8).map(|_| (format!("item-{:04}", rng.random_range(0..shop::ITEMS)), rng.random_range(0..6))).collect();
+    let boost = |by| Boost {
+        filter: ColumnFilter::from_json(json!({ "brand": ["maker 3"] }).as_object().unwrap()).unwrap(),
+        by,
+        window: Window::default(),
+    };
+    let request = Request {
+        limit,
+        history: history[..length].to_vec(),
+        like,
+        candidates,
+        exclude,
+        filter: parsed,
+        scenario: rng.random_bool(0.3).then(|| "ruled".to_owned()),
+        boosts: if rng.random_bool(0.2) { vec![boost(rng.random_range(-1.0..1.0))] } else { Vec::new() },
+        shown,
+        seed: rng.random_range(0..1 << 53),
+        context,
+    };
+    (request, filter)
 }
 
 fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) -> serde_json::Value {
@@ -81,6 +119,10 @@ fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) ->
             "history": request.history.iter().map(of_event).collect::<Vec<_>>(),
             "like": request.like,
             "candidates": request.candidates,
+            "scenario": request.scenario,
+            "boosts": request.boosts.iter().map(|boost| json!({ "where": { "brand": ["maker 3"] }, "by": boost.by })).collect::<Vec<_>>(),
+            "shown": request.shown,
+            "seed": request.seed,
             "exclude": exclude,
             "where": serde_json::from_str::<serde_json::Value>(filter).unwrap(),
             "context": { "now": request.context.now_ms, "location": request.context.location, "attributes": attributes, "user": request.context.user },
@@ -105,6 +147,9 @@ fn answers(release_folder: &Path, index: IndexConfig) -> Vec<serde_json::Value> 
 }
 
 fn answers_of(towers: &Towers, config: &Config, release_folder: &Path, requests: usize) -> Vec<serde_json::Value> {
+    let rules = TempDir::new().unwrap();
+    std::fs::write(rules.path().join("rules.toml"), RULES).unwrap();
+    let config = &Config { rules: Some(rules.path().join("rules.toml")), ..config.clone() };
     let input = BuildInput::of(&trained().dataset.items);
     println!("{}", release::build(&input, towers, config, release_folder).unwrap());
     println!("{}", release::verify(release_folder).unwrap());
@@ -132,7 +177,9 @@ fn a_release_answers_the_same_whenever_it_is_opened() {
     for answer in &first {
         let (limit, items) = (answer["request"]["limit"].as_u64().unwrap(), answer["items"].as_array().unwrap());
         // Some filters let fewer pass, and of given candidates none may be left.
-        let (filtered, given) = (answer["request"]["where"] != json!({}), !answer["request"]["candidates"].is_null());
+        let ruled = !answer["request"]["scenario"].is_null();
+        let (filtered, given) =
+            (ruled || answer["request"]["where"] != json!({}), !answer["request"]["candidates"].is_null());
         let enough = items.len() as u64 == limit || given || filtered && !items.is_empty();
         assert!(enough, "{answer}");
         assert!(items.iter().all(|item| !answer["request"]["exclude"].as_array().unwrap().contains(&item[0])));

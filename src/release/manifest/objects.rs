@@ -2,14 +2,33 @@
 
 use super::{ENGINE_TRACT, Manifest, Part, check_range, field};
 use crate::Digest;
+use crate::release::rules::Rules;
 use crate::release::{ObjectKind, ReleaseError};
-use crate::shard::columns::ColumnsView;
+use crate::shard::columns::{ColumnFilter, ColumnsView};
 use crate::shard::delta::{Delta, DeltaError};
 use crate::shard::directory::DirectoryBucket;
 use crate::shard::{Shard, ShardError, Verified};
 use crate::towers::{QueryTower, Runner};
 
 impl Manifest {
+    /// Opens the rules, and checks that they are the ones that are named here and ask for columns of the release.
+    ///
+    /// # Errors
+    /// If they are not, or are damaged.
+    pub fn open_rules(&self, bytes: &[u8], computed: Digest) -> Result<Rules, ReleaseError> {
+        let Some(object) = &self.rules else { return Err(field("rules", "none".to_owned(), "some")) };
+        object.check_digested(ObjectKind::Rules, bytes, computed)?;
+        let rules = Rules::parse(bytes).map_err(|error| ReleaseError::json("rules", &error))?;
+        self.check_rules(&rules)?;
+        Ok(rules)
+    }
+
+    /// Checks that rules ask for columns of the release.
+    pub(crate) fn check_rules(&self, rules: &Rules) -> Result<(), ReleaseError> {
+        let check = |filter: &ColumnFilter| filter.check(&|name| self.column(name), &self.columns);
+        rules.filters().try_for_each(check).map_err(|error| ReleaseError::json("rules", &error))
+    }
+
     /// Opens the query tower, and checks that it is the one that is named here and belongs to the release. `computed` is the
     /// SHA-256 of `bytes`, here and below: the caller vouches for its having been computed over exactly these.
     ///

@@ -8,10 +8,19 @@ use super::{ColumnsError, ColumnsView};
 use crate::index::RowSet;
 use crate::json::{self, Value};
 
-/// Conditions on columns, all of which must hold. A missing value passes none. Copies share them.
+/// Conditions on columns, all of which must hold. A missing value passes none but that it is missing. Copies share them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ColumnFilter {
-    conditions: Arc<Vec<(String, Condition)>>,
+    parts: Arc<Vec<Part>>,
+}
+
+/// One of the conditions.
+#[derive(Debug, Clone, PartialEq)]
+enum Part {
+    Column(String, Condition),
+    /// One of these holds at least.
+    Any(Vec<ColumnFilter>),
+    Not(ColumnFilter),
 }
 
 /// What is asked of one column.
@@ -23,6 +32,8 @@ enum Condition {
     AnyNumber(Vec<f64>),
     /// A number in `low..=high`.
     Between { low: f64, high: f64 },
+    /// No value.
+    Missing,
 }
 
 impl ColumnFilter {
@@ -33,7 +44,7 @@ impl ColumnFilter {
 
     /// Whether everything passes.
     pub fn is_empty(&self) -> bool {
-        self.conditions.is_empty()
+        self.parts.is_empty()
     }
 
     /// Lets pass what has one of these texts, or, in a column of paths, is at one of these outermost parts or below it.
@@ -62,36 +73,59 @@ impl ColumnFilter {
     }
 
     fn with(mut self, column: &str, condition: Condition) -> Self {
-        Arc::make_mut(&mut self.conditions).push((column.to_owned(), condition));
+        Arc::make_mut(&mut self.parts).push(Part::Column(column.to_owned(), condition));
+        self
+    }
+
+    /// Both filters at once.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        if self.is_empty() {
+            return other.clone();
+        }
+        Arc::make_mut(&mut self.parts).extend(other.parts.iter().cloned());
         self
     }
 
     /// Reads a filter from JSON: for each column an array of what is allowed, texts, paths (arrays of texts) or numbers, or an
-    /// object with `min`, `max` or both.
+    /// object with `min`, `max` or both, or `null` where it must be missing.
     ///
     /// # Errors
     /// [`ColumnsError::Condition`] with the column whose condition is neither.
     pub fn from_json(conditions: &serde_json::Map<String, serde_json::Value>) -> Result<Self, ColumnsError> {
         let text = serde_json::to_string(conditions).unwrap_or_default();
-        match json::parse(text.as_bytes()) {
-            Ok(Value::Object(conditions)) => Self::from_fields(&conditions),
-            _ => Ok(Self::default()),
-        }
+        json::parse(text.as_bytes()).map_or_else(|_| Ok(Self::default()), |value| Self::from_value(&value))
     }
 
-    /// [`ColumnFilter::from_json`] of an object's fields.
+    /// [`ColumnFilter::from_json`] of any JSON: an object, or `["and", filter, …]`, `["or", filter, …]` or `["not", filter]`.
     ///
     /// # Errors
     /// As there.
-    pub(crate) fn from_fields(conditions: &[(String, Value<'_>)]) -> Result<Self, ColumnsError> {
-        let mut read = Vec::with_capacity(conditions.len());
-        for (column, value) in conditions {
-            match condition(value) {
-                Some(condition) => read.push((column.clone(), condition)),
-                None => return Err(ColumnsError::Condition { column: column.clone(), found: kind_of(value) }),
+    pub(crate) fn from_value(value: &Value<'_>) -> Result<Self, ColumnsError> {
+        let wrong =
+            |column: &str, value| Err(ColumnsError::Condition { column: column.to_owned(), found: kind_of(value) });
+        let mut parts = Vec::new();
+        match value {
+            Value::Object(conditions) => {
+                for (column, value) in conditions {
+                    match condition(value) {
+                        Some(condition) => parts.push(Part::Column(column.clone(), condition)),
+                        None => return wrong(column, value),
+                    }
+                }
             }
+            Value::Array(list) => {
+                let filters = || list[1..].iter().map(Self::from_value).collect::<Result<Vec<_>, _>>();
+                match (list.first().and_then(Value::as_text), list.len()) {
+                    (Some("and"), _) => return filters().map(|all| all.iter().fold(Self::new(), Self::and)),
+                    (Some("or"), _) => parts.push(Part::Any(filters()?)),
+                    (Some("not"), 2) => parts.push(Part::Not(Self::from_value(&list[1])?)),
+                    _ => return wrong("filter", value),
+                }
+            }
+            _ => return wrong("filter", value),
         }
-        Ok(Self { conditions: Arc::new(read) })
+        Ok(Self { parts: Arc::new(parts) })
     }
 
     /// Checks that there are such columns, of kinds that can be asked so: `kind` gives what the column of a name holds, `known`
@@ -100,12 +134,19 @@ impl ColumnFilter {
     /// # Errors
     /// [`ColumnsError::Unknown`] or [`ColumnsError::Predicate`].
     pub fn check(&self, kind: &dyn Fn(&str) -> Option<ColumnKind>, known: &[String]) -> Result<(), ColumnsError> {
-        for (name, condition) in self.conditions.iter() {
-            let Some(kind) = kind(name) else {
-                return Err(ColumnsError::Unknown { name: name.clone(), known: known.to_vec() });
-            };
-            if !condition.fits(kind) {
-                return Err(ColumnsError::Predicate { name: name.clone(), kind: kind.name(), test: condition.name() });
+        for part in self.parts.iter() {
+            match part {
+                Part::Column(name, condition) => {
+                    let Some(kind) = kind(name) else {
+                        return Err(ColumnsError::Unknown { name: name.clone(), known: known.to_vec() });
+                    };
+                    if !condition.fits(kind) {
+                        let test = condition.name();
+                        return Err(ColumnsError::Predicate { name: name.clone(), kind: kind.name(), test });
+                    }
+                }
+                Part::Any(filters) => filters.iter().try_for_each(|filter| filter.check(kind, known))?,
+                Part::Not(filter) => filter.check(kind, known)?,
             }
         }
         Ok(())
@@ -117,8 +158,23 @@ impl ColumnFilter {
     /// As [`ColumnFilter::check`].
     pub fn rows(&self, columns: &ColumnsView<'_>) -> Result<RowSet, ColumnsError> {
         let mut rows = RowSet::full(columns.rows());
-        for (name, condition) in self.conditions.iter() {
-            rows.and(&condition.rows(&columns.named(name)?)?);
+        for part in self.parts.iter() {
+            let passing = match part {
+                Part::Column(name, condition) => condition.rows(&columns.named(name)?)?,
+                Part::Any(filters) => {
+                    let mut any = RowSet::empty(columns.rows());
+                    for filter in filters {
+                        any.or(&filter.rows(columns)?);
+                    }
+                    any
+                }
+                Part::Not(filter) => {
+                    let mut others = filter.rows(columns)?;
+                    others.not();
+                    others
+                }
+            };
+            rows.and(&passing);
         }
         Ok(rows)
     }
@@ -131,6 +187,7 @@ impl Condition {
                 kind == ColumnKind::Path || kind == ColumnKind::Text && paths.iter().all(|path| path.len() == 1)
             }
             Self::AnyNumber(_) | Self::Between { .. } => !kind.has_dictionary(),
+            Self::Missing => true,
         }
     }
 
@@ -138,6 +195,7 @@ impl Condition {
         match self {
             Self::AnyPath(_) => "texts or paths",
             Self::AnyNumber(_) | Self::Between { .. } => "numbers",
+            Self::Missing => "missing values",
         }
     }
 
@@ -145,6 +203,7 @@ impl Condition {
         let mut rows = RowSet::empty(column.len());
         match self {
             Self::Between { low, high } => return numbers(column, *low, *high),
+            Self::Missing => return column.rows_where(Predicate::Missing),
             Self::AnyNumber(wanted) => {
                 for &number in wanted {
                     rows.or(&numbers(column, number, number)?);
@@ -178,6 +237,7 @@ fn numbers(column: &ColumnView<'_>, low: f64, high: f64) -> Result<RowSet, Colum
 
 fn condition(value: &Value<'_>) -> Option<Condition> {
     match value {
+        Value::Null => Some(Condition::Missing),
         Value::Array(wanted) => {
             let numbers: Vec<f64> = wanted.iter().filter_map(Value::as_f64).collect();
             let paths: Vec<Vec<String>> = wanted.iter().filter_map(path).collect();

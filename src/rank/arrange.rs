@@ -1,0 +1,201 @@
+//! The order in which candidates are shown: boosts, chance, diversity, caps and pins, in this order of their say.
+//!
+//! Values are relevances from 0, the worst candidate, to 1, the best, plus what boosts add. [`dithered`] lets chance change the order a
+//! little; [`arrange`] then fills one slot after the other.
+
+use super::Candidate;
+
+/// A candidate as this stage sees it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Arranged {
+    /// What it is, with the score of retrieval.
+    pub candidate: Candidate,
+    /// Relevance and boosts.
+    pub value: f32,
+    /// What each cap counts it as; nothing where it counts as nothing.
+    pub groups: Vec<Option<String>>,
+    /// Its embedding, of length 1; empty where diversity has no say.
+    pub vector: Vec<f32>,
+    /// The slot that it is pinned to, from 1.
+    pub slot: Option<usize>,
+}
+
+/// How candidates are arranged.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Arrangement {
+    /// Slots.
+    pub limit: usize,
+    /// How much being unlike what is shown already counts against the value, 0 to 1.
+    pub diversity: f32,
+    /// How many of one group each cap lets through.
+    pub at_most: Vec<usize>,
+}
+
+/// Relevances from scores: 1 for the best, 0 for the worst; 1 for all where they are equal.
+pub fn relevances(scores: &[f32]) -> Vec<f32> {
+    let least = scores.iter().copied().fold(f32::INFINITY, f32::min);
+    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let of = |score: &f32| if most > least { (score - least) / (most - least) } else { 1.0 };
+    scores.iter().map(of).collect()
+}
+
+/// Puts candidates in order: by falling value, equal values by id.
+pub fn order(candidates: &mut [Arranged]) {
+    candidates.sort_by(|a, b| b.value.total_cmp(&a.value).then_with(|| a.candidate.id.cmp(&b.candidate.id)));
+}
+
+/// Lets chance change an order: place `n` becomes `ln(n) + strength * noise`, with noise of mean 0 and standard deviation 1, and the
+/// candidates take over the values of the places that they come to (dithering, Dunning and Friedman 2014). The noise depends on
+/// `seed` and id alone, so that a visit has one order. `strength` is 0 to 1; at 1, places within a factor of about 3 mix.
+pub fn dithered(candidates: &mut [Arranged], strength: f32, seed: u64) {
+    if strength <= 0.0 {
+        return;
+    }
+    let values: Vec<f32> = candidates.iter().map(|candidate| candidate.value).collect();
+    for (place, candidate) in (1_u16..).zip(&mut *candidates) {
+        candidate.value = -(libm::logf(place.into()) + strength * noise(&candidate.candidate.id, seed));
+    }
+    order(candidates);
+    candidates.iter_mut().zip(values).for_each(|(candidate, value)| candidate.value = value);
+}
+
+/// The sum of four uniform numbers, moved and scaled to mean 0 and deviation 1: near enough to a normal one, and the same everywhere.
+fn noise(id: &str, seed: u64) -> f32 {
+    let mut hash = crate::features::hashing::hash64(id) ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash = (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    hash ^= hash >> 32;
+    let sum: u32 = (0..4).map(|part| u32::from((hash >> (16 * part)) as u16)).sum();
+    // Of a uniform number from 0 to 65,535 the variance is 65,536 squared by 12.
+    const DEVIATION: f32 = 37_837.23;
+    (sum as f32 - 131_070.0) / DEVIATION
+}
+
+/// Fills the slots from candidates in order: a slot gets what is pinned to it, else the best that the caps still let through, where being
+/// like what is shown counts against it: `(1 - diversity) value - diversity likeness` (maximal marginal relevance, Carbonell and
+/// Goldstein 1998), the likeness being the largest cosine with what is shown.
+pub fn arrange(mut candidates: Vec<Arranged>, how: &Arrangement) -> Vec<Arranged> {
+    let mut shown: Vec<Arranged> = Vec::new();
+    let mut likeness = vec![f32::NEG_INFINITY; candidates.len()];
+    while shown.len() < how.limit {
+        let slot = shown.len() + 1;
+        let is_pinned = |candidate: &Arranged| candidate.slot.is_some_and(|pinned| pinned <= slot);
+        let next = candidates.iter().position(is_pinned).or_else(|| best(&candidates, &shown, &likeness, how));
+        let Some(next) = next else { break };
+        let candidate = candidates.remove(next);
+        likeness.remove(next);
+        if how.diversity > 0.0 {
+            for (other, likeness) in candidates.iter().zip(&mut likeness) {
+                let cosine = crate::kernels::dot_f32(&other.vector, &candidate.vector);
+                *likeness = likeness.max(cosine);
+            }
+        }
+        shown.push(candidate);
+    }
+    shown
+}
+
+/// The place of the best candidate that is pinned nowhere and that the caps let through.
+fn best(candidates: &[Arranged], shown: &[Arranged], likeness: &[f32], how: &Arrangement) -> Option<usize> {
+    let fits = |candidate: &Arranged| {
+        let mut groups = candidate.groups.iter().zip(&how.at_most).enumerate();
+        groups.all(|(cap, (group, at_most))| match group {
+            Some(_) => shown.iter().filter(|other| other.groups.get(cap) == Some(group)).count() < *at_most,
+            None => true,
+        })
+    };
+    let mut found: Option<(usize, f32)> = None;
+    for (place, candidate) in candidates.iter().enumerate() {
+        let like = if likeness[place].is_finite() { likeness[place] } else { 0.0 };
+        let value = (1.0 - how.diversity) * candidate.value - how.diversity * like;
+        // The first of equal ones stays: candidates are in order.
+        if found.is_none_or(|(_, best)| value > best) && candidate.slot.is_none() && fits(candidate) {
+            found = Some((place, value));
+        }
+        if how.diversity == 0.0 && found.is_some() {
+            break;
+        }
+    }
+    found.map(|(place, _)| place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(id: &str, value: f32, group: &str, vector: &[f32]) -> Arranged {
+        let groups = vec![(!group.is_empty()).then(|| group.to_owned())];
+        let candidate = Candidate { id: id.to_owned(), score: value, ..Candidate::default() };
+        Arranged { candidate, value, groups, vector: vector.to_vec(), slot: None }
+    }
+
+    fn ids(list: &[Arranged]) -> String {
+        list.iter().map(|one| one.candidate.id.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn sample() -> Vec<Arranged> {
+        [
+            ("a", 1.0, "x", [1.0, 0.0]),
+            ("b", 0.9, "x", [1.0, 0.0]),
+            ("c", 0.8, "x", [0.6, 0.8]),
+            ("d", 0.5, "", [0.0, 1.0]),
+        ]
+        .map(|(id, value, group, vector)| candidate(id, value, group, &vector))
+        .to_vec()
+    }
+
+    #[test]
+    fn slots_are_filled_by_pins_then_by_value_within_the_caps() {
+        let how = |at_most| Arrangement { limit: 4, diversity: 0.0, at_most: vec![at_most] };
+        assert_eq!(ids(&arrange(sample(), &how(9))), "a b c d");
+        assert_eq!(ids(&arrange(sample(), &how(2))), "a b d");
+        let mut pinned = sample();
+        pinned[3].slot = Some(2);
+        pinned[1].slot = Some(9);
+        assert_eq!(ids(&arrange(pinned.clone(), &how(9))), "a d c");
+        // A pin counts for the caps and is held back by none.
+        pinned[2].slot = Some(1);
+        assert_eq!(ids(&arrange(pinned, &how(1))), "c d");
+        assert_eq!(ids(&arrange(sample(), &Arrangement { limit: 2, ..how(9) })), "a b");
+        assert_eq!(arrange(Vec::new(), &how(9)), []);
+    }
+
+    #[test]
+    fn what_is_like_what_is_shown_waits() {
+        let how = |diversity| Arrangement { limit: 4, diversity, at_most: vec![9] };
+        assert_eq!(ids(&arrange(sample(), &how(0.0))), "a b c d");
+        // After a: b .5 * .9 - .5 * 1, c .5 * .8 - .5 * .6, d .5 * .5 - 0.
+        assert_eq!(ids(&arrange(sample(), &how(0.5))), "a d c b");
+        assert_eq!(ids(&arrange(sample(), &how(1.0))), "a d c b");
+        assert_eq!(ids(&arrange(sample(), &how(0.1))), "a b c d");
+    }
+
+    #[test]
+    fn chance_is_the_same_for_a_seed_and_keeps_the_values_of_the_places() {
+        let many =
+            || (0..200_u8).map(|n| candidate(&n.to_string(), 1.0 - f32::from(n) / 200.0, "", &[])).collect::<Vec<_>>();
+        let dither = |strength, seed| {
+            let mut list = many();
+            dithered(&mut list, strength, seed);
+            list
+        };
+        assert_eq!(dither(0.0, 1), many());
+        assert_eq!(dither(0.5, 1), dither(0.5, 1));
+        assert_ne!(dither(0.5, 1), dither(0.5, 2));
+        let (list, before) = (dither(0.5, 3), many());
+        assert!(list.iter().zip(&before).all(|(a, b)| a.value == b.value));
+        // What is far apart stays apart: the best of 200 stay before the last half.
+        let place = |id: &str| list.iter().position(|one| one.candidate.id == id).unwrap();
+        assert!(place("0") < 20 && place("199") > 50, "{} {}", place("0"), place("199"));
+        let noises: Vec<f32> = (0..4000).map(|n| noise(&n.to_string(), 9)).collect();
+        let mean = noises.iter().sum::<f32>() / 4000.0;
+        let variance = noises.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / 4000.0;
+        assert!(mean.abs() < 0.05 && (variance - 1.0).abs() < 0.06, "{mean} {variance}");
+    }
+
+    #[test]
+    fn relevances_go_from_nought_to_one() {
+        assert_eq!(relevances(&[3.0, -1.0, 1.0]), [1.0, 0.0, 0.5]);
+        assert_eq!(relevances(&[2.0, 2.0]), [1.0, 1.0]);
+        assert!(relevances(&[]).is_empty());
+    }
+}
