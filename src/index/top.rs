@@ -135,8 +135,7 @@ fn split(keys: &mut [Key]) -> usize {
     // Without a branch: each key changes places with the first one that is worse, which then is or is not one more of the better ones.
     for at in 1..keys.len() {
         let key = keys[at];
-        keys[at] = keys[better];
-        keys[better] = key;
+        keys.swap(at, better);
         better += usize::from(key > middle);
     }
     keys.swap(0, better - 1);
@@ -162,9 +161,9 @@ mod tests {
             let mut sorted: Vec<Key> = scores.iter().zip(0..).map(|(&s, row)| Key::new(f32::from(s), row)).collect();
             best_first(&mut sorted);
             prop_assert_eq!(&sorted, &expected);
-            for nth in 0..sorted.len() {
+            for (nth, expected) in expected.iter().enumerate() {
                 sorted.reverse();
-                prop_assert_eq!(select(&mut sorted, nth), expected[nth]);
+                prop_assert_eq!(&select(&mut sorted, nth), expected);
             }
             expected.truncate(wanted);
             let mut found = top.finish().to_vec();

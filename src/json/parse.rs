@@ -243,7 +243,7 @@ impl<'t> Parser<'t> {
             let second = self.unit()?;
             // What is no second unit leaves a number that is no character.
             code = if (0xdc00..0xe000).contains(&second) {
-                0x1_0000 + ((code - 0xd800) << 10 | second - 0xdc00)
+                0x1_0000 + (((code - 0xd800) << 10) | (second - 0xdc00))
             } else {
                 code
             };

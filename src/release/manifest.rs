@@ -384,17 +384,13 @@ impl Manifest {
                 parts.push((Part::Delta(at, nth), delta.object));
             }
         }
-        let lists: [(fn(usize) -> Part, _); 4] = [
-            (Part::Directory, &self.directory),
-            (Part::Recent, &self.recent),
-            (Part::Cards, &self.cards),
-            (Part::Lists, &self.lists),
-        ];
-        for (part, objects) in lists {
-            for (at, object) in objects.iter().enumerate() {
-                parts.push((part(at), *object));
-            }
-        }
+        let mut add = |part: fn(usize) -> Part, objects: &[ObjectRef]| {
+            objects.iter().enumerate().for_each(|(at, object)| parts.push((part(at), *object)));
+        };
+        add(Part::Directory, &self.directory);
+        add(Part::Recent, &self.recent);
+        add(Part::Cards, &self.cards);
+        add(Part::Lists, &self.lists);
         parts
     }
 
