@@ -17,6 +17,7 @@ use crate::rank::Candidate;
 use crate::release::rules::Boost;
 use crate::release::{Absent, Found, Part, Release};
 use crate::shard::columns::{ColumnFilter, ColumnsError};
+use crate::show;
 use crate::towers::{self, QueryTower, TowerError};
 use selection::Selection;
 
@@ -47,7 +48,10 @@ pub enum RecommendError {
     #[error(transparent)]
     Tower(#[from] TowerError),
     /// A scenario that the release does not have.
-    #[error("scenario {found:?}: expected one of {known:?}; name one of the release's rules, or none")]
+    #[error(
+        "scenario {name}: expected one of {names}; name one of the release's rules, or none",
+        name = show::text(found), names = show::list(known)
+    )]
     Scenario {
         /// What was named.
         found: String,
@@ -110,6 +114,8 @@ pub struct Request {
     pub scenario: Option<String>,
     /// What is moved up or down beside what the scenario moves.
     pub boosts: Vec<Boost>,
+    /// What the shopper did, where the history is of another: for rules.
+    pub past: Vec<HistoryEvent>,
     /// How often the shopper has been shown an item.
     pub shown: Vec<(String, u32)>,
     /// What chance depends on where a scenario leaves something to it: one number for a visit.
@@ -218,23 +224,40 @@ impl Recommender {
         Ok(absent)
     }
 
-    /// What has to be held to tell which of the given candidates pass: nothing, where every one would.
+    /// What has to be held to tell which of the given candidates pass and where their cards are: of the best ones the buckets of the
+    /// directory and, under a filter, their shards, in clusters at most so many as another request under a filter would visit.
     fn absent_of(&self, given: &[(String, f32)], request: &Request) -> Vec<Absent> {
-        let mut absent: Vec<Absent> = Vec::new();
-        if !request.filter.is_empty() {
-            for (id, _) in given {
-                let parts = match self.release.find(id) {
-                    Ok(Some(found)) if self.release.shards()[found.shard].is_none() => {
-                        vec![Absent(Part::Shard(found.shard))]
+        let mut best: Vec<&(String, f32)> = given.iter().filter(|(id, _)| !request.exclude.contains(id)).collect();
+        let is_better = |a: &(String, f32), b: &(String, f32)| a.1 > b.1 || a.1 == b.1 && a.0 < b.0;
+        let filtered = !request.filter.is_empty();
+        let count = request.limit.saturating_mul(if filtered { PASSING } else { 1 }).min(best.len());
+        let probes = self.release.manifest().routing.as_ref().map_or(usize::MAX, |routing| routing.probes as usize);
+        let most = probes.saturating_mul(MAX_WIDENING);
+        let (mut absent, mut visited): (Vec<Absent>, Vec<usize>) = Default::default();
+        for place in 0..count {
+            // One after the other: a sort is more code than a client needs here.
+            let next = (place..best.len()).reduce(|a, b| if is_better(best[b], best[a]) { b } else { a });
+            best.swap(place, next.unwrap_or(place));
+            let parts = match self.release.find(&best[place].0) {
+                Ok(None) => continue,
+                // What is held is visited, too.
+                Ok(Some(found)) => vec![Absent(Part::Shard(found.shard))],
+                Err(parts) => parts,
+            };
+            for part in parts {
+                if let Absent(Part::Shard(at)) = part {
+                    let is_held = self.release.shards()[at].is_some();
+                    if visited.contains(&at) || visited.len() == most {
+                        continue;
                     }
-                    Ok(_) => continue,
-                    Err(parts) => parts,
-                };
-                parts.into_iter().for_each(|part| {
-                    if !absent.contains(&part) {
-                        absent.push(part);
+                    visited.push(at);
+                    if is_held || !filtered {
+                        continue;
                     }
-                });
+                }
+                if !absent.contains(&part) {
+                    absent.push(part);
+                }
             }
         }
         absent

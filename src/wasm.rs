@@ -189,7 +189,8 @@ fn read(json: &Json<'_>) -> Result<Request, JsonError> {
         let event_type = event.field("type").optional().map_or(Ok(""), |name| name.text())?.to_owned();
         Ok(HistoryEvent { id: event.field("id").text()?.to_owned(), event_type, at_ms: moment(event.field("at"))? })
     };
-    let history = json.field("history").list_or_none()?.iter().map(event).collect::<Result<_, _>>()?;
+    let events = |name| json.field(name).list_or_none()?.iter().map(event).collect::<Result<_, JsonError>>();
+    let (history, past) = (events("history")?, events("past")?);
     let given = json.field("context");
     let now_ms = moment(given.field("now"))?;
     let location = given.field("location").optional().map(|name| name.text().map(str::to_owned)).transpose()?;
@@ -218,6 +219,7 @@ fn read(json: &Json<'_>) -> Result<Request, JsonError> {
         candidates,
         scenario: json.field("scenario").optional().map(|name| name.text().map(str::to_owned)).transpose()?,
         boosts: json.field("boosts").list_or_none()?.iter().map(Boost::read).collect::<Result<_, _>>()?,
+        past,
         shown: json.field("shown").list_or_none()?.iter().map(shown).collect::<Result<_, _>>()?,
         seed: json.field("seed").optional().map_or(Ok(0), |seed| seed.number(u64::MAX))?,
         exclude: json.field("exclude").texts()?,

@@ -70,7 +70,7 @@ class Shop implements Actions {
     const some = { limit: ASKED };
     if (route.view === "item") void this.#fill("similar", this.#recommender.lookingSimilar(route.id, some));
     if (route.view === "basket") void this.#fill("together", this.#recommender.frequentlyBoughtTogether(this.basket.ids(), some));
-    if (route.view === "home") void this.#fill("trending", this.#recommender.trendingItems({ ...some, threshold: 0 }));
+    if (route.view === "home") void this.#fill("trending", this.#recommender.trendingItems(some));
   }
 
   /** Fills a section of the page; without an answer it goes. */
@@ -182,7 +182,7 @@ async function open(): Promise<void> {
   let recommender: Recommender | undefined;
   try {
     await init("nearshelf_bg.wasm");
-    recommender = await createRecommender({ release: "release/", cards: true });
+    recommender = await createRecommender({ release: "release/", scenario: "storefront", cards: true });
     const catalogue = new Catalogue(await recommender.cards());
     // The file of that list belongs to opening the shop; without it the shop opens all the same.
     await recommender.trendingItems({ limit: 1 }).catch(() => undefined);

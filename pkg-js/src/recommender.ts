@@ -137,7 +137,7 @@ export class Recommender {
 
   /**
    * What more shoppers buy in the last days of the shop's training data than the weeks before lead one to expect, of the whole shop or of a
-   * category. Scores are in standard deviations: `threshold: 0` leaves out what sells less than it did.
+   * category. Scores are in standard deviations; what does not sell better is not listed.
    * @throws as {@link Recommender.frequentlyBoughtTogether}
    */
   trendingItems(options: TrendingOptions = {}): Promise<Recommendation> {
@@ -194,7 +194,9 @@ export class Recommender {
     const { signal, threshold = -Infinity, scenario = this.#scenario } = options;
     signal?.throwIfAborted();
     const history = this.#history();
-    const { now = Date.now(), ...context } = { ...this.#context, ...options.context };
+    // What is asked of a product is the same for everybody.
+    const own = item === undefined ? this.#context : {};
+    const { now = this.#context.now ?? Date.now(), ...context } = { ...own, ...options.context };
     const asked: Asked = {
       history,
       ...of,

@@ -126,6 +126,41 @@ test("a release without lists says that it has no data, and a malformed one what
   }
 });
 
+test("scenario, boosts, what was shown and one number for the visit reach the engine, and what is pinned says so", async (t) => {
+  const { nearshelf, recommender } = await shop(t, { scenario: "home" });
+  const asked = [];
+  const { recommend } = nearshelf.Engine.prototype;
+  nearshelf.Engine.prototype.recommend = function (json) {
+    asked.push(JSON.parse(json));
+    const answer = JSON.parse(recommend.call(this, json));
+    answer.items[0].pinned = true;
+    return JSON.stringify(answer);
+  };
+  recommender.track("impression", second);
+  recommender.track("impression", second);
+  recommender.track("purchase", third);
+  const row = await recommender.recommendedForYou({ threshold: 1e9, boosts: [{ filters: ["not", { words: ["COLA"] }], by: -0.5 }] });
+  assert.deepEqual(row.items.map(({ reason }) => reason), ["pinned"], "what is pinned has no threshold");
+  await recommender.relatedProducts(first, { scenario: "product" });
+  assert.deepEqual(asked.map(({ scenario, boosts, shown }) => ({ scenario, boosts, shown })), [
+    { scenario: "home", boosts: [{ where: ["not", { words: ["COLA"] }], by: -0.5 }], shown: [[second, 2]] },
+    { scenario: "product", boosts: [], shown: [[second, 2]] },
+  ]);
+  assert.deepEqual(asked.map(({ history, past }) => [history.map(({ id }) => id), past.map(({ id }) => id)]), [[[third], []], [[first], [third]]]);
+  assert.ok(Number.isInteger(asked[0].seed) && asked[0].seed === asked[1].seed);
+  await recommender.erase();
+  await recommender.recommendedForYou();
+  assert.deepEqual(asked.at(-1).shown, []);
+});
+
+test("another row stands in for one that would be empty", async (t) => {
+  const { recommender } = await shop(t, { lists: LISTS });
+  const row = await recommender.frequentlyBoughtTogether(third, { limit: 1, fallback: (shop, options) => shop.trendingItems(options) });
+  assert.deepEqual([ids(row), row.source, row.empty], [[third], "shop", undefined]);
+  const none = await recommender.relatedProducts("unheard of", { fallback: (shop, options) => shop.frequentlyBoughtTogether(third, options) });
+  assert.deepEqual([none.items, none.empty], [[], "no-data"]);
+});
+
 test("what is open comes back, the last first, until it is bought", async (t) => {
   const { recommender } = await shop(t);
   assert.equal((await recommender.continueShopping()).empty, "no-history");

@@ -158,7 +158,7 @@ impl Recommender {
 fn left_out(exclude: &Exclude, request: &Request) -> Vec<String> {
     let mut ids: Vec<String> = Vec::new();
     let mut cart: Vec<&String> = Vec::new();
-    for HistoryEvent { id, event_type, at_ms } in &request.history {
+    for HistoryEvent { id, event_type, at_ms } in request.past.iter().chain(&request.history) {
         match event_type.as_str() {
             "cart" => cart.push(id),
             "purchase" => {

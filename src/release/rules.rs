@@ -122,7 +122,8 @@ impl Window {
     }
 
     fn read(rule: &Json<'_>) -> Result<Self, JsonError> {
-        let end = |name| rule.field(name).optional().map(|at| at.float().map(|at| at as i64)).transpose();
+        // All moments of dates in JavaScript.
+        let end = |name| Ok(number(rule, name, -8.64e15, 8.64e15)?.map(|at| at as i64));
         Ok(Self { from: end("from")?, until: end("until")? })
     }
 }
@@ -171,60 +172,74 @@ impl Rules {
     }
 }
 
-/// A share, 0 to 1 or as the range says.
-fn share(json: Json<'_>, low: f64, otherwise: f32) -> Result<f32, JsonError> {
-    let Some(json) = json.optional() else { return Ok(otherwise) };
-    let share = json.float()?;
-    if (low..=1.0).contains(&share) { Ok(share as f32) } else { Err(json.wrong("a share within its range")) }
+/// A number within a range, if it is there. One piece of code for all of them: each kind of reader would be one more in a client's
+/// download.
+#[inline(never)]
+fn number(json: &Json<'_>, name: &str, low: f64, high: f64) -> Result<Option<f64>, JsonError> {
+    let field = json.field(name);
+    let Some(field) = field.optional() else { return Ok(None) };
+    let number = field.float()?;
+    if (low..=high).contains(&number) { Ok(Some(number)) } else { Err(field.wrong("a number within its range")) }
 }
 
+fn share(json: &Json<'_>, name: &str, otherwise: f32) -> Result<f32, JsonError> {
+    Ok(number(json, name, 0.0, 1.0)?.map_or(otherwise, |share| share as f32))
+}
+
+#[inline(never)]
 fn filter(json: &Json<'_>) -> Result<ColumnFilter, JsonError> {
-    let Some(json) = json.optional() else { return Ok(ColumnFilter::new()) };
-    json.value().map_or_else(|| Ok(ColumnFilter::new()), ColumnFilter::from_value).map_err(|_| json.wrong("a filter"))
+    let json = json.field("where");
+    let filter = json.optional().and_then(|json| json.value()).map(ColumnFilter::from_value).transpose();
+    filter.map(Option::unwrap_or_default).map_err(|_| json.wrong("a filter"))
 }
 
-fn count(json: &Json<'_>, most: usize) -> Result<usize, JsonError> {
-    let count = json.number(most as u64)? as usize;
-    if count > 0 { Ok(count) } else { Err(json.wrong("1 at least")) }
+/// What a list holds, at most so much.
+#[inline(never)]
+fn list<T>(
+    json: &Json<'_>,
+    name: &str,
+    most: usize,
+    read: fn(&Json<'_>) -> Result<T, JsonError>,
+) -> Result<Vec<T>, JsonError> {
+    let field = json.field(name);
+    let rules = field.list_or_none()?;
+    if rules.len() > most {
+        return Err(field.wrong("fewer rules"));
+    }
+    let mut found = Vec::with_capacity(rules.len());
+    for rule in &rules {
+        found.push(read(rule)?);
+    }
+    Ok(found)
 }
 
 impl Scenario {
     fn read(json: &Json<'_>) -> Result<Self, JsonError> {
         let exclude = json.field("exclude");
-        let (days, seen) = (exclude.field("purchased_days").optional(), exclude.field("seen").optional());
-        let caps = json.field("caps");
-        let boosts = json.field("boosts");
-        let pins = json.field("pins");
-        for (rules, most) in [(&caps, MAX_CAPS), (&boosts, MAX_RULES), (&pins, MAX_RULES)] {
-            if rules.list_or_none()?.len() > most {
-                return Err(rules.wrong("fewer rules"));
-            }
-        }
         Ok(Self {
-            filter: filter(&json.field("where"))?,
-            min_score: json
-                .field("min_score")
-                .optional()
-                .map(|least| least.float())
-                .transpose()?
-                .map(|least| least as f32),
-            diversity: share(json.field("diversity"), 0.0, 0.0)?,
-            dither: share(json.field("dither"), 0.0, 0.0)?,
-            boost_limit: share(json.field("boost_limit"), 0.0, 1.0)?,
+            filter: filter(json)?,
+            min_score: number(json, "min_score", f32::MIN.into(), f32::MAX.into())?.map(|least| least as f32),
+            diversity: share(json, "diversity", 0.0)?,
+            dither: share(json, "dither", 0.0)?,
+            boost_limit: share(json, "boost_limit", 1.0)?,
             exclude: Exclude {
-                purchased_days: days.map(|days| days.float()).transpose()?.map(|days| days as f32),
+                purchased_days: number(&exclude, "purchased_days", 0.0, 3660.0)?.map(|days| days as f32),
                 in_cart: matches!(exclude.field("in_cart").value(), Some(Value::Bool(true))),
-                seen: seen.map(|seen| seen.u32()).transpose()?,
+                seen: number(&exclude, "seen", 1.0, 1000.0)?.map(|seen| seen as u32),
             },
-            caps: caps.list_or_none()?.iter().map(Cap::read).collect::<Result<_, _>>()?,
-            boosts: boosts.list_or_none()?.iter().map(Boost::read).collect::<Result<_, _>>()?,
-            pins: pins.list_or_none()?.iter().map(Pin::read).collect::<Result<_, _>>()?,
+            caps: list(json, "caps", MAX_CAPS, Cap::read)?,
+            boosts: list(json, "boosts", MAX_RULES, Boost::read)?,
+            pins: list(json, "pins", MAX_RULES, Pin::read)?,
         })
     }
 }
 
 impl Cap {
     fn read(json: &Json<'_>) -> Result<Self, JsonError> {
+        let count = |json: &Json<'_>, most| match json.number(most)? {
+            0 => Err(json.wrong("1 at least")),
+            count => Ok(count as usize),
+        };
         match &json.list()?[..] {
             [column, at_most, depth] => {
                 Ok(Self { column: column.text()?.to_owned(), at_most: count(at_most, 1000)?, depth: count(depth, 16)? })
@@ -237,15 +252,16 @@ impl Cap {
 impl Boost {
     /// Reads one, `{"where", "by"}` and perhaps a time.
     pub(crate) fn read(json: &Json<'_>) -> Result<Self, JsonError> {
-        let by = json.field("by");
-        by.float()?;
-        Ok(Self { filter: filter(&json.field("where"))?, by: share(by, -1.0, 0.0)?, window: Window::read(json)? })
+        let Some(by) = number(json, "by", -1.0, 1.0)? else { return Err(json.field("by").wrong("a number")) };
+        Ok(Self { filter: filter(json)?, by: by as f32, window: Window::read(json)? })
     }
 }
 
 impl Pin {
     fn read(json: &Json<'_>) -> Result<Self, JsonError> {
-        let item = json.field("item").text()?.to_owned();
-        Ok(Self { item, slot: count(&json.field("slot"), MAX_SLOT)?, window: Window::read(json)? })
+        let Some(slot) = number(json, "slot", 1.0, MAX_SLOT as f64)? else {
+            return Err(json.field("slot").wrong("a slot"));
+        };
+        Ok(Self { item: json.field("item").text()?.to_owned(), slot: slot as usize, window: Window::read(json)? })
     }
 }

@@ -225,7 +225,13 @@ impl Assembly {
     pub fn cards_of(&self, id: Option<&str>) -> Vec<Fetch> {
         let Some(serving) = &self.serving else { return Vec::new() };
         let manifest = serving.manifest();
-        let place = |id| serving.find(id).ok().flatten().map(|found| found.shard);
+        // Where it is, the directory tells without the shard.
+        let place = |id| match serving.find(id) {
+            Ok(found) => found.map(|found| found.shard),
+            Err(absent) => {
+                absent.iter().find_map(|part| if let Absent(Part::Shard(at)) = part { Some(*at) } else { None })
+            }
+        };
         let place = id.filter(|_| manifest.has_cards_by_shard()).map(place);
         let is_shown = |at: usize| match place {
             Some(place) => place == Some(at),
