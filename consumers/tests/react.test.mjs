@@ -47,13 +47,36 @@ const CLIENT = `
   document.body.dataset.shown = "true";
 `;
 
+// Recommenders that answer when a test lets them.
+const FOLLOWS = `
+  import { createElement as h, StrictMode } from "react";
+  import { createRoot } from "react-dom/client";
+  import { RecommenderProvider, useRecommendations } from "nearshelf/react";
+  globalThis.asked = [];
+  globalThis.answers = [];
+  const madeUp = (name) => ({
+    recommendedForYou: () => new Promise((resolve, reject) => {
+      asked.push(name);
+      answers.push((error) => error ? reject(new Error(error)) : resolve({ items: [], recommendationId: name }));
+    }),
+  });
+  const recommenders = { a: madeUp("a"), b: madeUp("b") };
+  function State({ of, initial }) {
+    const { row, isLoading, error } = useRecommendations({ of, initial });
+    return [row?.recommendationId ?? "none", isLoading ? "loading" : "still", error?.message ?? "well"].join(" ");
+  }
+  const root = createRoot(document.querySelector("#app"));
+  globalThis.show = ({ by, ...row }) => root.render(h(RecommenderProvider, { recommender: recommenders[by] }, h(State, row)));
+  document.body.dataset.shown = "true";
+`;
+
 let browser;
 let folder;
 let release;
 before(async (t) => {
   let tarball;
   ({ browser, tarball, release } = await prepared(t));
-  folder = project(t, tarball, { "app.js": APP, "server.js": SERVER, "client.js": CLIENT });
+  folder = project(t, tarball, { "app.js": APP, "server.js": SERVER, "client.js": CLIENT, "follows.js": FOLLOWS });
   borrow(folder, "react", "react-dom", "scheduler");
 });
 
@@ -97,4 +120,50 @@ test("a server's row is taken over without a question, and then follows what it 
   await tab.getByRole("listitem").first().getByRole("link").click();
   assert.deepEqual(await tab.evaluate(() => tracked.find(([type]) => type === "click").slice(0, 2)), ["click", related[0]]);
   assert.deepEqual(printed, []);
+});
+
+test("it asks another recommender anew, and nobody about what is shown already", async (t) => {
+  await esbuild({ absWorkingDir: folder, entryPoints: ["follows.js"], outdir: "follows", bundle: true, format: "esm", logLevel: "error", define: { "process.env.NODE_ENV": `"production"` } });
+  writeFileSync(join(folder, "follows/index.html"), `<!doctype html><meta charset="utf-8"><title>shop</title><link rel="icon" href="data:,"><div id="app"></div><script type="module" src="./follows.js"></script>`);
+  const origin = await serveSite(join(folder, "follows"));
+  t.after(() => origin.close());
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  const tab = await context.newPage();
+  await tab.goto(origin.address);
+  await tab.locator("body[data-shown]").waitFor({ state: "attached" });
+  const becomes = (text) => tab.getByText(text, { exact: true }).waitFor({ timeout: 2000 });
+  const show = (what) => tab.evaluate((given) => show(given), what);
+  const answer = async (error) => {
+    await tab.waitForFunction(() => answers.length > 0, undefined, { timeout: 2000 });
+    await tab.evaluate((given) => answers.splice(0).at(-1)(given), error);
+  };
+  await show({ by: "a", of: "p1" });
+  await answer();
+  await becomes("a still well");
+  await show({ by: "a", of: "p2" });
+  await becomes("a loading well");
+  await show({ by: "a", of: "p1" });
+  await becomes("a still well");
+  await show({ by: "a", of: "p2" });
+  await becomes("a loading well");
+  await answer("no");
+  await becomes("a still no");
+  await show({ by: "a", of: "p1" });
+  await becomes("a still well");
+  assert.deepEqual(await tab.evaluate(() => asked), ["a", "a", "a"]);
+  await show({ by: "b", of: "p1" });
+  await becomes("a loading well");
+  await answer();
+  await becomes("b still well");
+
+  // A server's row is the first one's, whoever that is, and no other's.
+  const initial = { items: [], recommendationId: "server" };
+  await show({ by: "a", initial, key: "server's" });
+  await becomes("server still well");
+  assert.equal(await tab.evaluate(() => asked.length), 4);
+  await show({ by: "b", initial, key: "server's" });
+  await becomes("server loading well");
+  await answer();
+  await becomes("b still well");
 });

@@ -31,6 +31,33 @@ before(async (t) => {
         row.addEventListener("nearshelf-shown", () => { document.body.dataset.shown = "true"; });
         row.recommender = recommender;
       </script>`),
+    // Recommenders whose answers wait as long as a test says.
+    "made-up.html": page(`${MAP}<script type="module">
+        import { defineRow } from "nearshelf/row";
+        defineRow();
+        globalThis.sleep = (ms) => new Promise((done) => setTimeout(done, ms));
+        globalThis.asked = [];
+        globalThis.tracked = [];
+        globalThis.madeUp = (name, ms = 0) => ({
+          track: (type, id, { recommendationId }) => tracked.push([name, type, id, recommendationId]),
+          recommendedForYou: async ({ signal, limit }) => {
+            asked.push(name);
+            await sleep(ms);
+            signal.throwIfAborted();
+            const items = Array.from({ length: limit }, (_, place) => ({ id: name + place, score: -place, reason: "default" }));
+            return { items, recommendationId: "by " + name };
+          },
+        });
+        globalThis.newRow = (attributes = {}) => {
+          const row = document.createElement("nearshelf-row");
+          for (const [name, value] of Object.entries({ limit: 8, ...attributes })) row.setAttribute(name, value);
+          row.markup = { href: ({ id }) => "#" + id };
+          return document.body.appendChild(row);
+        };
+        globalThis.shown = (row) => [...row.shadowRoot.querySelectorAll("li[data-id]")].map(({ dataset }) => dataset.id);
+        globalThis.next = (row) => new Promise((done) => row.addEventListener("nearshelf-shown", done, { once: true }));
+        document.body.dataset.shown = "true";
+      </script>`),
   });
   withRelease(site, release);
 });
@@ -130,4 +157,61 @@ test("what a server made is shown without a script, taken over without a request
   assert.equal(await tab.evaluate(() => globalThis.asked), 0);
   // Chromium says itself that it leaves the shadow tree unread.
   assert.deepEqual(printed.filter((line) => !/declarative shadowrootmode/i.test(line)), []);
+});
+
+test("moved while a row is on its way, it asks again; moved after, it does not", async (t) => {
+  const { tab, printed } = await open(t, "made-up.html");
+  await tab.locator("body[data-shown]").waitFor({ state: "attached" });
+  const found = await tab.evaluate(async () => {
+    const row = newRow();
+    const place = document.body.appendChild(document.createElement("div"));
+    const errors = [];
+    row.addEventListener("nearshelf-error", ({ detail }) => errors.push(detail));
+    row.recommender = madeUp("a", 50);
+    await sleep(10);
+    const first = next(row);
+    place.append(row);
+    await Promise.race([first, sleep(2000)]);
+    const whenFirst = [...asked];
+    document.body.append(row);
+    await sleep(100);
+    const whenMoved = [...asked];
+    // A new row, for which the one that is there makes way, is not lost either.
+    void row.refresh();
+    place.append(row);
+    await sleep(200);
+    return { ids: shown(row).length, whenFirst, whenMoved, atLast: asked, errors };
+  });
+  assert.deepEqual(found, { ids: 8, whenFirst: ["a", "a"], whenMoved: ["a", "a"], atLast: ["a", "a", "a", "a"], errors: [] });
+  assert.deepEqual(printed, []);
+});
+
+test("another recommender is asked anew, and hears of its own row", async (t) => {
+  const { tab, printed } = await open(t, "made-up.html");
+  await tab.locator("body[data-shown]").waitFor({ state: "attached" });
+  const found = await tab.evaluate(async () => {
+    const [a, b] = [madeUp("a"), madeUp("b", 100)];
+    const row = newRow();
+    const first = next(row);
+    row.recommender = a;
+    await first;
+    row.recommender = a;
+    const second = next(row);
+    row.recommender = b;
+    await Promise.race([second, sleep(2000)]);
+    row.shadowRoot.querySelector("a").click();
+    const followed = [shown(row)[0], tracked.find(([, type]) => type === "click")];
+    // Back before the other one has answered: what it says then is nobody's.
+    row.recommender = a;
+    row.recommender = b;
+    row.recommender = a;
+    await sleep(300);
+    const back = shown(row)[0];
+    row.recommender = b;
+    row.recommender = undefined;
+    await sleep(300);
+    return { followed, back, without: shown(row)[0], again: asked.slice(0, 2) };
+  });
+  assert.deepEqual(found, { followed: ["b0", ["b", "click", "b0", "by b"]], back: "a0", without: "a0", again: ["a", "b"] });
+  assert.deepEqual(printed, []);
 });

@@ -33,7 +33,7 @@ export interface RowOptions {
   request?: RowRequest;
   /** Another value asks anew: the product's id, say, or how often the shopper has clicked. */
   of?: string | number;
-  /** A row that a server made: it is shown at once, and nothing is asked for until `of` changes or `refresh` is called. None unless told. */
+  /** A row that a server made: it is shown at once, and nothing is asked for until `of` or the recommender changes or `refresh` is called. None unless told. */
   initial?: Recommendation;
 }
 
@@ -52,26 +52,32 @@ export interface RowState {
 const forYou: RowRequest = (recommender, options) => recommender.recommendedForYou(options);
 
 /**
- * A row that follows the recommender, `of` and `refresh`. It never throws: what failed is its `error`.
+ * A row that follows the recommender, `of` and `refresh`; another recommender, as after a login, is asked anew. It never throws: what failed is its `error`.
  * @param options what the row is of; the shopper's own unless told
  */
 export function useRecommendations({ request = forYou, of, initial }: RowOptions = {}): RowState {
   const recommender = useRecommender();
   const [state, setState] = useState<Omit<RowState, "refresh">>({ row: initial, error: undefined, isLoading: initial === undefined });
   const [round, setRound] = useState(0);
-  // What the row that is shown answers: that of a server answers the first question.
-  const answered = useRef(initial === undefined ? undefined : `0 ${String(of)}`);
+  const question = `${round} ${String(of)}`;
+  // What the row that is shown answers, and who gave it: that of a server answers the first question, whoever it is put to.
+  const answered = useRef<{ question: string; by?: Recommender } | undefined>(initial === undefined ? undefined : { question });
   const latest = useRef(request);
   latest.current = request;
-  const question = `${round} ${String(of)}`;
   useEffect(() => {
-    if (recommender === undefined || answered.current === question) return;
+    if (recommender === undefined) return;
+    const { by = recommender, question: before } = answered.current ?? {};
+    if (by === recommender && before === question) {
+      answered.current = { question, by };
+      setState(({ row }) => ({ row, error: undefined, isLoading: false }));
+      return;
+    }
     const asking = new AbortController();
     setState((before) => ({ ...before, isLoading: true }));
     latest.current(recommender, { signal: asking.signal }).then(
       (row) => {
         if (asking.signal.aborted) return;
-        answered.current = question;
+        answered.current = { question, by: recommender };
         setState({ row, error: undefined, isLoading: false });
       },
       (error: unknown) => {

@@ -52,18 +52,21 @@ export class NearshelfRow extends Base {
   #request: RowRequest = (recommender, options) => recommender.recommendedForYou(options);
   #markup: MarkupOptions = {};
   #row: Recommendation | undefined;
-  /** Ends what is being asked when something newer is. */
+  /** Who was asked last, or took over a server's row. */
+  #asked: Recommender | undefined;
+  /** Ends what is being asked when something newer is; there until it is answered. */
   #asking: AbortController | undefined;
   #seen: IntersectionObserver | undefined;
   #tracked = new Set<string>();
   #isConnected = false;
 
-  /** Asks for a row as soon as it is set, unless a server has brought one. `undefined`, the default, leaves the places free. */
+  /**
+   * Asks for a row as soon as it is set; the first one takes over what a server has brought, another one, as after a login, is asked anew.
+   * `undefined`, the default, asks for nothing.
+   */
   set recommender(recommender: Recommender | undefined) {
     this.#recommender = recommender;
-    if (recommender === undefined) return;
-    if (this.#row === undefined) void this.refresh();
-    else this.#watch();
+    this.#follow();
   }
 
   /** The one that was set. */
@@ -96,6 +99,7 @@ export class NearshelfRow extends Base {
     const recommender = this.#recommender;
     if (recommender === undefined) return;
     this.#asking?.abort();
+    this.#asked = recommender;
     const asking = (this.#asking = new AbortController());
     try {
       const row = await this.#request(recommender, { limit: this.#limit, signal: asking.signal });
@@ -107,6 +111,8 @@ export class NearshelfRow extends Base {
     } catch (error) {
       // The row that was there stays.
       if (!asking.signal.aborted) this.#tell("nearshelf-error", error);
+    } finally {
+      if (!asking.signal.aborted) this.#asking = undefined;
     }
   }
 
@@ -114,12 +120,8 @@ export class NearshelfRow extends Base {
   connectedCallback(): void {
     this.#isConnected = true;
     this.addEventListener("click", this.#click);
-    if (this.#row !== undefined) return this.#watch();
-    const state = this.querySelector(":scope > script[type='application/json']")?.textContent;
-    if (state != null) this.#row = JSON.parse(state) as Recommendation;
-    // What a script puts into a page as HTML, a router for one, comes without its shadow tree.
-    if (state != null && this.shadowRoot !== null) this.#watch();
-    else this.#show();
+    if (this.#row === undefined) this.#begin();
+    this.#follow();
   }
 
   /** For the browser. @internal */
@@ -136,6 +138,25 @@ export class NearshelfRow extends Base {
     if (!this.#isConnected || before === this.getAttribute(name)) return;
     if (name === "limit") void this.refresh();
     else this.#show();
+  }
+
+  /** Takes over what a server has brought, or keeps places free. */
+  #begin(): void {
+    const state = this.querySelector(":scope > script[type='application/json']")?.textContent;
+    if (state != null) this.#row = JSON.parse(state) as Recommendation;
+    // What a script puts into a page as HTML, a router for one, comes without its shadow tree.
+    if (state == null || this.shadowRoot === null) this.#show();
+  }
+
+  /** Asks where there is neither row nor question, where leaving the page ended the question, and where the recommender is another one. */
+  #follow(): void {
+    const recommender = this.#recommender;
+    if (recommender === undefined) return this.#asking?.abort();
+    const isDue = this.#asking === undefined ? this.#row === undefined : this.#asking.signal.aborted;
+    const isAnother = this.#asked !== undefined && this.#asked !== recommender;
+    this.#asked = recommender;
+    this.#watch();
+    if (isDue || isAnother) void this.refresh();
   }
 
   get #limit(): number {
