@@ -1,10 +1,11 @@
 // <nearshelf-row> in a real Chromium: what it shows, says and keeps still, and a row that a server made.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { serveSite } from "../../demo-site/serve.mjs";
+import { serveSite, siteHandler } from "../../demo-site/serve.mjs";
 import { page, prepared, project, withRelease } from "./helpers.mjs";
 
 const MAP = `<script type="importmap">{ "imports": {
@@ -62,8 +63,8 @@ before(async (t) => {
   withRelease(site, release);
 });
 
-async function open(t, path = "") {
-  const server = await serveSite(site);
+async function open(t, path = "", address = undefined) {
+  const server = address === undefined ? await serveSite(site) : { address, close: () => undefined };
   t.after(() => server.close());
   const context = await browser.newContext({ viewport: { width: 1000, height: 700 } });
   t.after(() => context.close());
@@ -157,6 +158,52 @@ test("what a server made is shown without a script, taken over without a request
   assert.equal(await tab.evaluate(() => globalThis.asked), 0);
   // Chromium says itself that it leaves the shadow tree unread.
   assert.deepEqual(printed.filter((line) => !/declarative shadowrootmode/i.test(line)), []);
+});
+
+test("a server's row that comes when the element is defined already is taken over all the same", async (t) => {
+  const { renderSnapshot } = await import(pathToFileURL(join(site, "node_modules/nearshelf/dist/row.js")).href);
+  const items = ["1", "2", "3"].map((id) => ({ id, score: 0, reason: "default" }));
+  const { html } = renderSnapshot({ items, recommendationId: "server" }, { heading: "For you" });
+  let rest;
+  const isDefined = new Promise((done) => { rest = done; });
+  const files = siteHandler(site);
+  const server = createServer(async (request, response) => {
+    if (request.url === "/defined") return rest(response.writeHead(204).end());
+    if (request.url !== "/streamed.html") return files(request, response);
+    response.writeHead(200, { "content-type": "text/html" });
+    // As some chat or advertisement does, a script puts something behind what the parser is at.
+    response.write(page(`${MAP}<script async type="module">
+      import { defineRow } from "nearshelf/row";
+      defineRow();
+      globalThis.asked = 0;
+      new MutationObserver(() => {
+        const row = document.querySelector("nearshelf-row");
+        if (row === null || row.recommender !== undefined) return;
+        row.recommender = { track: () => undefined, recommendedForYou: () => { globalThis.asked += 1; return new Promise(() => undefined); } };
+        row.setAttribute("heading", "Yours");
+        document.body.append(document.createElement("aside"));
+      }).observe(document, { childList: true, subtree: true });
+      await fetch("/defined");
+    </script>`).replace("</body>", `<main>${" ".repeat(2000)}`));
+    await isDefined;
+    // Cut within the element, behind its start tag, and within its data.
+    const cuts = [0, html.indexOf("<template") + 5, html.indexOf("application/json") + 40, html.length];
+    for (const [place, cut] of cuts.slice(1).entries()) {
+      response.write(html.slice(cuts[place], cut));
+      await new Promise((done) => setTimeout(done, 150));
+    }
+    response.end("</main></body>");
+  });
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  t.after(() => new Promise((done) => { server.close(done); server.closeAllConnections(); }));
+  const { tab, printed } = await open(t, "streamed.html", `http://127.0.0.1:${server.address().port}/`);
+  const found = await tab.evaluate(() => {
+    const row = document.querySelector("nearshelf-row");
+    const ids = [...row.shadowRoot.querySelectorAll("li")].map(({ dataset }) => dataset.id);
+    return { ids, heading: row.shadowRoot.querySelector("h2").textContent, by: row.row?.recommendationId, isStray: row.querySelector("template") !== null, asked };
+  });
+  assert.deepEqual(found, { ids: ["1", "2", "3"], heading: "Yours", by: "server", isStray: false, asked: 0 });
+  assert.deepEqual(printed, []);
 });
 
 test("moved while a row is on its way, it asks again; moved after, it does not", async (t) => {

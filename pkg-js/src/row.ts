@@ -12,7 +12,7 @@ export { escaped, type MarkupOptions } from "./markup.js";
 /** Asks a recommender for a row: with any of its methods, and with `options`, in which the element says how many and when it waits no longer. */
 export type RowRequest = (recommender: Recommender, options: RecommendOptions) => Promise<Recommendation>;
 
-/** A row that a server made: put `html` into the page; once the script that defines the element is loaded, it takes over. */
+/** A row that a server made: put `html` into the page; once the script that defines the element is loaded and the page is whole, it takes over. */
 export interface Snapshot {
   /** The element with its row inside. Every text of the row is escaped in it. */
   html: string;
@@ -22,6 +22,8 @@ export interface Snapshot {
 
 /** The name of the element. */
 export const ROW_ELEMENT = "nearshelf-row";
+/** Says of an element that its row comes with the page. */
+const SNAPSHOT = "snapshot";
 
 /**
  * The element with its row, for a server. The browser shows it before any script runs (declarative shadow DOM), and the element takes over what
@@ -32,7 +34,7 @@ export function renderSnapshot(row: Recommendation, options: MarkupOptions = {})
   const state = JSON.stringify(row).replaceAll("<", "\\u003c");
   const label = options.heading === undefined ? "" : ` heading="${escaped(options.heading)}"`;
   const shadow = `<template shadowrootmode="open">${rowMarkup(row.items, options)}</template>`;
-  return { html: `<${ROW_ELEMENT}${label}>${shadow}<script type="application/json">${state}</script></${ROW_ELEMENT}>`, row };
+  return { html: `<${ROW_ELEMENT} ${SNAPSHOT}${label}>${shadow}<script type="application/json">${state}</script></${ROW_ELEMENT}>`, row };
 }
 
 /** A server has no elements: there the module is loaded for its markup alone. */
@@ -59,6 +61,8 @@ export class NearshelfRow extends Base {
   #seen: IntersectionObserver | undefined;
   #tracked = new Set<string>();
   #isConnected = false;
+  /** While the page still brings what is in the element. */
+  #parsing: Promise<void> | undefined;
 
   /**
    * Asks for a row as soon as it is set; the first one takes over what a server has brought, another one, as after a login, is asked anew.
@@ -103,6 +107,7 @@ export class NearshelfRow extends Base {
     const asking = (this.#asking = new AbortController());
     try {
       const row = await this.#request(recommender, { limit: this.#limit, signal: asking.signal });
+      await this.#parsing;
       if (asking.signal.aborted) return;
       this.#row = row;
       this.#tracked = new Set();
@@ -120,8 +125,15 @@ export class NearshelfRow extends Base {
   connectedCallback(): void {
     this.#isConnected = true;
     this.addEventListener("click", this.#click);
-    if (this.#row === undefined) this.#begin();
-    this.#follow();
+    // An element that is defined before the parser reaches it is connected while it is empty; a shadow tree now would keep out the server's.
+    if (document.readyState !== "loading" || !this.hasAttribute(SNAPSHOT)) return this.#begin();
+    this.#parsing = new Promise((done) => {
+      document.addEventListener("DOMContentLoaded", () => {
+        this.#parsing = undefined;
+        if (this.#isConnected) this.#begin();
+        done();
+      }, { once: true });
+    });
   }
 
   /** For the browser. @internal */
@@ -142,16 +154,20 @@ export class NearshelfRow extends Base {
 
   /** Takes over what a server has brought, or keeps places free. */
   #begin(): void {
-    const state = this.querySelector(":scope > script[type='application/json']")?.textContent;
-    if (state != null) this.#row = JSON.parse(state) as Recommendation;
-    // What a script puts into a page as HTML, a router for one, comes without its shadow tree.
-    if (state == null || this.shadowRoot === null) this.#show();
+    if (this.#row === undefined) {
+      const state = this.querySelector(":scope > script[type='application/json']")?.textContent;
+      if (state != null) this.#row = JSON.parse(state) as Recommendation;
+      // What a script puts into a page as HTML, a router for one, comes without its shadow tree.
+      if (state == null || this.shadowRoot === null) this.#show();
+    }
+    this.#follow();
   }
 
   /** Asks where there is neither row nor question, where leaving the page ended the question, and where the recommender is another one. */
   #follow(): void {
     const recommender = this.#recommender;
     if (recommender === undefined) return this.#asking?.abort();
+    if (this.#parsing !== undefined) return;
     const isDue = this.#asking === undefined ? this.#row === undefined : this.#asking.signal.aborted;
     const isAnother = this.#asked !== undefined && this.#asked !== recommender;
     this.#asked = recommender;
@@ -165,6 +181,7 @@ export class NearshelfRow extends Base {
   }
 
   #show(): void {
+    if (this.#parsing !== undefined) return void this.#parsing.then(() => this.#show());
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
     const heading = this.getAttribute("heading") ?? this.#markup.heading;
     const options = { ...this.#markup, limit: this.#limit, ...(heading === null || heading === undefined ? {} : { heading }) };
