@@ -1,7 +1,8 @@
 // <nearshelf-row> in a real Chromium: what it shows, says and keeps still, and a row that a server made.
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { pathToFileURL } from "node:url";
@@ -10,6 +11,7 @@ import { page, prepared, project, withRelease } from "./helpers.mjs";
 
 const MAP = `<script type="importmap">{ "imports": {
   "nearshelf": "./node_modules/nearshelf/dist/index.js", "nearshelf/row": "./node_modules/nearshelf/dist/row.js" } }</script>`;
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 let browser;
 let site;
 before(async (t) => {
@@ -261,4 +263,89 @@ test("another recommender is asked anew, and hears of its own row", async (t) =>
   });
   assert.deepEqual(found, { followed: ["b0", ["b", "click", "b0", "by b"]], back: "a0", without: "a0", again: ["a", "b"] });
   assert.deepEqual(printed, []);
+});
+
+test("the keyboard and what is in sight stay where they were when a row is shown anew", async (t) => {
+  const { tab, printed } = await open(t, "made-up.html");
+  await tab.locator("body[data-shown]").waitFor({ state: "attached" });
+  const found = await tab.evaluate(async () => {
+    const row = newRow({ limit: 20, heading: "For you" });
+    const first = next(row);
+    const recommender = row.recommender = madeUp("a");
+    await first;
+    const at = () => {
+      const { activeElement } = row.shadowRoot;
+      const place = activeElement?.closest("li");
+      return [activeElement?.localName, place?.dataset.id, place && Math.round(place.getBoundingClientRect().left)];
+    };
+    const tenth = row.shadowRoot.querySelectorAll("a")[9];
+    row.shadowRoot.querySelector("ul").scrollTo({ left: 1500, behavior: "instant" });
+    tenth.focus({ preventScroll: true });
+    const all = [at()];
+    await row.refresh();
+    all.push(at());
+    row.markup = { href: ({ id }) => "#" + id, price: () => "" };
+    all.push(at());
+    // The product moves up by two places, so the list moves along.
+    row.request = async (...asked) => {
+      const made = await recommender.recommendedForYou(asked[1]);
+      return { ...made, items: made.items.slice(2) };
+    };
+    await next(row);
+    all.push(at());
+    row.request = async (...asked) => {
+      const made = await recommender.recommendedForYou(asked[1]);
+      return { ...made, items: made.items.filter(({ id }) => id !== "a9") };
+    };
+    await next(row);
+    all.push(at());
+    return { all, left: row.shadowRoot.querySelector("ul").scrollLeft };
+  });
+  const [before, ...after] = found.all;
+  assert.deepEqual(before.slice(0, 2), ["a", "a9"]);
+  assert.deepEqual(after, [before, before, before, ["ul", undefined, null]]);
+  assert.ok(found.left > 1000, String(found.left));
+  assert.deepEqual(printed, []);
+});
+
+test("its list has a name with a heading or without, the focus is seen, and axe-core finds nothing", async (t) => {
+  const { renderSnapshot } = await import(pathToFileURL(join(site, "node_modules/nearshelf/dist/row.js")).href);
+  const { html } = renderSnapshot({ items: [{ id: "1", score: 0, reason: "default" }], recommendationId: "server" }, { label: "Of a server", href: () => "#1" });
+  const { tab, printed } = await open(t, "made-up.html");
+  await tab.locator("body[data-shown]").waitFor({ state: "attached" });
+  await tab.evaluate(async (text) => {
+    document.documentElement.lang = "en";
+    const main = document.body.appendChild(document.createElement("main"));
+    main.innerHTML = "<h1>Shop</h1>";
+    main.append(...[{ heading: "For you" }, { "aria-label": "Picked" }, { "aria-label": "One moment" }, { heading: "Nothing" }].map(newRow));
+    main.append(document.createRange().createContextualFragment(text));
+    const [first, second, , empty, served] = document.querySelectorAll("nearshelf-row");
+    const shown = [first, second, empty].map(next);
+    first.recommender = madeUp("a");
+    second.recommender = madeUp("b");
+    empty.request = async () => ({ items: [], recommendationId: "empty" });
+    empty.recommender = madeUp("c");
+    served.recommender = madeUp("d");
+    await Promise.all(shown);
+  }, html);
+  for (const name of ["For you", "Picked", "Of a server"]) assert.equal(await tab.getByRole("list", { name, exact: true }).count(), 1, name);
+  await tab.evaluate(() => document.querySelector("[aria-label=Picked]").setAttribute("aria-label", "Chosen"));
+  assert.equal(await tab.getByRole("list", { name: "Chosen", exact: true }).count(), 1);
+
+  await tab.evaluate(AXE);
+  const violations = await tab.evaluate(async () => (await axe.run()).violations.flatMap(({ id, nodes }) => nodes.map(({ html, target }) => `${id}: ${target} ${html}`)));
+  assert.deepEqual(violations, []);
+
+  // What is drawn outside of a place is cut off, so the outline is inside.
+  const link = tab.getByRole("list", { name: "For you" }).getByRole("link").first();
+  await tab.keyboard.press("Tab");
+  for (const focused of [tab.getByRole("list", { name: "For you" }), link]) {
+    const { width, offset, isFocused } = await focused.evaluate((element) => {
+      const { outlineWidth, outlineOffset } = getComputedStyle(element);
+      return { width: parseFloat(outlineWidth), offset: parseFloat(outlineOffset), isFocused: element.matches(":focus-visible") };
+    });
+    assert.ok(isFocused && width >= 2 && offset <= -width, JSON.stringify({ isFocused, width, offset }));
+    await tab.keyboard.press("Tab");
+  }
+  assert.deepEqual(printed.filter((line) => !/declarative shadowrootmode/i.test(line)), []);
 });

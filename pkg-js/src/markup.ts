@@ -3,8 +3,10 @@ import type { RecommendedItem } from "./recommendation.js";
 
 /** How a row is shown. Texts are escaped, addresses are taken as they are. */
 export interface MarkupOptions {
-  /** Above the row; rows without one need an `aria-label` on their element. */
+  /** Above the row, and its name; rows without one need a `label`. The attribute goes before it. */
   heading?: string;
+  /** Names the list, for who hears the page, where there is no heading. The attribute `aria-label` of the element goes before it. */
+  label?: string;
   /** The address of a product's page; without it, products are no links. */
   href?: (item: RecommendedItem) => string;
   /** The address of a product's picture; without it, or for `undefined`, there is no picture. */
@@ -32,7 +34,7 @@ ul { display: grid; grid-auto-flow: column; grid-auto-columns: var(--nearshelf-i
 li { scroll-snap-align: start; height: var(--nearshelf-item-height, 7rem); overflow: hidden; box-sizing: border-box; }
 a { display: block; height: 100%; color: inherit; text-decoration: none; }
 a:hover .title, a:focus-visible .title { text-decoration: underline; }
-a:focus-visible, ul:focus-visible { outline: 2px solid; outline-offset: 2px; }
+a:focus-visible, ul:focus-visible { outline: 2px solid; outline-offset: -2px; }
 img { display: block; width: 100%; height: var(--nearshelf-image-height, 8rem); object-fit: contain; }
 .title { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; }
 .brand, .price { display: block; }
@@ -59,9 +61,9 @@ function itemMarkup(item: RecommendedItem, { href, image, price = plainPrice }: 
 
 /** What stands in a row's shadow tree; `items` are not given while the row is on its way. */
 export function rowMarkup(items: readonly RecommendedItem[] | undefined, options: MarkupOptions = {}): string {
-  const { heading, limit = 12 } = options;
+  const { heading, label, limit = 12 } = options;
   const head = heading === undefined ? "" : `<h2 id="heading" part="heading">${escaped(heading)}</h2>`;
-  const named = heading === undefined ? "" : ` aria-labelledby="heading"`;
+  const named = heading !== undefined ? ` aria-labelledby="heading"` : label !== undefined ? ` aria-label="${escaped(label)}"` : "";
   let list: string;
   if (items === undefined) {
     const places = Array.from({ length: limit }, () => `<li class="place" part="place"></li>`).join("");

@@ -32,9 +32,10 @@ const SNAPSHOT = "snapshot";
 export function renderSnapshot(row: Recommendation, options: MarkupOptions = {}): Snapshot {
   // A script ends at its end tag, wherever that stands.
   const state = JSON.stringify(row).replaceAll("<", "\\u003c");
-  const label = options.heading === undefined ? "" : ` heading="${escaped(options.heading)}"`;
+  const attribute = (name: string, text: string | undefined) => (text === undefined ? "" : ` ${name}="${escaped(text)}"`);
+  const named = attribute("heading", options.heading) + attribute("aria-label", options.label);
   const shadow = `<template shadowrootmode="open">${rowMarkup(row.items, options)}</template>`;
-  return { html: `<${ROW_ELEMENT} ${SNAPSHOT}${label}>${shadow}<script type="application/json">${state}</script></${ROW_ELEMENT}>`, row };
+  return { html: `<${ROW_ELEMENT} ${SNAPSHOT}${named}>${shadow}<script type="application/json">${state}</script></${ROW_ELEMENT}>`, row };
 }
 
 /** A server has no elements: there the module is loaded for its markup alone. */
@@ -42,13 +43,13 @@ const Base = (globalThis as { HTMLElement?: typeof HTMLElement }).HTMLElement ??
 
 /**
  * A row of products. Give it a recommender, and it shows `recommendedForYou`; `request` asks for another row. It tracks impressions and
- * clicks, and shows a new row when `refresh` is called. Attributes: `heading`, `limit`. Parts for CSS: `heading`, `list`, `item`, `link`,
+ * clicks, and shows a new row when `refresh` is called. Attributes: `heading`, `aria-label` where there is no heading, `limit`. Parts for CSS: `heading`, `list`, `item`, `link`,
  * `image`, `title`, `brand`, `price`, `place`, `empty`; custom properties: `--nearshelf-item-width`, `-item-height`, `-image-height`, `-gap`. What
  * stands in the slot `empty` is shown where the row is empty.
  */
 export class NearshelfRow extends Base {
   /** For the browser. @internal */
-  static readonly observedAttributes = ["heading", "limit"];
+  static readonly observedAttributes = ["heading", "aria-label", "limit"];
 
   #recommender: Recommender | undefined;
   #request: RowRequest = (recommender, options) => recommender.recommendedForYou(options);
@@ -130,8 +131,8 @@ export class NearshelfRow extends Base {
     this.#parsing = new Promise((done) => {
       document.addEventListener("DOMContentLoaded", () => {
         this.#parsing = undefined;
-        if (this.#isConnected) this.#begin();
         done();
+        if (this.#isConnected) this.#begin();
       }, { once: true });
     });
   }
@@ -184,8 +185,9 @@ export class NearshelfRow extends Base {
     if (this.#parsing !== undefined) return void this.#parsing.then(() => this.#show());
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open" });
     const heading = this.getAttribute("heading") ?? this.#markup.heading;
-    const options = { ...this.#markup, limit: this.#limit, ...(heading === null || heading === undefined ? {} : { heading }) };
-    root.innerHTML = rowMarkup(this.#row?.items, options);
+    const label = this.getAttribute("aria-label") ?? this.#markup.label;
+    const named = { ...(heading === undefined ? {} : { heading }), ...(label === undefined ? {} : { label }) };
+    replace(root, rowMarkup(this.#row?.items, { ...this.#markup, limit: this.#limit, ...named }));
     this.#watch();
   }
 
@@ -218,6 +220,19 @@ export class NearshelfRow extends Base {
   #tell(name: string, detail: unknown): void {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
   }
+}
+
+/** Shows something else. The keyboard stays with the product that it is at, or with the list, and what the list was scrolled to stays in sight. */
+function replace(root: ShadowRoot, html: string): void {
+  const focused = root.activeElement;
+  const from = focused?.closest("li");
+  const at = from?.offsetLeft ?? 0;
+  const left = root.querySelector("ul")?.scrollLeft ?? 0;
+  root.innerHTML = html;
+  const list = root.querySelector("ul");
+  const item = from && [...root.querySelectorAll("li")].find(({ dataset }) => dataset["id"] === from.dataset["id"]);
+  list?.scrollTo({ left: left + (item ? item.offsetLeft - at : 0), behavior: "instant" });
+  if (focused !== null) (item?.querySelector("a") ?? list)?.focus({ preventScroll: true });
 }
 
 /** Defines the element; a page may call it more than once, and on a server it does nothing. */
