@@ -61,9 +61,20 @@ test("service-worker.md, with the shop's server gone after the shopper agreed", 
   const server = await served(t, join(folder, "dist"), release);
   const { tab } = await shop(t, browser, server.address);
   assert.equal(await tab.locator("#freshness").textContent(), "fresh");
-  await tab.getByRole("button").click();
+  const agree = tab.getByRole("button", { name: "Remember me" });
+  await agree.click();
   await tab.getByText("kept on this device").waitFor();
   await tab.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+  await tab.getByRole("button", { name: "Forget me" }).click();
+  await tab.getByText("nothing is kept").waitFor();
+  assert.deepEqual(await tab.evaluate(() => caches.keys()), []);
+  await agree.click();
+  await tab.getByText("kept on this device").waitFor();
+  const hasAll = () => tab.evaluate(async () => {
+    const [name] = await caches.keys();
+    return name !== undefined && (await (await caches.open(name)).keys()).length === 4;
+  });
+  for (const end = Date.now() + PATIENCE; !(await hasAll()); ) assert.ok(Date.now() < end, "the page's files are not kept again");
   await server.close();
   await tab.reload();
   await tab.getByText("stale").waitFor({ timeout: PATIENCE });

@@ -147,9 +147,9 @@ test("with the service worker's help, the page comes back with the network off",
   const server = await serveSite(join(folder, "dist"));
   const context = await browser.newContext();
   t.after(() => context.close());
-  const shownBy = async () => {
+  const shownBy = async (query = "") => {
     const tab = await context.newPage();
-    await tab.goto(server.address);
+    await tab.goto(server.address + query);
     await tab.locator("body[data-shown]").waitFor({ state: "attached" });
     const text = await tab.locator("body").getAttribute("data-shown");
     await tab.close();
@@ -160,6 +160,39 @@ test("with the service worker's help, the page comes back with the network off",
   // Not only the browser but the shop itself is gone.
   await server.close();
   assert.deepEqual(await shownBy(), { ...online, freshness: "stale" });
+  assert.deepEqual(await shownBy("?utm_source=letter"), { ...online, freshness: "stale" });
+});
+
+test("what the service worker keeps is deleted on request, and kept again after the next consent", async (t) => {
+  const folder = project(t, tarball, { "index.html": page(""), "service.js": `import { serveOffline } from "./node_modules/nearshelf/dist/service-worker.js"; serveOffline({ shell: ["./"] });` });
+  const server = await serveSite(folder);
+  t.after(() => server.close());
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  const tab = await context.newPage();
+  await tab.goto(server.address);
+  const agree = () => tab.evaluate(async () => {
+    const { keepOffline } = await import("./node_modules/nearshelf/dist/service-worker.js");
+    await keepOffline("./service.js");
+    await navigator.serviceWorker.ready;
+  });
+  const kept = () => tab.evaluate(async () => {
+    const names = await caches.keys();
+    return Promise.all(names.map(async (name) => [name, (await (await caches.open(name)).keys()).length]));
+  });
+  await agree();
+  await tab.reload();
+  assert.equal(await tab.evaluate(() => navigator.serviceWorker.controller !== null), true);
+  assert.deepEqual(await kept(), [["nearshelf-shell 1", 1]]);
+  await tab.evaluate(async () => {
+    const { forgetOffline } = await import("./node_modules/nearshelf/dist/service-worker.js");
+    await forgetOffline();
+  });
+  // The page is still the service worker's.
+  await tab.reload();
+  assert.deepEqual(await kept(), []);
+  await agree();
+  for (const end = Date.now() + 10_000; (await kept())[0]?.[1] !== 1; ) assert.ok(Date.now() < end, "nothing is kept again");
 });
 
 test("a copy that was damaged on the device is downloaded again", async (t) => {
