@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { serveSite } from "../../demo-site/serve.mjs";
 import { openBrowser } from "../../demo-site/tests/helpers.mjs";
-import { writeFakeRelease } from "../../pkg-js/tests/fake-engine/release.mjs";
+import { fakeProducts, writeFakeRelease } from "../../pkg-js/tests/fake-engine/release.mjs";
 import { fakePackageFolder, temporaryFolder } from "../../pkg-js/tests/helpers.mjs";
 
 
@@ -17,7 +17,9 @@ export function subject(t) {
   if (given !== undefined) return { folder: join(root, "pkg-js"), release: given };
   t.diagnostic("NEARSHELF_RELEASE names no release, so these have a made-up one and a stand-in for the engine");
   const release = temporaryFolder(t);
-  writeFakeRelease(release);
+  const items = fakeProducts().slice(0, 8).map(({ id }) => id);
+  const all = items.flatMap((_, place) => [place, 2000 - place]);
+  writeFakeRelease(release, { lists: { format: 1, bucket: 0, buckets: 1, items, lists: { trending: all, [`together\u001f${items[0]}`]: all } } });
   return { folder: fakePackageFolder(t), release };
 }
 

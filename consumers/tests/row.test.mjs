@@ -349,3 +349,38 @@ test("its list has a name with a heading or without, the focus is seen, and axe-
   }
   assert.deepEqual(printed.filter((line) => !/declarative shadowrootmode/i.test(line)), []);
 });
+
+test("lists are rows like others: with reasons and pictures, whole, in the places that were kept free; or empty, and why", async (t) => {
+  const { tab, printed } = await open(t);
+  await tab.locator("body[data-shown]").waitFor({ state: "attached" });
+  const found = await tab.evaluate(async () => {
+    const WHY = { trending: "Selling fast", together: "Often in the same basket" };
+    const row = async (request) => {
+      const element = document.createElement("nearshelf-row");
+      element.innerHTML = "<p slot=empty>Nothing goes with this yet.</p>";
+      element.setAttribute("limit", "4");
+      element.markup = { href: ({ id }) => "#" + id, image: () => "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg'/>", note: ({ reason }) => WHY[reason] };
+      document.body.append(element);
+      const before = element.offsetHeight;
+      element.request = request;
+      const shown = new Promise((done) => element.addEventListener("nearshelf-shown", done, { once: true }));
+      element.recommender = recommender;
+      await shown;
+      const items = [...element.shadowRoot.querySelectorAll("li")];
+      const isWhole = items.every((item) => [...item.querySelectorAll("img, .title, .price, .note")].every((part) => part.getBoundingClientRect().bottom <= item.getBoundingClientRect().bottom));
+      return { ids: items.map(({ dataset }) => dataset.id), notes: items.map((item) => item.querySelector(".note")?.textContent), isWhole, grown: element.offsetHeight - before, empty: element.row.empty };
+    };
+    const trending = await row((recommender, options) => recommender.trendingItems(options));
+    const together = await row((recommender, options) => recommender.frequentlyBoughtTogether(trending.ids[0], options));
+    const none = await row((recommender, options) => recommender.trendingItems({ ...options, category: "no such" }));
+    return { trending, together, none };
+  });
+  for (const [name, note] of [["trending", "Selling fast"], ["together", "Often in the same basket"]]) {
+    const { ids, ...row } = found[name];
+    assert.equal(new Set(ids).size, 4);
+    assert.deepEqual(row, { notes: Array(4).fill(note), isWhole: true, grown: 0, empty: undefined }, name);
+  }
+  assert.deepEqual([found.none.ids, found.none.empty], [[], "no-data"]);
+  assert.equal(await tab.getByText("Nothing goes with this yet.").last().isVisible(), true);
+  assert.deepEqual(printed, []);
+});

@@ -44,7 +44,7 @@ const Base = (globalThis as { HTMLElement?: typeof HTMLElement }).HTMLElement ??
 /**
  * A row of products. Give it a recommender, and it shows `recommendedForYou`; `request` asks for another row. It tracks impressions and
  * clicks, and shows a new row when `refresh` is called. Attributes: `heading`, `aria-label` where there is no heading, `limit`. Parts for CSS: `heading`, `list`, `item`, `link`,
- * `image`, `title`, `brand`, `price`, `place`, `empty`; custom properties: `--nearshelf-item-width`, `-item-height`, `-image-height`, `-gap`. What
+ * `image`, `title`, `brand`, `price`, `note`, `place`, `empty`; custom properties: `--nearshelf-item-width`, `-item-height`, `-image-height`, `-gap`. What
  * stands in the slot `empty` is shown where the row is empty.
  */
 export class NearshelfRow extends Base {
