@@ -4,6 +4,7 @@
 //! [`Recommender::retrieve`] searches the shards, [`Recommender::arrange`] orders what they found by the shop's rules. [`Recommender::recommend`] does all
 //! of it; who wants to time the stages calls them one by one. The same release and request give the same list everywhere.
 
+mod given;
 mod second;
 mod selection;
 #[cfg(test)]
@@ -188,11 +189,12 @@ impl Recommender {
     /// [`RecommendError::Limit`], [`RecommendError::Tower`], [`RecommendError::Filter`].
     pub fn absent(&mut self, request: &Request) -> Result<Vec<Absent>, RecommendError> {
         self.start(request)?;
-        if let Some(given) = &request.candidates {
-            return Ok(self.absent_of(given, request));
+        let mut absent = self.absent_pins(request)?;
+        if let Some(candidates) = &request.candidates {
+            given::add(&mut absent, self.considered(candidates, request).1);
+            return Ok(absent);
         }
         let length = self.tower().schema().history.length;
-        let mut absent: Vec<Absent> = Vec::new();
         // Sorted: a hash table is some KB of code in a client.
         let mut distinct: Vec<&String> = Vec::new();
         let mut known = 0;
@@ -203,11 +205,7 @@ impl Recommender {
                 // Unknown items take no place in the query tower's history.
                 Ok(None) => continue,
                 Ok(Some(_)) => {}
-                Err(parts) => parts.into_iter().for_each(|part| {
-                    if !absent.contains(&part) {
-                        absent.push(part);
-                    }
-                }),
+                Err(parts) => given::add(&mut absent, parts),
             }
             known += 1;
             if known == length {
@@ -222,45 +220,6 @@ impl Recommender {
             );
         }
         Ok(absent)
-    }
-
-    /// What has to be held to tell which of the given candidates pass and where their cards are: of the best ones the buckets of the
-    /// directory and, under a filter, their shards, in clusters at most so many as another request under a filter would visit.
-    fn absent_of(&self, given: &[(String, f32)], request: &Request) -> Vec<Absent> {
-        let mut best: Vec<&(String, f32)> = given.iter().filter(|(id, _)| !request.exclude.contains(id)).collect();
-        let is_better = |a: &(String, f32), b: &(String, f32)| a.1 > b.1 || a.1 == b.1 && a.0 < b.0;
-        let filtered = !request.filter.is_empty();
-        let count = request.limit.saturating_mul(if filtered { PASSING } else { 1 }).min(best.len());
-        let probes = self.release.manifest().routing.as_ref().map_or(usize::MAX, |routing| routing.probes as usize);
-        let most = probes.saturating_mul(MAX_WIDENING);
-        let (mut absent, mut visited): (Vec<Absent>, Vec<usize>) = Default::default();
-        for place in 0..count {
-            // One after the other: a sort is more code than a client needs here.
-            let next = (place..best.len()).reduce(|a, b| if is_better(best[b], best[a]) { b } else { a });
-            best.swap(place, next.unwrap_or(place));
-            let parts = match self.release.find(&best[place].0) {
-                Ok(None) => continue,
-                // What is held is visited, too.
-                Ok(Some(found)) => vec![Absent(Part::Shard(found.shard))],
-                Err(parts) => parts,
-            };
-            for part in parts {
-                if let Absent(Part::Shard(at)) = part {
-                    let is_held = self.release.shards()[at].is_some();
-                    if visited.contains(&at) || visited.len() == most {
-                        continue;
-                    }
-                    visited.push(at);
-                    if is_held || !filtered {
-                        continue;
-                    }
-                }
-                if !absent.contains(&part) {
-                    absent.push(part);
-                }
-            }
-        }
-        absent
     }
 
     /// What a request asks the shards for: the embedding of a shopper's moment, or that of the item that it names; nothing where
@@ -383,30 +342,6 @@ impl Recommender {
             Candidate { id, score: score.0, found: Some(Found { shard: at, node }), is_pinned: false }
         };
         Ok(found.into_iter().map(candidate).collect())
-    }
-
-    /// Those of the given candidates that are in the release and that a request lets pass. Without a filter one that is not held
-    /// passes, too.
-    fn passing(&mut self, given: &[(String, f32)], request: &Request) -> Result<Vec<Candidate>, RecommendError> {
-        let mut candidates = Vec::new();
-        for (id, score) in given.iter().filter(|(id, _)| !request.exclude.contains(id)) {
-            let place = self.release.find(id);
-            if matches!(place, Ok(None)) {
-                continue;
-            }
-            // What is not held is taken at its word where nothing is asked of it.
-            let held = place.ok().flatten().filter(|found| self.release.shards()[found.shard].is_some());
-            let passes = match held.and_then(|found| Some((found, self.release.shards()[found.shard].as_ref()?))) {
-                Some((Found { shard: at, node }, shard)) => {
-                    self.selection.rows(at, shard, &[])?.is_none_or(|rows| rows.contains(node))
-                }
-                None => request.filter.is_empty(),
-            };
-            if passes {
-                candidates.push(Candidate { id: id.clone(), score: *score, found: held, is_pinned: false });
-            }
-        }
-        Ok(candidates)
     }
 
     /// Adds what the shopper has had, and what the towers add to its scores.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::given::add;
 use super::{HistoryEvent, RecommendError, Recommender, Request};
 use crate::index::NodeId;
 use crate::rank::arrange::{Arranged, Arrangement, arrange, dithered, order, relevances};
 use crate::rank::{self, Candidate};
-use crate::release::Found;
 use crate::release::rules::{Boost, Cap, DEFAULT, Exclude, Scenario};
+use crate::release::{Absent, Found};
 
 /// Milliseconds of a day.
 const DAY_MS: f64 = 86_400_000.0;
@@ -44,6 +45,27 @@ impl Recommender {
                 Err(RecommendError::Scenario { found: found.to_owned(), known })
             }
         }
+    }
+
+    /// Whether something is asked of candidates that only their shards answer.
+    pub(super) fn asks(&self, request: &Request) -> bool {
+        let of_rules = |scenario: Arc<Scenario>| {
+            !scenario.boosts.is_empty() || !scenario.caps.is_empty() || scenario.diversity > 0.0
+        };
+        let rules = self.scenario(request).ok().flatten();
+        !request.filter.is_empty() || !request.boosts.is_empty() || rules.is_some_and(of_rules)
+    }
+
+    /// What has to be held to show what is pinned.
+    pub(super) fn absent_pins(&self, request: &Request) -> Result<Vec<Absent>, RecommendError> {
+        let mut absent = Vec::new();
+        let Some(scenario) = self.scenario(request)? else { return Ok(absent) };
+        for pin in scenario.pins.iter().filter(|pin| pin.window.holds(request.context.now_ms)) {
+            if let Err(parts) = self.release.find(&pin.item) {
+                add(&mut absent, parts);
+            }
+        }
+        Ok(absent)
     }
 
     /// How many candidates a request needs: more than it shows where some of them will be passed over.
@@ -141,11 +163,10 @@ impl Recommender {
                 found.candidate.is_pinned = true;
                 continue;
             }
-            let found = self.release.find(&pin.item);
-            if request.exclude.contains(&pin.item) || matches!(found, Ok(None)) {
+            let Ok(found @ Some(_)) = self.release.find(&pin.item) else { continue };
+            if request.exclude.contains(&pin.item) {
                 continue;
             }
-            let found = found.ok().flatten();
             let candidate = Candidate { id: pin.item.clone(), score: 0.0, found, is_pinned: true };
             let groups = scenario.caps.iter().map(|cap| self.group(&candidate, cap)).collect();
             let vector = if scenario.diversity > 0.0 { self.direction(&candidate) } else { Vec::new() };

@@ -175,7 +175,11 @@ impl Release {
         let absent: Vec<Absent> =
             buckets.clone().filter(|(_, bucket)| bucket.is_none()).map(|(part, _)| Absent(part)).collect();
         if !absent.is_empty() {
-            return self.find_held(id).map(Some).ok_or(absent);
+            // Who holds everything needs no directory.
+            return match self.find_held(id) {
+                None if self.shards.iter().any(Option::is_none) => Err(absent),
+                found => Ok(found),
+            };
         }
         for place in buckets.filter_map(|(_, bucket)| bucket.as_ref()?.find(id)) {
             let shard = place.shard as usize;

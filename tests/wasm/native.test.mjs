@@ -57,7 +57,7 @@ test('clusters are fetched when a request visits them, and answer as the native 
     kinds.push(kind);
     missing = JSON.parse(wasmEngine.accept(digest, await readFile(join(clusters, path))));
   }
-  assert.deepEqual(kinds, ['manifest', 'tower', 'routing']);
+  assert.deepEqual(kinds, ['manifest', 'tower', 'routing', 'rules']);
   assert.ok(wasmEngine.isReady());
   const fetched = new Set();
   for (const [index, expected] of answers.entries()) {
