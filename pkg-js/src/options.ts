@@ -57,8 +57,8 @@ export interface RecommenderOptions {
   /** The same of `nearshelf_onnx_bg.wasm`, which is loaded when the release has a query tower that needs it. */
   wasmOnnx?: WasmSource;
   /**
-   * `"worker"`, the default in pages, or `"main"`, the only one elsewhere and with `nearshelf/slim` and `nearshelf/inline`. Where a worker does not start, because the page's policy forbids it or
-   * its script is not there, the engine works on the page's thread all the same, and `status().mode` says so.
+   * `"worker"`, the default in pages, or `"main"`, the only one elsewhere and with `nearshelf/slim` and `nearshelf/inline`. Where a worker does not start, because the page's policy forbids it,
+   * its script is not there or does not answer in ten seconds, the engine works on the page's thread all the same, and `status().mode` says so.
    */
   mode?: Mode;
   /** The rules of rows, by their name in the release; those of the scenario `default`, if the release has it, unless told. */

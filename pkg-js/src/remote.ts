@@ -14,7 +14,7 @@ type StatusMessage = Omit<HostStatus, "lastError"> & { lastError: ErrorMessage |
 /** What the page asks of the worker. @internal */
 export interface Ask {
   id: number;
-  call: "open" | "row" | "sync" | "cards" | "keep";
+  call: "ready" | "open" | "row" | "sync" | "cards" | "keep";
   argument?: unknown;
 }
 
@@ -41,6 +41,9 @@ const revived = ({ code, message }: ErrorMessage): NearshelfError => new Nearshe
 /** That a worker did not begin: the page goes on without. @internal */
 export class NoWorker extends Error {}
 
+/** How long a worker may take until its script answers, in milliseconds: one that was closed never does, and no event says so. */
+const READY_WITHIN = 10_000;
+
 /** An engine on a worker's thread. @internal */
 export class RemoteHost implements Host {
   readonly #worker: Worker;
@@ -49,6 +52,8 @@ export class RemoteHost implements Host {
   #status: HostStatus | undefined;
   readonly #shown = new Map<string, Card>();
   #closed = false;
+  /** Why the worker answers no more. */
+  #failed: Error | undefined;
 
   private constructor(worker: Worker) {
     this.#worker = worker;
@@ -63,7 +68,7 @@ export class RemoteHost implements Host {
       else waiting?.reject(revived(data.error));
     };
     // A script that is not there, or that the page's policy forbids, is known by this alone.
-    worker.onerror = (event) => this.#fail(this.#status === undefined ? new NoWorker(event.message) : stopped(event.message));
+    worker.onerror = ({ message }) => this.#fail(this.#status === undefined ? new NoWorker(message) : stopped(message));
   }
 
   /** Begins in `worker`. It throws [`NoWorker`] where that does not start. */
@@ -72,6 +77,7 @@ export class RemoteHost implements Host {
     try {
       const { base, segment, cards, budget, keep } = options;
       const [wasm, wasmOnnx] = await Promise.all([portable(options.wasm), portable(options.wasmOnnx)]);
+      await host.#ready();
       const opening: OpenMessage = { options: { base, segment, cards, budget, keep, wasm, wasmOnnx }, larger };
       await host.#ask("open", opening);
       return host;
@@ -79,6 +85,11 @@ export class RemoteHost implements Host {
       worker.terminate();
       throw cause;
     }
+  }
+
+  async #ready(): Promise<void> {
+    const late = setTimeout(() => this.#fail(new NoWorker("its script does not answer")), READY_WITHIN);
+    await this.#ask("ready").finally(() => clearTimeout(late));
   }
 
   async row(request: Request): Promise<Row> {
@@ -118,7 +129,7 @@ export class RemoteHost implements Host {
   }
 
   #ask(call: Ask["call"], argument?: unknown): Promise<unknown> {
-    if (this.#closed) return Promise.reject(closed());
+    if (this.#failed !== undefined) return Promise.reject(this.#failed);
     const id = (this.#asked += 1);
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
@@ -126,7 +137,8 @@ export class RemoteHost implements Host {
     });
   }
 
-  #fail(error: unknown): void {
+  #fail(error: Error): void {
+    this.#failed ??= error;
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
   }

@@ -16,6 +16,7 @@ async function open({ options, larger }: OpenMessage): Promise<void> {
 }
 
 async function answer({ call, argument }: Ask): Promise<unknown> {
+  if (call === "ready") return;
   if (call === "open") return open(argument as OpenMessage);
   if (call === "row") return host?.row(argument as Request);
   if (call === "cards") return host?.cards();
@@ -23,10 +24,15 @@ async function answer({ call, argument }: Ask): Promise<unknown> {
   return host?.sync();
 }
 
+/** An engine that has stopped says nothing of itself; the page then goes on with what it knew. */
 function status(): Pick<Answer, "status"> {
-  if (host === undefined) return {};
-  const { lastError, ...rest } = host.status();
-  return { status: { ...rest, lastError: lastError && message(lastError) } };
+  try {
+    if (host === undefined) return {};
+    const { lastError, ...rest } = host.status();
+    return { status: { ...rest, lastError: lastError && message(lastError) } };
+  } catch {
+    return {};
+  }
 }
 
 thread.onmessage = ({ data }) => {
