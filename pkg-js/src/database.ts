@@ -8,11 +8,19 @@ const VERSION = 1;
 export const STORES = { objects: "objects", uses: "uses", heads: "heads", events: "events" } as const;
 
 /** Opens the database, or throws where the browser offers none, as some do in private windows. @internal */
-export function openDatabase(): Promise<IDBDatabase> {
+export const openDatabase = async (): Promise<IDBDatabase> => (await open(true)) as IDBDatabase;
+
+/** The database; where there is none and none is to be made, nothing. */
+function open(isMade: boolean): Promise<IDBDatabase | undefined> {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open(NAME, VERSION);
     request.onupgradeneeded = () => {
       const database = request.result;
+      if (!isMade) {
+        request.onerror = () => resolve(undefined);
+        request.transaction?.abort();
+        return;
+      }
       database.createObjectStore(STORES.objects);
       database.createObjectStore(STORES.uses, { keyPath: "digest" }).createIndex("used", "used");
       database.createObjectStore(STORES.heads);
@@ -28,6 +36,20 @@ export function openDatabase(): Promise<IDBDatabase> {
     request.onblocked = () => reject(new Error("another tab holds an older database open"));
   });
 }
+
+/** Erases in the database where there is one: none is made for that. @internal */
+export async function eraseIn(erase: (transaction: IDBTransaction) => void | Promise<void>): Promise<void> {
+  const database = await open(false);
+  if (database === undefined) return;
+  const transaction = database.transaction(Object.values(STORES), "readwrite");
+  const end = ended(transaction).finally(() => database.close());
+  await Promise.all([erase(transaction), end]);
+}
+
+/** Erases everything, of all releases of this origin: consent is the shopper's, not a release's. @internal */
+export const eraseAll = (): Promise<void> => eraseIn((transaction) => {
+  for (const name of Object.values(STORES)) transaction.objectStore(name).clear();
+});
 
 /** The result of one request. @internal */
 export function resultOf<T>(request: IDBRequest<T>): Promise<T> {

@@ -76,6 +76,8 @@ export function entry({ local, isLarger = false, worker }: Engines): Entry {
       const outbox = options.events && new Outbox(options.events);
       return new Recommender(host, keeper, options, outbox);
     } catch (cause) {
+      // Another tab withdrew the consent, after which this one stored what it was loading.
+      if (options.consent === true && !keeper.isAllowed) await keeper.eraseStored().catch(() => undefined);
       keeper.close();
       throw cause;
     }
@@ -95,6 +97,5 @@ function keeperOf(options: RecommenderOptions): Keeper {
   const { storage } = options;
   if (typeof storage === "object") return new Keeper(storage);
   if (!isKept(options)) return new Keeper(memoryStorage());
-  const base = releaseAddress(options.release);
-  return new Keeper(new DeviceHistory(base), `nearshelf ${base}`);
+  return new Keeper(new DeviceHistory(releaseAddress(options.release)));
 }

@@ -15,8 +15,8 @@ export interface HistoryEvent {
 
 /**
  * Where the history is kept between pages. A store is handed the whole history, oldest first, and answers with what it was
- * handed last. It is asked nothing before the shopper's consent. What it throws is not thrown on, but in {@link Status.lastError} as
- * `storage/failed`.
+ * handed last. Before the shopper's consent it is asked for nothing but to erase. What it throws is `storage/failed` in {@link Status.lastError}, and
+ * is thrown on only by who asked to erase: {@link Recommender.erase} and {@link Consent.revoke}.
  */
 export interface HistoryStorage {
   /** What was saved last, oldest first; what is no event is left out, and of more than 200 the latest count. */

@@ -1,4 +1,5 @@
-import type { News } from "./device-history.js";
+import { eraseAll } from "./database.js";
+import { CHANNEL, DeviceHistory, type News } from "./device-history.js";
 import { NearshelfError, text } from "./errors.js";
 import { type HistoryEvent, type HistoryStorage, loadHistory, MAX_HISTORY } from "./history.js";
 
@@ -9,11 +10,13 @@ import { type HistoryEvent, type HistoryStorage, loadHistory, MAX_HISTORY } from
  */
 export class Keeper {
   readonly #storage: HistoryStorage;
+  /** The storage, where that is the device. */
+  readonly #device: DeviceHistory | undefined;
   #events: readonly HistoryEvent[] = [];
   #isAllowed = false;
   /** Whether what is stored is still being read: what is tracked meanwhile is stored behind it. */
   #isLoading = false;
-  /** Counts consents and withdrawals: what an earlier one began does not end in a later one. */
+  /** Counts consents, withdrawals and erasures: what was begun before one does not end after it. */
   #round = 0;
   readonly #channel: BroadcastChannel | undefined;
   /** Ends with the last write that was asked for, and never rejects. */
@@ -25,11 +28,11 @@ export class Keeper {
   /** Another tab has a newer release. */
   onRelease: (version: number) => void = () => undefined;
 
-  /** `channel` is what tabs of this history call each other by. */
-  constructor(storage: HistoryStorage, channel?: string) {
+  constructor(storage: HistoryStorage) {
     this.#storage = storage;
-    this.#channel = channel !== undefined && typeof BroadcastChannel === "function" ? new BroadcastChannel(channel) : undefined;
-    if (this.#channel) this.#channel.onmessage = ({ data }: MessageEvent<News>) => this.#hear(data);
+    this.#device = storage instanceof DeviceHistory ? storage : undefined;
+    this.#channel = this.#device && typeof BroadcastChannel === "function" ? new BroadcastChannel(CHANNEL) : undefined;
+    if (this.#channel) this.#channel.onmessage = ({ data }: MessageEvent<News & { base: string }>) => this.#hear(data);
     // Node waits for open channels; a page does not.
     (this.#channel as { unref?: () => void } | undefined)?.unref?.();
   }
@@ -53,33 +56,32 @@ export class Keeper {
     this.error = error;
     const tracked = this.#events;
     this.#events = [...events, ...tracked].slice(-MAX_HISTORY);
-    if (tracked.length > 0) await this.#store(tracked);
+    if (tracked.length > 0) await this.#store(tracked).catch(() => undefined);
   }
 
   /** Stores nothing more, and erases what is stored. What this page remembers stays until it is left. */
   async forbid(): Promise<void> {
-    this.#withdraw();
+    this.#isAllowed = false;
     this.#tell({ kind: "revoked" });
-    await this.#write(() => this.#storage.erase());
+    await this.eraseStored();
   }
 
-  #withdraw(): void {
-    this.#isAllowed = this.#isLoading = false;
-    this.#round += 1;
+  /** Erases what is stored, on the device all there is, behind what is being written. */
+  eraseStored(): Promise<void> {
+    return this.#erase(() => (this.#device === undefined ? this.#storage.erase() : eraseAll()));
   }
 
   add(event: HistoryEvent): void {
     this.#events = [...this.#events, event].slice(-MAX_HISTORY);
     if (!this.#isAllowed || this.#isLoading) return;
-    void this.#store([event]);
+    this.#store([event]).catch(() => undefined);
     this.#tell({ kind: "event", event });
   }
 
   async erase(): Promise<void> {
     this.#events = [];
-    if (!this.#isAllowed) return;
-    await this.#write(() => this.#storage.erase());
     this.#tell({ kind: "erased" });
+    await this.#erase(() => this.#storage.erase());
   }
 
   /** Tells other tabs of a release. */
@@ -92,34 +94,52 @@ export class Keeper {
   }
 
   #tell(news: News): void {
-    this.#channel?.postMessage(news);
+    this.#channel?.postMessage({ ...news, base: this.#device?.base });
   }
 
-  #hear(news: News): void {
+  #hear(news: News & { base: string }): void {
+    if (!this.#isAllowed || (news.kind !== "revoked" && news.base !== this.#device?.base)) return;
     // What another tab stores while this one reads is read, or is there for the next page.
-    if (!this.#isAllowed || (this.#isLoading && news.kind === "event")) return;
+    if (this.#isLoading && news.kind === "event") return;
     if (news.kind === "event") this.#events = [...this.#events, news.event].sort((a, b) => a.at - b.at).slice(-MAX_HISTORY);
-    else if (news.kind === "erased") this.#events = [];
-    else if (news.kind === "revoked") {
-      this.#withdraw();
+    else if (news.kind === "erased") {
+      this.#begin();
+      this.#events = [];
+    } else if (news.kind === "revoked") {
+      this.#isAllowed = false;
+      // What this tab stored before it heard is erased by no other.
+      this.eraseStored().catch(() => undefined);
       this.onRevoked();
     } else this.onRelease(news.version);
   }
 
-  #store(added: readonly HistoryEvent[]): Promise<void> {
-    const events = this.#events;
-    const { append } = this.#storage;
-    return this.#write(() => (append === undefined ? this.#storage.save(events) : append.call(this.#storage, added)));
+  /** Begins a round without what is stored and what waits to be. */
+  #begin(): void {
+    this.#round += 1;
+    this.#isLoading = false;
   }
 
-  /**
-   * Writes after every earlier write has ended: a slow store must not keep an old history over a newer one, or over an
-   * erased one. A full or forbidden storage must not stop a page; the history in memory is right, and `status` tells.
-   */
-  #write(write: () => void | Promise<void>): Promise<void> {
-    this.#writes = this.#writes.then(write).catch((cause: unknown) => {
-      this.error = new NearshelfError("storage/failed", `the history was not stored: ${text(cause)}`, { cause });
+  /** A full or forbidden storage must not stop a page: the history in memory is right, and `status` tells. */
+  #store(added: readonly HistoryEvent[]): Promise<void> {
+    const [events, round] = [this.#events, this.#round];
+    return this.#behind("not stored", () => {
+      if (round !== this.#round) return;
+      return this.#storage.append === undefined ? this.#storage.save(events) : this.#storage.append(added);
     });
-    return this.#writes;
+  }
+
+  #erase(erase: () => void | Promise<void>): Promise<void> {
+    this.#begin();
+    return this.#behind("not erased", erase);
+  }
+
+  /** Writes after every earlier write has ended: a slow store must not keep an old history over a newer one, or over an erased one. */
+  #behind(otherwise: string, write: () => void | Promise<void>): Promise<void> {
+    const written = this.#writes.then(write).catch((cause: unknown) => {
+      this.error = new NearshelfError("storage/failed", `the history was ${otherwise}: ${text(cause)}`, { cause });
+      throw this.error;
+    });
+    this.#writes = written.catch(() => undefined);
+    return written;
   }
 }

@@ -144,7 +144,16 @@ export class LocalHost implements Host {
 
   /** Goes on with the larger engine. Rows that are on their way end with the one before, which goes with the last of them. */
   async #change(serveLarger: () => Promise<Serving>): Promise<void> {
-    const { engine, sync } = await serveLarger();
+    const wasKept = this.#options.keep;
+    try {
+      this.#take(await serveLarger());
+    } finally {
+      // The consent of that moment counts, not the one that this began with.
+      if (!this.#closed && (wasKept || this.#options.keep)) await this.keep(this.#options.keep);
+    }
+  }
+
+  #take({ engine, sync }: Serving): void {
     if (this.#closed) {
       sync.close();
       engine.free();
@@ -152,6 +161,7 @@ export class LocalHost implements Host {
     }
     sync.downloaded.files += this.#serving.sync.downloaded.files;
     sync.downloaded.bytes += this.#serving.sync.downloaded.bytes;
+    this.#serving.sync.leave();
     this.#serving = { engine, sync };
     this.#serveLarger = undefined;
   }

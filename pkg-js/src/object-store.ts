@@ -78,13 +78,6 @@ export class ObjectStore {
     await ended(transaction);
   }
 
-  /** Forgets everything. */
-  async erase(): Promise<void> {
-    const transaction = this.#database.transaction([STORES.objects, STORES.uses, STORES.heads], "readwrite");
-    for (const name of [STORES.objects, STORES.uses, STORES.heads]) transaction.objectStore(name).clear();
-    await ended(transaction);
-  }
-
   close(): void {
     this.#database.close();
   }

@@ -87,9 +87,9 @@ export interface Consent {
    */
   grant(): Promise<void>;
   /**
-   * Erases what is stored, in all tabs, and stores nothing more. This page goes on with what it remembers; {@link Recommender.erase} forgets
-   * that, too.
-   * @throws `recommender/closed`, or `storage/failed` where the browser refuses to erase the release
+   * Erases what is stored, and stores nothing more, in all tabs; on the device histories and releases of the whole origin, of other addresses
+   * too. This page goes on with what it remembers; {@link Recommender.erase} forgets that, too.
+   * @throws `recommender/closed`, or `storage/failed` where the storage or the browser does not erase; nothing is stored from then on all the same
    */
   revoke(): Promise<void>;
 }

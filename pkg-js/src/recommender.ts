@@ -47,7 +47,8 @@ export class Recommender {
   readonly consent: Consent;
 
   /** @internal */
-  constructor([host, mode]: [Host, Mode], keeper: Keeper, { context = {}, scenario }: Pick<RecommenderOptions, "context" | "scenario">, outbox?: Outbox) {
+  constructor([host, mode]: [Host, Mode], keeper: Keeper, options: Pick<RecommenderOptions, "consent" | "context" | "scenario">, outbox?: Outbox) {
+    const { context = {}, scenario } = options;
     this.#scenario = scenario;
     this.#host = host;
     this.#mode = mode;
@@ -71,6 +72,8 @@ export class Recommender {
       outbox?.allow(false);
       if (!this.#closed) void host.keep(false).catch(() => undefined).then(() => this.#changed());
     };
+    // Another tab may have withdrawn it while the release was loaded, and kept.
+    if (options.consent === true && !keeper.isAllowed) keeper.onRevoked();
     keeper.onRelease = (version) => {
       if (!this.#closed && host.status().release.version < version) void this.sync().catch(() => undefined);
     };
@@ -245,7 +248,11 @@ export class Recommender {
     return this.#keeper.events.map((event) => ({ ...event }));
   }
 
-  /** Forgets the history, here at once and in the storage, with consent in other tabs too, when the promise ends. */
+  /**
+   * Forgets the history, here and in other tabs at once, and in the storage when the promise ends: what an earlier visit stored, too, whether the
+   * shopper has agreed in this one or not.
+   * @throws `storage/failed` where the storage does not erase it; here it is forgotten all the same
+   */
   async erase(): Promise<void> {
     this.#open();
     this.#shown.clear();

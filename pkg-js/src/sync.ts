@@ -1,5 +1,6 @@
 import type { Engine } from "nearshelf-engine";
 import { type Cards, parseCards } from "./cards.js";
+import { eraseAll } from "./database.js";
 import { download, sha256 } from "./download.js";
 import { engineError, NearshelfError, text } from "./errors.js";
 import type { Downloaded } from "./host.js";
@@ -102,16 +103,21 @@ export class ReleaseSync {
         if ((await store.get(digest)) === undefined) await this.#keep(digest, await this.#get(path, size, "force-cache"));
       }
     } catch (cause) {
-      if (this.#isKept) this.#notKept(cause);
+      this.#notKept(cause);
     }
   }
 
-  /** Forgets what is kept, and keeps nothing more. */
-  async erase(): Promise<void> {
+  /** Keeps nothing more. */
+  leave(): void {
     this.#isKept = false;
-    const store = this.#store ?? (await ObjectStore.open(0));
+    this.#store?.close();
     this.#store = undefined;
-    await store.erase().finally(() => store.close());
+  }
+
+  /** Forgets what is kept, of other releases too, and keeps nothing more. */
+  async erase(): Promise<void> {
+    this.leave();
+    await eraseAll();
   }
 
   async #keep(digest: string, bytes: Uint8Array): Promise<void> {
@@ -119,7 +125,7 @@ export class ReleaseSync {
   }
 
   #notKept(cause: unknown): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed || !this.#isKept) return;
     this.storeError = new NearshelfError("storage/failed", `the release was not kept on the device: ${text(cause)}`, { cause });
   }
 

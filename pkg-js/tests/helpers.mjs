@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, normalize, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { gzipSync } from "node:zlib";
-import { EMPTY_WASM, writeFakeEngine } from "./fake-engine/release.mjs";
+import { EMPTY_WASM, writeFakeEngine, writeFakeRelease } from "./fake-engine/release.mjs";
 
 export const packageFolder = join(dirname(fileURLToPath(import.meta.url)), "..");
 
@@ -53,6 +53,19 @@ export function folderFetch(folder) {
 }
 
 export const RELEASE = "https://shop.test/release";
+
+/** The package, a release, and `create`, which makes a recommender of the two. */
+export async function shop(t, options = {}) {
+  const nearshelf = await freshPackage(t);
+  const folder = temporaryFolder(t);
+  const objects = writeFakeRelease(folder);
+  const { fetch, asked } = folderFetch(folder);
+  const create = (more = {}) => nearshelf.createRecommender({ release: RELEASE, fetch, ...options, ...more });
+  return { nearshelf, folder, objects, asked, create };
+}
+
+/** Ends when everything has that waits for nothing else. */
+export const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Serves `folder` on a loopback port until the test ends, and gives the address. */
 export async function serveFolder(t, folder) {

@@ -5,16 +5,7 @@ import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { fakeProducts, writeFakeRelease } from "./fake-engine/release.mjs";
 import { sha256 } from "./fake-engine/sha256.js";
-import { folderFetch, freshPackage, RELEASE, temporaryFolder } from "./helpers.mjs";
-
-async function shop(t, options = {}) {
-  const nearshelf = await freshPackage(t);
-  const folder = temporaryFolder(t);
-  const objects = writeFakeRelease(folder);
-  const { fetch, asked } = folderFetch(folder);
-  const create = (more = {}) => nearshelf.createRecommender({ release: RELEASE, fetch, ...options, ...more });
-  return { nearshelf, folder, objects, asked, create };
-}
+import { folderFetch, RELEASE, shop } from "./helpers.mjs";
 
 const ids = ({ items }) => items.map(({ id }) => id);
 const damage = (path) => {
@@ -204,109 +195,6 @@ test("what must not be tracked or asked is refused by name", async (t) => {
   recommender.close();
   assert.throws(() => recommender.status(), { code: "recommender/closed" });
   await assert.rejects(recommender.recommendedForYou(), { code: "recommender/closed" });
-});
-
-test("a storage is read once, written after each event and erased, and its failure stops nothing", async (t) => {
-  const { create } = await shop(t);
-  const event = { id: "100000", type: "view", at: 1 };
-  const calls = [];
-  const storage = {
-    load: async () => [event, { id: 7, type: "view", at: 1 }, null],
-    save: (events) => calls.push(events.map(({ id }) => id)),
-    erase: () => calls.push("erased"),
-  };
-  const recommender = await create({ storage, consent: true });
-  assert.deepEqual(recommender.history(), [event]);
-  recommender.track("purchase", "100037");
-  await recommender.erase();
-  assert.deepEqual(calls, [["100000", "100037"], "erased"]);
-
-  storage.save = () => {
-    throw new Error("quota");
-  };
-  recommender.track("view", "100000");
-  assert.equal(recommender.history().length, 1);
-  await recommender.erase();
-  assert.equal(calls.length, 3, "a failed write must not stop the next");
-  assert.match(recommender.status().lastError.message, /quota/);
-});
-
-test("a slow storage is written in the order of the calls, and nothing lands after an erase", async (t) => {
-  const { create } = await shop(t);
-  const log = [];
-  let release;
-  const held = new Promise((resolve) => {
-    release = resolve;
-  });
-  const storage = {
-    load: () => [],
-    save: async (events) => {
-      log.push(`save ${events.length}`);
-      if (events.length === 1) await held;
-      log.push(`saved ${events.length}`);
-    },
-    erase: () => log.push("erased"),
-  };
-  const recommender = await create({ storage, consent: true });
-  recommender.track("view", "100000");
-  recommender.track("view", "100037");
-  const erasing = recommender.erase();
-  recommender.track("view", "100074");
-  assert.deepEqual(recommender.history().map(({ id }) => id), ["100074"]);
-  release();
-  await erasing;
-  assert.deepEqual(log.slice(0, 5), ["save 1", "saved 1", "save 2", "saved 2", "erased"]);
-  await recommender.erase();
-  assert.deepEqual(log.slice(5), ["save 1", "saved 1", "erased"]);
-});
-
-test("what is tracked while the storage is read is stored once, behind what was there", async (t) => {
-  const { create } = await shop(t);
-  const log = [];
-  let release;
-  const stored = { id: "100074", type: "view", at: 1 };
-  const storage = { load: () => new Promise((resolve) => { release = () => resolve([stored]); }), append: (events) => log.push(...events.map(({ id }) => id)), erase: () => log.push("erased") };
-  const recommender = await create({ storage });
-  recommender.track("view", "100000");
-  assert.deepEqual(log, []);
-  const granted = recommender.consent.grant();
-  recommender.track("view", "100037");
-  release();
-  await granted;
-  assert.deepEqual(log, ["100000", "100037"]);
-  assert.deepEqual(recommender.history().map(({ id }) => id), ["100074", "100000", "100037"]);
-  recommender.track("cart", "100074");
-  await recommender.consent.revoke();
-  assert.deepEqual(log.slice(2), ["100074", "erased"]);
-});
-
-test("a consent that is given, withdrawn and given again at once stores what there is once", async (t) => {
-  const { create } = await shop(t);
-  const log = [];
-  const storage = { load: async () => [], append: (events) => log.push(...events.map(({ id }) => id)), erase: () => { log.length = 0; } };
-  const recommender = await create({ storage });
-  recommender.track("view", "100000");
-  await Promise.all([recommender.consent.grant(), recommender.consent.revoke(), recommender.consent.grant()]);
-  assert.deepEqual(log, ["100000"]);
-  assert.equal(recommender.history().length, 1);
-  await Promise.all([recommender.consent.revoke(), recommender.consent.grant(), recommender.consent.revoke()]);
-  assert.deepEqual([log, recommender.consent.granted], [[], false]);
-});
-
-test("a storage that cannot be read gives an empty history and a reason, never an error", async (t) => {
-  const { create } = await shop(t);
-  const refuse = () => {
-    throw new Error("forbidden");
-  };
-  for (const [load, reason] of [[refuse, /forbidden/], [async () => refuse(), /forbidden/], [() => null, /gave null/], [async () => "[]", /gave string/]]) {
-    const recommender = await create({ storage: { load, save: () => undefined, erase: () => undefined }, consent: true });
-    const { lastError } = recommender.status();
-    assert.equal(lastError.name, "NearshelfError");
-    assert.equal(lastError.code, "storage/failed");
-    assert.match(lastError.message, reason);
-    assert.deepEqual(recommender.history(), []);
-    assert.equal((await recommender.recommendedForYou()).items.length, 12);
-  }
 });
 
 test("the engine is freed only when neither the release nor the storage is being read", async (t) => {
