@@ -177,3 +177,56 @@ test("a browser that does not erase the history says so", async (t) => {
     return [await end(recommender.erase()), await end(recommender.consent.revoke())];
   }), ["storage/failed", "storage/failed"]);
 });
+
+/** Answers for the release's files as `answers` say, by the end of their path. */
+async function answering(context, answers) {
+  await context.route("**/release/**", (route) => {
+    const [, answer] = Object.entries(answers).find(([path]) => route.request().url().endsWith(path)) ?? [];
+    return answer === undefined ? route.fallback() : route.fulfill(answer);
+  });
+}
+
+test("whatever is wrong at the release's address, what is whole on the device serves", async (t) => {
+  const { context, open, publish } = await shop(t);
+  const tab = await open();
+  const visit = () => tab.evaluate((id) => create({ consent: true }).then(async () => {
+    const { items } = await recommender.recommendedForYou();
+    const found = [...state(), items.length];
+    recommender.close();
+    return found;
+  }, ({ code }) => code), first);
+  assert.deepEqual(await visit(), [1, "fresh", undefined, 12]);
+  const next = publish({ version: 2, products: fakeProducts().slice(5) });
+  const name = (path) => path.split("/").at(-1);
+  const absent = { status: 404, body: "" };
+  const login = { contentType: "text/html", body: "<html>Log in to the Wi-Fi" };
+  for (const [answers, code] of [
+    [{ [name(next.manifest)]: login }, "sync/digest-mismatch"],
+    [{ [name(next.shard)]: absent }, "download/http-status"],
+    [{ "head.json": login }, "sync/head-malformed"],
+    [{ "head.json": { body: "x".repeat(4096) } }, "download/too-large"],
+  ]) {
+    await context.unroute("**/release/**");
+    await answering(context, answers);
+    assert.deepEqual(await visit(), [1, "stale", code, 12]);
+  }
+  await context.unroute("**/release/**");
+  assert.deepEqual(await visit(), [2, "fresh", undefined, 12]);
+});
+
+test("a release of the device is stale until a newer one is whole", async (t) => {
+  const { context, open, publish } = await shop(t);
+  const tab = await open();
+  await tab.evaluate(() => create({ consent: true }).then(() => recommender.close()));
+  await context.route("**/release/**", (route) => route.abort("internetdisconnected"));
+  await tab.evaluate(() => create({ consent: true }).then(() => undefined));
+  assert.deepEqual(await tab.evaluate(() => state()), [1, "stale", "download/network"]);
+  const next = publish({ version: 2, products: fakeProducts().slice(5) });
+  await context.unroute("**/release/**");
+  await answering(context, { [next.shard.split("/").at(-1)]: { status: 404, body: "" } });
+  assert.equal(await tab.evaluate(() => end(recommender.sync())), "download/http-status");
+  assert.deepEqual(await tab.evaluate(() => state()), [1, "stale", "download/http-status"]);
+  await context.unroute("**/release/**");
+  assert.equal(await tab.evaluate(() => end(recommender.sync())), "done");
+  assert.deepEqual(await tab.evaluate(() => state()), [2, "fresh", undefined]);
+});

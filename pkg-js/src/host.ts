@@ -73,7 +73,7 @@ export interface HostStatus {
   release: ReleaseStatus;
   downloaded: Downloaded;
   lastError: NearshelfError | undefined;
-  /** Whether the head came from the device, because it could not be had from the release's address. */
+  /** Whether the last release on the device serves, because that at the release's address could not be had whole. */
   isStale: boolean;
 }
 

@@ -15,22 +15,35 @@ interface Serving {
 /** What an engine says of a release whose query tower it cannot run. */
 const OTHER_ENGINE = "towers/engine";
 
-/** Starts an engine and brings it the release. */
+/** Starts an engine and brings it the release; where that fails, the last one that was whole on the device. */
 async function serve(options: HostOptions, { init, Engine }: Loader, wasm: WasmSource | undefined): Promise<Serving> {
   await init(wasm);
-  const engine = new Engine();
+  try {
+    return await begin(options, new Engine());
+  } catch (thrown) {
+    const cause = engineError(thrown);
+    if (!options.keep || options.budget === 0 || cause.code === OTHER_ENGINE || cause.code.startsWith("request/")) throw cause;
+    // The engine that has seen a newer head takes no older one.
+    return begin(options, new Engine(), cause).catch((failed: unknown) => {
+      throw engineError(failed).code === OTHER_ENGINE ? failed : cause;
+    });
+  }
+}
+
+/** Brings an engine the release; where that failed by `cause`, what the device has. */
+async function begin(options: HostOptions, engine: Engine, cause?: NearshelfError): Promise<Serving> {
   if (options.segment !== undefined) engine.setSegment(options.segment);
   const fetchFrom: typeof fetch = options.fetch ?? ((input, request) => fetch(input, request));
   const sync = new ReleaseSync(engine, new URL(options.base), fetchFrom, options.cards);
   try {
     if (options.keep && options.budget > 0) await sync.keep(options.budget);
-    await sync.run();
+    await (cause === undefined ? sync.run() : sync.runKept(cause));
     if (!engine.isReady()) throw new NearshelfError("sync/incomplete", `${options.base}: nothing to serve; publish the release again`);
     return { engine, sync };
-  } catch (cause) {
+  } catch (failed) {
     sync.close();
     engine.free();
-    throw cause;
+    throw failed;
   }
 }
 
@@ -111,7 +124,7 @@ export class LocalHost implements Host {
     this.#open();
     const { engine, sync } = this.#serving;
     const release = this.#ask<ReleaseStatus>(() => engine.status());
-    return { release, downloaded: { ...sync.downloaded }, lastError: this.#lastError ?? sync.storeError, isStale: sync.isStale };
+    return { release, downloaded: { ...sync.downloaded }, lastError: this.#lastError ?? sync.stale ?? sync.storeError, isStale: sync.stale !== undefined };
   }
 
   async sync(): Promise<void> {

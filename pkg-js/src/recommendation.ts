@@ -49,7 +49,7 @@ export interface Recommendation {
     name: string;
     /** As in {@link ReleaseStatus}. */
     version: number;
-    /** Whether it is the newest there is, or, where its address could not be reached, the last one on the device. */
+    /** Whether it is the newest there is, or, where that could not be had whole, the last one on the device. */
     freshness: "fresh" | "stale";
   };
   /** Milliseconds that each stage took; downloads are in none. */
@@ -98,7 +98,7 @@ export interface Consent {
 export interface Status {
   /** The release that serves. */
   release: ReleaseStatus;
-  /** `"stale"` where the release's address could not be reached, so that the last release on the device serves. */
+  /** `"stale"` where the release could not be had whole from its address, so that the last one on the device serves; `lastError` says why. */
   freshness: "fresh" | "stale";
   /** What was downloaded since the recommender was created. */
   downloaded: Readonly<Downloaded>;

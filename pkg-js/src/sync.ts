@@ -58,7 +58,8 @@ export class ReleaseSync {
   #head: Uint8Array<ArrayBuffer> | undefined;
   /** Why something could not be kept. */
   storeError: NearshelfError | undefined;
-  isStale = false;
+  /** Why the last release on the device serves in place of the one at the address. */
+  stale: NearshelfError | undefined;
 
   constructor(engine: Engine, base: URL, fetchFrom: typeof fetch, cards: boolean) {
     this.#engine = engine;
@@ -80,6 +81,15 @@ export class ReleaseSync {
     return this.#running;
   }
 
+  /** Brings the last release that was whole on the device, where there is one: what is at the address failed by `cause`. */
+  async runKept(cause: NearshelfError): Promise<void> {
+    const head = await this.#store?.head(this.#base.href).catch(() => undefined);
+    this.#checkOpen();
+    if (head === undefined) throw cause;
+    await this.#alone(() => this.#bringRelease(head));
+    this.stale = cause;
+  }
+
   close(): void {
     this.#isClosed = true;
     for (const ending of this.#ongoing) ending.abort();
@@ -97,7 +107,7 @@ export class ReleaseSync {
       // Meanwhile the consent may have been withdrawn, or another call may have opened it.
       if (!this.#isKept || this.#isClosed || (this.#store !== undefined && this.#store !== store)) return store.close();
       this.#store = store;
-      if (this.#head !== undefined && !this.isStale) await store.putHead(this.#base.href, this.#head);
+      if (this.#head !== undefined) await store.putHead(this.#base.href, this.#head);
       for (const { path, digest, size } of this.#held.values()) {
         if (this.#store !== store) return store.close();
         if ((await store.get(digest)) === undefined) await this.#keep(digest, await this.#get(path, size, "force-cache"));
@@ -202,36 +212,22 @@ export class ReleaseSync {
     });
   }
 
-  /** The head of the release; the last one that was whole where it cannot be had and nothing serves yet. */
-  async #headBytes(): Promise<Uint8Array<ArrayBuffer>> {
-    try {
-      const head = await this.#get("head.json", HEAD_LIMIT, "no-store");
-      if (this.isStale) this.storeError = undefined;
-      this.isStale = false;
-      return head;
-    } catch (cause) {
-      const kept = this.#engine.isReady() ? undefined : await this.#store?.head(this.#base.href).catch(() => undefined);
-      this.#checkOpen();
-      if (kept === undefined) throw cause;
-      this.isStale = true;
-      this.storeError = engineError(cause);
-      return kept;
-    }
+  async #run(): Promise<void> {
+    const head = await this.#get("head.json", HEAD_LIMIT, "no-store");
+    await this.#bringRelease(head);
+    this.stale = undefined;
+    this.#head = head;
+    await this.#store?.putHead(this.#base.href, head).catch((cause: unknown) => this.#notKept(cause));
   }
 
-  async #run(): Promise<void> {
-    const head = await this.#headBytes();
+  async #bringRelease(head: Uint8Array<ArrayBuffer>): Promise<void> {
     this.#ask(() => this.#engine.setHead(head));
     const done = new Set<string>();
     for (;;) {
       const round = this.#missing.filter(({ kind }) => kind !== "cards");
       // Cards of a release that is held whole come beside the rest; whoever awaits `cards` sees their failure.
       if (round.length < this.#missing.length && this.#cardsAsked && this.#engine.isReady()) this.cards().catch(() => undefined);
-      if (round.length === 0) {
-        this.#head = head;
-        if (!this.isStale) await this.#store?.putHead(this.#base.href, head).catch((cause: unknown) => this.#notKept(cause));
-        return;
-      }
+      if (round.length === 0) return;
       const again = round.find(({ digest }) => done.has(digest));
       if (again !== undefined) {
         throw new NearshelfError("sync/no-progress", `${again.path} was accepted and asked for again; publish the release again`);
