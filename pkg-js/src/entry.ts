@@ -69,15 +69,17 @@ export function entry({ local, isLarger = false, worker }: Engines): Entry {
 
   async function createRecommender(options: RecommenderOptions): Promise<Recommender> {
     const keeper = keeperOf(options);
-    const loading = options.consent === true ? keeper.allow() : undefined;
+    let outbox: Outbox | undefined;
     try {
+      outbox = options.events && new Outbox(options.events);
+      const loading = options.consent === true ? keeper.allow() : undefined;
       // Both end before a failure is reported, so that the next call meets nothing of this one.
       const host = await open(options).finally(() => loading);
-      const outbox = options.events && new Outbox(options.events);
       return new Recommender(host, keeper, options, outbox);
     } catch (cause) {
       // Another tab withdrew the consent, after which this one stored what it was loading.
       if (options.consent === true && !keeper.isAllowed) await keeper.eraseStored().catch(() => undefined);
+      outbox?.close();
       keeper.close();
       throw cause;
     }

@@ -1,3 +1,4 @@
+import { NearshelfError } from "./errors.js";
 import type { EventType } from "./history.js";
 
 /** What is sent to the shop of what happened on a page. */
@@ -19,16 +20,18 @@ export interface EventsOptions {
    * other answer takes them. What is left when the page is closed comes as `text/plain`.
    */
   url: string | URL;
-  /** Milliseconds between two posts, above 0; 10,000 unless told. Shorter loses less when a browser is killed, and asks more often. */
+  /** Milliseconds between two posts, above 0 and at most 2,147,483,647; 10,000 unless told. Shorter loses less when a browser is killed, and asks more often. */
   every?: number;
-  /** Events of a post, 1 or more; 50 unless told. As soon as so many wait, they go. */
+  /** Events of a post, a whole number from 1; 50 unless told. As soon as so many wait, they go. */
   batch?: number;
 }
 
 /** Events that wait when nobody takes them: the oldest go first. */
 const MOST_WAITING = 1000;
-/** Tries of a post before it waits for the longest time. */
+/** The longest wait between two tries of a post, in milliseconds. */
 const LONGEST_WAIT = 5 * 60_000;
+/** What a timer can wait for: beyond it, it does not wait at all. */
+const LONGEST_TIMER = 2 ** 31 - 1;
 /** Rows whose products an event is attributed to. */
 const ROWS = 50;
 
@@ -54,6 +57,10 @@ export class Outbox {
   readonly #hide = () => this.#beacon();
 
   constructor({ url, every = 10_000, batch = 50 }: EventsOptions) {
+    if (!(every > 0 && every <= LONGEST_TIMER) || !Number.isInteger(batch) || batch < 1) {
+      const expected = `expected above 0 to ${LONGEST_TIMER} milliseconds, and a whole number from 1`;
+      throw new NearshelfError("request/events", `events: found every ${every}, batch ${batch}; ${expected}`);
+    }
     this.#url = String(url);
     this.#every = every;
     this.#batch = batch;
@@ -65,7 +72,15 @@ export class Outbox {
 
   allow(isAllowed: boolean): void {
     this.#isAllowed = isAllowed;
-    if (!isAllowed) this.#waiting = [];
+    if (!isAllowed) this.#empty();
+  }
+
+  /** Forgets what waits, what is tried again, and that it was. */
+  #empty(): void {
+    this.#waiting = this.#sending = [];
+    this.#failures = 0;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   /** Remembers what a row showed. */
@@ -92,8 +107,9 @@ export class Outbox {
   }
 
   #later(delay: number): void {
-    if (this.#failures > 0 || this.#sending.length > 0) return;
-    if (this.#timer !== undefined && delay > 0) return;
+    if (this.#sending.length > 0) return;
+    // A full batch goes at once, but not before its time to be tried again.
+    if (this.#timer !== undefined && (delay > 0 || this.#failures > 0)) return;
     this.#schedule(delay);
   }
 
@@ -109,11 +125,13 @@ export class Outbox {
 
   async #post(): Promise<void> {
     if (this.#sending.length > 0 || this.#waiting.length === 0) return;
-    this.#sending = this.#waiting.slice(0, this.#batch);
+    const sending = this.#waiting.slice(0, this.#batch);
+    this.#sending = sending;
     this.#waiting = this.#waiting.slice(this.#batch);
-    const isTaken = await this.#offer(this.#sending);
+    const isTaken = await this.#offer(sending);
     // Meanwhile the shopper may have withdrawn the consent.
-    if (!isTaken && this.#isAllowed) this.#waiting = [...this.#sending, ...this.#waiting].slice(-MOST_WAITING);
+    if (this.#sending !== sending) return;
+    if (!isTaken) this.#waiting = [...sending, ...this.#waiting].slice(-MOST_WAITING);
     this.#sending = [];
     this.#failures = isTaken ? 0 : this.#failures + 1;
     if (this.#waiting.length > 0) this.#schedule(isTaken ? 0 : this.#backOff());
@@ -148,6 +166,8 @@ export class Outbox {
       }
     }
     this.#waiting = [];
+    // What is being posted comes back if nobody takes it.
+    if (this.#sending.length === 0) this.#empty();
   }
 }
 

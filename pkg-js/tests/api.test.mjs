@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fakeProducts, writeFakeRelease } from "./fake-engine/release.mjs";
-import { folderFetch, freshPackage, RELEASE, temporaryFolder } from "./helpers.mjs";
+import { folderFetch, freshPackage, RELEASE, settled, temporaryFolder } from "./helpers.mjs";
 
 async function shop(t, { lists, ...options } = {}) {
   const nearshelf = await freshPackage(t);
@@ -208,7 +208,6 @@ function inbox(t, answers = []) {
   return posts;
 }
 
-const settled = () => new Promise((resolve) => setImmediate(resolve));
 const EVENTS = { url: "https://shop.test/events", every: 1000, batch: 3 };
 
 test("nothing is sent without consent, and then in batches, attributed to the row that showed the product", async (t) => {
@@ -270,4 +269,63 @@ test("what nobody takes is tried again, ever later and in order, and what is ref
   t.mock.timers.tick(600_000);
   await settled();
   assert.equal(posts.length, 5);
+});
+
+/** A page whose visitor looks at another tab and back; `beacons` are the numbers of events that were left to the browser. */
+function tabbed(t) {
+  const heard = {};
+  const beacons = [];
+  const page = {
+    visibilityState: "visible", baseURI: "https://shop.test/",
+    addEventListener: (name, listener) => { heard[name] = listener; }, removeEventListener: () => undefined,
+  };
+  const stand = { document: page, addEventListener: () => undefined, removeEventListener: () => undefined, navigator: { sendBeacon: (_, body) => beacons.push(JSON.parse(body).events.length) } };
+  for (const [name, value] of Object.entries(stand)) {
+    const kept = Object.getOwnPropertyDescriptor(globalThis, name);
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    t.after(() => (kept === undefined ? delete globalThis[name] : Object.defineProperty(globalThis, name, kept)));
+  }
+  const lookAway = () => {
+    page.visibilityState = "hidden";
+    heard.visibilitychange();
+    page.visibilityState = "visible";
+  };
+  return { beacons, lookAway };
+}
+
+test("events are posted on after a failed post and a look at another tab", async (t) => {
+  const posts = inbox(t, [503]);
+  const { beacons, lookAway } = tabbed(t);
+  const { recommender } = await shop(t, { events: EVENTS, consent: true });
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  recommender.track("view", first);
+  t.mock.timers.tick(1000);
+  await settled();
+  lookAway();
+  assert.deepEqual([posts.map(({ status }) => status), beacons], [[503], [1]]);
+  recommender.track("view", second);
+  t.mock.timers.tick(1000);
+  await settled();
+  assert.deepEqual(posts.slice(1).map(({ events }) => events.map(({ id }) => id)), [[second]]);
+});
+
+test("events are posted anew after a failed post and a consent that went and came", async (t) => {
+  const posts = inbox(t, [503]);
+  const { recommender } = await shop(t, { events: EVENTS, consent: true });
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  recommender.track("view", first);
+  t.mock.timers.tick(1000);
+  // Withdrawn while the post is on its way: it is not tried again.
+  await Promise.all([recommender.consent.revoke(), recommender.consent.grant()]);
+  await settled();
+  recommender.track("view", second);
+  t.mock.timers.tick(1000);
+  await settled();
+  assert.deepEqual(posts.map(({ status, events }) => [status, ...events.map(({ id }) => id)]), [[503, first], [204, second]]);
+});
+
+test("posts that could not end or never come are refused at the start", async (t) => {
+  for (const wrong of [{ batch: 0 }, { batch: 1.5 }, { batch: "x" }, { every: 0 }, { every: -1 }, { every: NaN }, { every: Infinity }]) {
+    await assert.rejects(shop(t, { events: { ...EVENTS, ...wrong } }), { name: "NearshelfError", code: "request/events" });
+  }
 });
