@@ -1,6 +1,6 @@
 // What is on a device when consent, releases and tabs change under way, in a real Chromium: with the engine's stand-in, whose releases a test can write.
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { serveSite } from "../../demo-site/serve.mjs";
@@ -229,4 +229,44 @@ test("a release of the device is stale until a newer one is whole", async (t) =>
   await context.unroute("**/release/**");
   assert.equal(await tab.evaluate(() => end(recommender.sync())), "done");
   assert.deepEqual(await tab.evaluate(() => state()), [2, "fresh", undefined]);
+});
+
+test("a consent after a sync keeps the release that serves, and that alone", async (t) => {
+  const { context, folder, open, publish, objects } = await shop(t);
+  const tab = await open();
+  await tab.evaluate(() => create().then(() => undefined));
+  const next = publish({ version: 2, products: fakeProducts().slice(0, -5) });
+  assert.equal(next.tower, objects.tower);
+  for (const kind of ["manifest", "shard"]) rmSync(objects[kind]);
+  await tab.evaluate(() => recommender.sync().then(() => recommender.consent.grant()));
+  assert.deepEqual(await tab.evaluate(() => state()), [2, "fresh", undefined]);
+  const { objects: kept, heads } = await tab.evaluate(() => stored());
+  const manifest = JSON.parse(readFileSync(next.manifest, "utf8"));
+  const named = manifest.objects.filter(({ kind }) => kind !== "cards").map(({ digest }) => digest);
+  assert.deepEqual([kept, heads], [[...named, next.manifest.split("/").at(-1)].sort(), 1]);
+  await tab.evaluate(() => recommender.close());
+  await context.route("**/release/**", (route) => route.abort("internetdisconnected"));
+  assert.deepEqual(await tab.evaluate(() => create({ consent: true }).then(state)), [2, "stale", "download/network"]);
+});
+
+test("an object that is gone when the shopper agrees costs no other, and no head says that the release is whole", async (t) => {
+  const { open, objects } = await shop(t);
+  const tab = await open();
+  await tab.evaluate(() => create().then(() => undefined));
+  rmSync(objects.tower);
+  await tab.evaluate(() => recommender.consent.grant());
+  assert.deepEqual(await tab.evaluate(() => state()), [1, "fresh", "storage/failed"]);
+  const { objects: kept, heads } = await tab.evaluate(() => stored());
+  assert.deepEqual([kept.length, heads], [3, 0]);
+});
+
+test("a release that weighs more than the budget is not kept without a word", async (t) => {
+  const { open } = await shop(t);
+  const tab = await open();
+  const [state, { heads }, message] = await tab.evaluate(async () => {
+    await create({ consent: true, budget: 4000 });
+    return [globalThis.state(), await stored(), recommender.status().lastError?.message];
+  });
+  assert.deepEqual([state, heads], [[1, "fresh", "storage/failed"], 0]);
+  assert.match(message, /budget of 4000 bytes/);
 });

@@ -14,14 +14,14 @@ interface Use {
  */
 export class ObjectStore {
   readonly #database: IDBDatabase;
-  readonly #budget: number;
+  /** In bytes. */
+  readonly budget: number;
 
   private constructor(database: IDBDatabase, budget: number) {
     this.#database = database;
-    this.#budget = budget;
+    this.budget = budget;
   }
 
-  /** `budget` is in bytes. */
   static async open(budget: number): Promise<ObjectStore> {
     return new ObjectStore(await openDatabase(), budget);
   }
@@ -35,15 +35,21 @@ export class ObjectStore {
     return bytes;
   }
 
+  /** Whether all of these are there. */
+  async has(digests: ReadonlySet<string>): Promise<boolean> {
+    const kept = new Set(await resultOf(this.#database.transaction(STORES.objects).objectStore(STORES.objects).getAllKeys()));
+    return [...digests].every((digest) => kept.has(digest));
+  }
+
   /** Keeps an object; where the device is full, older ones go first. It throws where that does not help. */
   async put(digest: string, bytes: Uint8Array): Promise<void> {
-    if (bytes.length > this.#budget) return;
+    if (bytes.length > this.budget) return;
     try {
-      await this.#put(digest, bytes, this.#budget);
+      await this.#put(digest, bytes, this.budget);
     } catch (cause) {
       if ((cause as DOMException | null)?.name !== "QuotaExceededError") throw cause;
       await this.#evict(Math.floor((await this.#total()) / 2));
-      await this.#put(digest, bytes, this.#budget);
+      await this.#put(digest, bytes, this.budget);
     }
   }
 

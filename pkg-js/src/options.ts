@@ -43,7 +43,7 @@ export interface RecommenderOptions {
   consent?: boolean;
   /** Posts what happens to an address of the shop's own, after consent; without it, nothing is ever sent. */
   events?: EventsOptions;
-  /** Most bytes of releases that are kept on the device, 32 MiB unless told; what was not used for longest goes first. 0 keeps none. */
+  /** Most bytes of releases that are kept on the device, 32 MiB unless told; what was not used for longest goes first; of a release that does not fit, `status().lastError` says so. 0 keeps none. */
   budget?: number;
   /** What the query tower may know beside the history, for every row; nothing unless told. {@link Recommender.setContext} replaces it. */
   context?: Context;

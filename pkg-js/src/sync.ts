@@ -21,6 +21,9 @@ interface Fetch {
   kind: "manifest" | "tower" | "routing" | "shard" | "delta" | "directory" | "cards" | "lists";
 }
 
+/** What the engine says of an object that neither the release that serves names nor the one that is on its way. */
+const UNEXPECTED = "sync/unexpected";
+
 const names = (files: readonly Fetch[]): string => files.map(({ digest }) => digest).join();
 
 /** Downloads at a time: as many connections as a browser keeps to one host. */
@@ -53,8 +56,10 @@ export class ReleaseSync {
   #store: ObjectStore | undefined;
   /** Whether the shopper agrees to that now. */
   #isKept = false;
-  /** What the engine was handed, to be kept when the shopper agrees. */
+  /** What the engine was handed of the release that serves, to be kept when the shopper agrees. */
   readonly #held = new Map<string, Fetch>();
+  /** Those of it without which the release does not serve. */
+  #needed = new Set<string>();
   #head: Uint8Array<ArrayBuffer> | undefined;
   /** Why something could not be kept. */
   storeError: NearshelfError | undefined;
@@ -107,19 +112,32 @@ export class ReleaseSync {
       // Meanwhile the consent may have been withdrawn, or another call may have opened it.
       if (!this.#isKept || this.#isClosed || (this.#store !== undefined && this.#store !== store)) return store.close();
       this.#store = store;
-      if (this.#head !== undefined) await store.putHead(this.#base.href, this.#head);
-      for (const { path, digest, size } of this.#held.values()) {
-        if (this.#store !== store) return store.close();
+      this.storeError = undefined;
+      const keepHeld = async ({ path, digest, size }: Fetch) => {
         if ((await store.get(digest)) === undefined) await this.#keep(digest, await this.#get(path, size, "force-cache"));
+      };
+      // One that is gone from the address costs no other.
+      for (const held of [...this.#held.values()]) {
+        if (this.#store === store) await keepHeld(held).catch((cause: unknown) => this.#notKept(cause));
       }
+      await this.#keepHead();
     } catch (cause) {
       this.#notKept(cause);
     }
   }
 
+  /** Notes that the release is whole on the device, or says that it is not. */
+  async #keepHead(): Promise<void> {
+    const [store, head] = [this.#store, this.#head];
+    if (store === undefined || head === undefined) return;
+    if (await store.has(this.#needed)) await store.putHead(this.#base.href, head);
+    else if (this.storeError === undefined) this.#notKept(new Error(`its files do not fit into the budget of ${store.budget} bytes`));
+  }
+
   /** Keeps nothing more. */
   leave(): void {
     this.#isKept = false;
+    this.storeError = undefined;
     this.#store?.close();
     this.#store = undefined;
   }
@@ -214,20 +232,26 @@ export class ReleaseSync {
 
   async #run(): Promise<void> {
     const head = await this.#get("head.json", HEAD_LIMIT, "no-store");
+    this.storeError = undefined;
     await this.#bringRelease(head);
     this.stale = undefined;
     this.#head = head;
-    await this.#store?.putHead(this.#base.href, head).catch((cause: unknown) => this.#notKept(cause));
+    await this.#keepHead().catch((cause: unknown) => this.#notKept(cause));
   }
 
   async #bringRelease(head: Uint8Array<ArrayBuffer>): Promise<void> {
+    const isFirst = !this.#engine.isReady();
     this.#ask(() => this.#engine.setHead(head));
     const done = new Set<string>();
     for (;;) {
       const round = this.#missing.filter(({ kind }) => kind !== "cards");
       // Cards of a release that is held whole come beside the rest; whoever awaits `cards` sees their failure.
       if (round.length < this.#missing.length && this.#cardsAsked && this.#engine.isReady()) this.cards().catch(() => undefined);
-      if (round.length === 0) return;
+      if (round.length === 0) {
+        this.#needed = new Set([...this.#needed, ...done]);
+        if (done.size > 0 && !isFirst) this.#forgetOthers();
+        return;
+      }
       const again = round.find(({ digest }) => done.has(digest));
       if (again !== undefined) {
         throw new NearshelfError("sync/no-progress", `${again.path} was accepted and asked for again; publish the release again`);
@@ -237,6 +261,22 @@ export class ReleaseSync {
       const failed = results.find((result) => result.status === "rejected");
       if (failed !== undefined) throw failed.reason;
       for (const { digest } of round) done.add(digest);
+    }
+  }
+
+  /** Drops what the release that serves does not name: a page stays open over many. */
+  #forgetOthers(): void {
+    for (const digest of this.#held.keys()) if (!this.#isNamed(digest)) this.#held.delete(digest);
+    this.#needed = new Set([...this.#needed].filter((digest) => this.#held.has(digest)));
+  }
+
+  /** The engine takes nothing of another release, whatever its bytes. */
+  #isNamed(digest: string): boolean {
+    try {
+      this.#engine.accept(digest, new Uint8Array());
+      return true;
+    } catch (cause) {
+      return engineError(cause).code !== UNEXPECTED;
     }
   }
 
@@ -255,7 +295,7 @@ export class ReleaseSync {
         for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
           await this.#shared(next).catch((cause: unknown) => {
             // A newer release came in between; what that lacks is asked for in the next round.
-            if (engineError(cause).code !== "sync/unexpected") failed.push(cause);
+            if (engineError(cause).code !== UNEXPECTED) failed.push(cause);
           });
         }
       };

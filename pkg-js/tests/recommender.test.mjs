@@ -71,10 +71,10 @@ function inClusters({ nearshelf, folder }, rounds) {
   const accepted = new Set();
   const { accept } = nearshelf.Engine.prototype;
   nearshelf.Engine.prototype.accept = function (...object) {
-    const missing = accept.apply(this, object);
     const [digest] = object;
+    if (!objects.flat().some((one) => one.digest === digest)) return accept.apply(this, object);
     accepted.add(digest);
-    return missing;
+    return "[]";
   };
   const asked = [];
   nearshelf.Engine.prototype.absent = (request) => {

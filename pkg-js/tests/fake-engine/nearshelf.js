@@ -53,6 +53,11 @@ export class Engine {
   }
 
   accept(digest, bytes, computed) {
+    const manifests = [this.#next?.head.manifest.digest, this.#serving?.digest];
+    const named = manifests.filter((manifest) => this.#held.has(manifest)).flatMap((manifest) => parse(this.#held.get(manifest)).objects);
+    const object = named.find((object) => object.digest === digest);
+    if (object === undefined && !manifests.includes(digest)) throw fail("sync/unexpected", `objects/${digest}: not missing`);
+    if (this.#held.has(digest) && object?.kind !== "cards" && object?.kind !== "lists") return this.#missing();
     const found = computed ? hexadecimal(computed) : sha256(bytes);
     if (found !== digest) throw fail("sync/digest-mismatch", `objects/${digest}: digest ${found}; download it again`);
     // esbuild sets RUNS_ONNX.
@@ -70,14 +75,14 @@ export class Engine {
     const one = manifest.objects.filter(({ kind }) => kind === "cards").length === 1;
     const wanted = manifest.objects.filter(({ kind }) => (kind !== "cards" || one) && kind !== "lists");
     const missing = wanted.filter((object) => !this.#held.has(object.digest)).map(place);
-    if (missing.every(({ kind }) => kind === "cards")) this.#serve(manifest);
+    if (missing.every(({ kind }) => kind === "cards")) this.#serve(manifest, digest);
     return JSON.stringify(missing);
   }
 
-  #serve(manifest) {
+  #serve(manifest, digest) {
     const bytes = (kind) => manifest.objects.filter((object) => object.kind === kind).map(({ digest }) => this.#held.get(digest));
     const items = new Map(bytes("shard").flatMap(parse).map(([id, words, popularity]) => [id, { words, popularity }]));
-    this.#serving = { manifest, items, tower: manifest.objects.find(({ kind }) => kind === "tower").digest };
+    this.#serving = { manifest, digest, items, tower: manifest.objects.find(({ kind }) => kind === "tower").digest };
   }
 
   isReady() {
