@@ -160,6 +160,10 @@ export class ReleaseSync {
   /** Downloads all cards of the release once; a failed download is tried again by the next call. */
   cards(): Promise<Cards> {
     this.#cardsAsked = true;
+    return this.#twice(async () => this.#allCards());
+  }
+
+  #allCards(): Promise<Cards> {
     const files = this.#read(() => this.#engine.cards());
     if (files.length === 0) return Promise.reject(new NearshelfError("cards/absent", "this release has no product cards; use the shop's own"));
     const of = names(files);
@@ -181,7 +185,10 @@ export class ReleaseSync {
    * its own file, with those that this downloads.
    */
   async cardsOf(ids: readonly string[]): Promise<void> {
-    if (!this.#cardsAsked) return;
+    if (this.#cardsAsked) await this.#twice(() => this.#someCards(ids));
+  }
+
+  async #someCards(ids: readonly string[]): Promise<void> {
     if (this.#all !== undefined) {
       if (this.#all.of === names(this.#read(() => this.#engine.cards()))) {
         await this.#all.cards;
@@ -215,9 +222,19 @@ export class ReleaseSync {
   }
 
   /** The list of this name, where the release has it. */
-  async list(name: string): Promise<Candidates | undefined> {
-    const [file] = this.#read(() => this.#engine.lists(name));
-    return file && (await this.#file(file, parseLists)).get(name);
+  list(name: string): Promise<Candidates | undefined> {
+    return this.#twice(async () => {
+      const [file] = this.#read(() => this.#engine.lists(name));
+      return file && (await this.#file(file, parseLists)).get(name);
+    });
+  }
+
+  /** Asks the engine anew, and once, where a newer release came while a file of the one before was on its way. */
+  #twice<T>(work: () => Promise<T>): Promise<T> {
+    return work().catch((cause: unknown) => {
+      if (engineError(cause).code !== UNEXPECTED) throw cause;
+      return work();
+    });
   }
 
   /** One tab of a shop syncs at a time where objects are kept: what the first has downloaded, the next finds on the device. */

@@ -116,6 +116,32 @@ test("what sells better than it did is listed for the shop and for each category
   assert.equal((await recommender.trendingItems({ category: "GROCERY" })).empty, "no-data");
 });
 
+test("a list, a card and all cards that are asked for while a newer release comes are of the newer one", async (t) => {
+  const { createRecommender } = await freshPackage(t);
+  const folder = temporaryFolder(t);
+  const withScore = (score) => ({ ...LISTS, lists: { [`together\u001f${first}`]: [1, score] } });
+  const before = writeFakeRelease(folder, { lists: withScore(500) });
+  const { fetch } = folderFetch(folder);
+  let go;
+  const gate = new Promise((resolve) => { go = resolve; });
+  const held = [before.lists, before.cards].map((path) => path.split("/").at(-1));
+  const answer = async (address, options) => {
+    const response = await fetch(address, options);
+    if (held.some((name) => address.endsWith(name))) await gate;
+    return response;
+  };
+  const recommender = await createRecommender({ release: RELEASE, fetch: answer, cards: true });
+  t.after(() => recommender.close());
+  const asked = [recommender.frequentlyBoughtTogether(first), recommender.cards()];
+  await settled();
+  writeFakeRelease(folder, { version: 2, lists: withScore(600), products: fakeProducts().map((product) => ({ ...product, price: 1 })) });
+  await recommender.sync();
+  go();
+  const [row, cards] = await Promise.all(asked);
+  assert.deepEqual(row.items.map(({ id, score, card }) => [id, score, card?.price]), [[second, 0.6, 1]]);
+  assert.equal(cards.get(first).price, 1);
+});
+
 test("a release without lists says that it has no data, and a malformed one what is wrong", async (t) => {
   const { recommender } = await shop(t);
   assert.equal((await recommender.trendingItems()).empty, "no-data");
