@@ -270,3 +270,17 @@ test("a release that weighs more than the budget is not kept without a word", as
   assert.deepEqual([state, heads], [[1, "fresh", "storage/failed"], 0]);
   assert.match(message, /budget of 4000 bytes/);
 });
+
+test("cards of a release before leave the page when a worker serves a newer one", async (t) => {
+  const { open, publish } = await shop(t);
+  const tab = await open();
+  const shown = () => tab.evaluate(async (id) => {
+    if (globalThis.recommender) await recommender.sync();
+    else await create({ mode: "worker", cards: true });
+    const { items } = await recommender.recommendedForYou({ limit: 500 });
+    return [recommender.card(id)?.id, recommender.card(items[0].id)?.id === items[0].id];
+  }, first);
+  assert.deepEqual(await shown(), [first, true]);
+  publish({ version: 2, products: fakeProducts().slice(1) });
+  assert.deepEqual(await shown(), [undefined, true]);
+});

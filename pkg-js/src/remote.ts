@@ -50,7 +50,9 @@ export class RemoteHost implements Host {
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   #asked = 0;
   #status: HostStatus | undefined;
+  /** Cards of the release of this version. */
   readonly #shown = new Map<string, Card>();
+  #shownOf = 0;
   #closed = false;
   /** Why the worker answers no more. */
   #failed: Error | undefined;
@@ -94,7 +96,7 @@ export class RemoteHost implements Host {
 
   async row(request: Request): Promise<Row> {
     const row = (await this.#ask("row", request)) as Row;
-    for (const { id, card } of row.items) if (card !== undefined) this.#shown.set(id, card);
+    this.#show(row.items.flatMap(({ id, card }) => (card === undefined ? [] : [[id, card]])));
     return row;
   }
 
@@ -104,8 +106,18 @@ export class RemoteHost implements Host {
 
   async cards(): Promise<Cards> {
     const cards = (await this.#ask("cards")) as Cards;
-    for (const [id, card] of cards) this.#shown.set(id, card);
+    this.#show([...cards]);
     return cards;
+  }
+
+  /** Those of a release before go when the first of a newer one come. */
+  #show(cards: [string, Card][]): void {
+    const { version } = this.status().release;
+    if (cards.length > 0 && version !== this.#shownOf) {
+      this.#shown.clear();
+      this.#shownOf = version;
+    }
+    for (const [id, card] of cards) this.#shown.set(id, card);
   }
 
   async keep(isAllowed: boolean): Promise<void> {

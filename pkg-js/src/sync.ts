@@ -51,6 +51,8 @@ export class ReleaseSync {
   /** All cards of a release, by the digests of their files. */
   #all: { of: string; cards: Promise<Cards> } | undefined;
   #shown: Cards | undefined;
+  /** Whether those are of a release before the one that serves. */
+  #isShownOld = false;
   #cardsAsked: boolean;
   /** Where objects are kept, after consent. */
   #store: ObjectStore | undefined;
@@ -170,7 +172,7 @@ export class ReleaseSync {
     if (this.#all?.of === of) return this.#all.cards;
     const cards = this.#cardsIn(files).then((parts) => {
       const all = new Map(parts.flatMap((part) => [...part]));
-      if (this.#all?.of === of) this.#shown = all;
+      if (this.#all?.of === of) this.#show(all);
       return all;
     }).catch((cause: unknown) => {
       if (this.#all?.of === of) this.#all = undefined;
@@ -197,7 +199,13 @@ export class ReleaseSync {
       this.#all = undefined;
     }
     const parts = await this.#cardsIn(ids.flatMap((id) => this.#read(() => this.#engine.cards(id))));
-    this.#shown = new Map([...(this.#shown ?? []), ...parts.flatMap((part) => [...part])]);
+    const before = this.#isShownOld ? [] : (this.#shown ?? []);
+    this.#show(new Map([...before, ...parts.flatMap((part) => [...part])]));
+  }
+
+  #show(cards: Cards): void {
+    this.#shown = cards;
+    this.#isShownOld = false;
   }
 
   async #cardsIn(files: readonly Fetch[]): Promise<Cards[]> {
@@ -283,7 +291,11 @@ export class ReleaseSync {
 
   /** Drops what the release that serves does not name: a page stays open over many. */
   #forgetOthers(): void {
-    for (const digest of this.#held.keys()) if (!this.#isNamed(digest)) this.#held.delete(digest);
+    for (const files of [this.#held, this.#files]) {
+      for (const digest of files.keys()) if (!this.#isNamed(digest)) files.delete(digest);
+    }
+    if (this.#all?.of !== names(this.#read(() => this.#engine.cards()))) this.#all = undefined;
+    this.#isShownOld = true;
     this.#needed = new Set([...this.#needed].filter((digest) => this.#held.has(digest)));
   }
 

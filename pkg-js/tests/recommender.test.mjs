@@ -127,6 +127,30 @@ test("where every part of the catalogue has its own cards, a row brings those of
   assert.ok(items.every(({ card }) => card === undefined), "a shop that asks for no cards gets none");
 });
 
+test("what a release before named goes when a newer one serves", async (t) => {
+  for (const cardsByShard of [false, true]) {
+    const { folder, asked, create } = await shop(t);
+    const lists = { format: 1, bucket: 0, buckets: 1, items: [], lists: {} };
+    const products = fakeProducts();
+    const renamed = products.map((product) => ({ ...product, id: `new ${product.id}` }));
+    const old = writeFakeRelease(folder, { version: 2, cardsByShard, lists });
+    const recommender = await create({ cards: true });
+    const { items: [before] } = await recommender.recommendedForYou();
+    await recommender.trendingItems();
+    assert.ok(recommender.card(before.id));
+    for (const [version, next] of [[3, { products: renamed }], [4, { products, lists }]]) {
+      writeFakeRelease(folder, { version, cardsByShard, ...next });
+      await recommender.sync();
+      const { items: [after] } = await recommender.recommendedForYou();
+      assert.ok(recommender.card(after.id));
+      assert.equal(recommender.card(before.id) === undefined, version === 3);
+    }
+    // What was held of it is fetched again when it is named again.
+    await recommender.trendingItems();
+    assert.equal(asked.filter(({ path }) => old.lists.endsWith(path)).length, 2);
+  }
+});
+
 test("the engine is told the segment before the head, and refuses one that there is not", async (t) => {
   const { create, asked } = await shop(t);
   await create({ segment: "de" });
