@@ -59,7 +59,7 @@ export class Recommender {
     const ask = async (isAllowed: boolean) => {
       this.#open();
       outbox?.allow(isAllowed);
-      await Promise.all([isAllowed ? keeper.allow() : keeper.forbid(), host.keep(isAllowed)]);
+      await Promise.all([isAllowed ? keeper.allow() : keeper.forbid(), host.keep(isAllowed)]).finally(() => this.#changed());
     };
     this.consent = {
       get granted() {
@@ -278,18 +278,27 @@ export class Recommender {
     this.#context = context;
   }
 
-  /** Calls `listener` with the status now and after everything that may change it; the function that is given ends that. */
+  /**
+   * Calls `listener` with the status now and after everything that may change it; the function that is given ends that. What the listener throws
+   * later is reported as an uncaught error, and stops nothing.
+   */
   subscribe(listener: (status: Status) => void): () => void {
     this.#open();
-    this.#listeners.add(listener);
     listener(this.status());
+    this.#listeners.add(listener);
     return () => {
       this.#listeners.delete(listener);
     };
   }
 
   #changed(): void {
-    for (const listener of this.#closed ? [] : [...this.#listeners]) listener(this.status());
+    for (const listener of this.#closed ? [] : [...this.#listeners]) {
+      try {
+        listener(this.status());
+      } catch (cause) {
+        report(cause);
+      }
+    }
   }
 
   /**
@@ -359,6 +368,13 @@ export class Recommender {
   #open(): void {
     if (this.#closed) throw new NearshelfError("recommender/closed", "the recommender was closed; create a new one");
   }
+}
+
+/** Says what a listener threw, as of an error that nobody catches; at one of those Node, which has no such call, would end. */
+function report(cause: unknown): void {
+  const host = globalThis as { reportError?: (cause: unknown) => void };
+  if (host.reportError === undefined) console.error(cause);
+  else host.reportError(cause);
 }
 
 /** Names a row: unlike others, and no secret. */

@@ -218,6 +218,26 @@ test("everything known of a shopper can be had, a vector comes and goes, and lis
   assert.equal(heard.length, before);
 });
 
+test("listeners hear of a consent, and one that throws stops nothing", async (t) => {
+  const storage = { load: () => { throw new Error("forbidden"); }, save: () => undefined, erase: () => undefined };
+  const { recommender } = await shop(t, { storage });
+  const heard = [];
+  recommender.subscribe(({ lastError }) => heard.push(lastError?.code));
+  await recommender.consent.grant();
+  await recommender.consent.revoke();
+  assert.deepEqual(heard, [undefined, "storage/failed", "storage/failed"]);
+  const reported = [];
+  globalThis.reportError = ({ message }) => reported.push(message);
+  t.after(() => delete globalThis.reportError);
+  let calls = 0;
+  recommender.subscribe(() => {
+    if (calls++ > 0) throw new Error("a bug of the shop");
+  });
+  assert.equal((await recommender.recommendedForYou()).items.length, 12);
+  await recommender.sync();
+  assert.deepEqual([heard.length, reported], [5, ["a bug of the shop", "a bug of the shop"]]);
+});
+
 /** The shop's address for events; `answers` are the states that it gives in turn, then 204. */
 function inbox(t, answers = []) {
   const posts = [];
