@@ -284,3 +284,14 @@ test("cards of a release before leave the page when a worker serves a newer one"
   publish({ version: 2, products: fakeProducts().slice(1) });
   assert.deepEqual(await shown(), [undefined, true]);
 });
+
+test("what is open comes with its cards from a worker", async (t) => {
+  const { open } = await shop(t);
+  const tab = await open();
+  assert.deepEqual(await tab.evaluate(async (ids) => {
+    await create({ mode: "worker", cards: true });
+    for (const id of ids) recommender.track("view", id);
+    const { items } = await recommender.continueShopping();
+    return items.map(({ id, card }) => [id, card?.id]);
+  }, [first, second]), [[second, second], [first, first]]);
+});

@@ -43,6 +43,8 @@ export interface Request {
   like?: string;
   /** Names of lists whose products are the candidates; neither the history nor the query tower has a say then. */
   lists?: string[];
+  /** Shows so many products of the history that this release knows, in place of what is recommended; the latest first, scores count down from 0. */
+  show?: number;
   /** What the shopper did, where the history says another thing: for rules. */
   past?: Asked[];
   /** How often products were shown to the shopper since the page was opened. */

@@ -80,7 +80,7 @@ export class LocalHost implements Host {
     // The whole row comes from one engine.
     const { engine, sync } = this.#serving;
     const before = sync.downloaded.bytes;
-    const { lists: names, ...rest } = request;
+    const { lists: names, show, ...rest } = request;
     const found = names && (await Promise.all(names.map((name) => sync.list(name)))).filter((list) => list !== undefined);
     this.#open();
     const asked = found ? { ...rest, candidates: merged(found) } : rest;
@@ -100,6 +100,7 @@ export class LocalHost implements Host {
     }
     this.#open();
     const answer = this.#ask<Row>(() => engine.recommend(json));
+    if (show !== undefined) answer.items = answer.history.slice(0, show).map((id, place) => ({ id, score: 0 - place }));
     // A row without cards is a row.
     await sync.cardsOf(answer.items.map(({ id }) => id)).catch(() => undefined);
     for (const item of answer.items) {

@@ -9,7 +9,7 @@ import type { Outbox } from "./outbox.js";
 import type { Consent, Empty, Exported, Reason, Recommendation, RecommendedItem, Status } from "./recommendation.js";
 
 /** What a row is made of; the shopper's history where nothing is said. */
-type Query = Partial<Pick<Asked, "history" | "like" | "lists">>;
+type Query = Partial<Pick<Asked, "history" | "like" | "lists" | "show">>;
 
 const DEFAULT_LIMIT = 12;
 
@@ -173,13 +173,9 @@ export class Recommender {
     const history = [...open.values()].map(({ id, type, at }) => ({ id, type, at: wallClock(at) }));
     const { limit: _, threshold: __, ...rest } = options;
     // The engine says which of these it knows; its own products are not asked for.
-    const row = await this.#asked({ ...rest, limit: 1 }, { history });
-    const known = history.length === 0 ? [] : row.history.slice(0, limit);
-    const items = known.map((id, place): RecommendedItem => {
-      const card = this.card(id);
-      return { id, score: -place, reason: "viewed", ...(card === undefined ? {} : { card }) };
-    });
-    return this.#given({ ...row, source: "history", items, recommendationId: newId() }, options, "no-history");
+    const row = await this.#asked({ ...rest, limit: 1 }, { history, show: limit });
+    const items = row.items.map((item): RecommendedItem => ({ ...item, reason: "viewed" }));
+    return this.#given({ ...row, source: "history", items }, options, "no-history");
   }
 
   #history(): Asked["history"] {

@@ -199,6 +199,23 @@ test("what is open comes back, the last first, until it is bought", async (t) =>
   assert.deepEqual(ids(await recommender.continueShopping()), [second]);
 });
 
+test("what is open comes with its cards, where each shelf has its own, and downloads no others", async (t) => {
+  const { createRecommender } = await freshPackage(t);
+  const folder = temporaryFolder(t);
+  writeFakeRelease(folder, { cardsByShard: true });
+  const { fetch, asked } = folderFetch(folder);
+  const recommender = await createRecommender({ release: RELEASE, fetch, cards: true });
+  t.after(() => recommender.close());
+  const last = fakeProducts().at(-1);
+  for (const [type, id] of [["view", last.id], ["cart", first], ["view", "gone from the shop"]]) recommender.track(type, id);
+  const before = asked.length;
+  const { items } = await recommender.continueShopping({ limit: 1 });
+  assert.deepEqual(items.map(({ id, score, card }) => [id, score, card?.id]), [[first, 0, first]]);
+  assert.equal(asked.length, before + 1);
+  const { items: all } = await recommender.continueShopping();
+  assert.deepEqual(all.map(({ id, score, card }) => [id, score, card?.title]), [[first, 0, fakeProducts()[0].title], [last.id, -1, last.title]]);
+});
+
 test("everything known of a shopper can be had, a vector comes and goes, and listeners hear of changes", async (t) => {
   const { folder, recommender } = await shop(t, { context: { location: "north" } });
   const heard = [];
