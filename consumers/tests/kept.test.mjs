@@ -295,3 +295,30 @@ test("what is open comes with its cards from a worker", async (t) => {
     return items.map(({ id, card }) => [id, card?.id]);
   }, [first, second]), [[second, second], [first, first]]);
 });
+
+test("where the site's data are deleted behind its back, what comes later is stored, and a closed recommender is in nobody's way", async (t) => {
+  const { open } = await shop(t);
+  const tab = await open();
+  const found = await tab.evaluate(async ([view, cart]) => {
+    /** Whether the database went at once, and what of it: a connection that does not close would be waited for. */
+    const deleted = () => new Promise((resolve) => {
+      const request = indexedDB.deleteDatabase("nearshelf");
+      request.onsuccess = () => resolve("deleted");
+      request.onblocked = () => resolve("blocked");
+    });
+    await create({ consent: true });
+    recommender.track("view", view);
+    await later();
+    const seen = [await deleted()];
+    recommender.track("cart", cart);
+    await later();
+    await recommender.sync();
+    const { events, heads } = await stored();
+    seen.push(events, heads, recommender.status().lastError?.code);
+    recommender.track("view", view);
+    recommender.close();
+    await later();
+    return [...seen, (await stored()).events.length, await deleted()];
+  }, [first, second]);
+  assert.deepEqual(found, ["deleted", [second], 0, "storage/failed", 2, "deleted"]);
+});

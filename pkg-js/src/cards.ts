@@ -12,7 +12,7 @@ export interface Card {
   readonly category: readonly string[];
   /** In the smallest unit of the shop's currency, cents say; as it was when the release was built. */
   readonly price?: number;
-  /** The number of shoppers who bought it, in the training data. */
+  /** How often it is in the training data: events, not shoppers. */
   readonly popularity: number;
 }
 

@@ -7,8 +7,44 @@ const VERSION = 1;
 /** @internal */
 export const STORES = { objects: "objects", uses: "uses", heads: "heads", events: "events" } as const;
 
-/** Opens the database, or throws where the browser offers none, as some do in private windows. @internal */
-export const openDatabase = async (): Promise<IDBDatabase> => (await open(true)) as IDBDatabase;
+/**
+ * A connection that is opened when it is first needed, and anew where the browser closed it, because the site's data were deleted, or another tab
+ * asked for that.
+ * @internal
+ */
+export class Connection {
+  #opening: Promise<IDBDatabase> | undefined;
+  #isClosed = false;
+
+  /** The database, or an error where the browser offers none, as some do in private windows. */
+  open(): Promise<IDBDatabase> {
+    if (this.#isClosed) return Promise.reject(new Error("it was closed"));
+    this.#opening ??= this.#opened().catch((cause: unknown) => {
+      this.#opening = undefined;
+      throw cause;
+    });
+    return this.#opening;
+  }
+
+  async #opened(): Promise<IDBDatabase> {
+    const database = (await open(true)) as IDBDatabase;
+    database.onclose = () => {
+      this.#opening = undefined;
+    };
+    // Another tab with a newer version of this package must not wait for this one.
+    database.onversionchange = () => {
+      this.#opening = undefined;
+      database.close();
+    };
+    return database;
+  }
+
+  /** For good: whoever holds it stores nothing more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#opening?.then((database) => database.close(), () => undefined);
+  }
+}
 
 /** The database; where there is none and none is to be made, nothing. */
 function open(isMade: boolean): Promise<IDBDatabase | undefined> {
@@ -26,12 +62,7 @@ function open(isMade: boolean): Promise<IDBDatabase | undefined> {
       database.createObjectStore(STORES.heads);
       database.createObjectStore(STORES.events, { autoIncrement: true }).createIndex("base", "base");
     };
-    request.onsuccess = () => {
-      const database = request.result;
-      // Another tab with a newer version of this package must not wait for this one.
-      database.onversionchange = () => database.close();
-      resolve(database);
-    };
+    request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error ?? new Error("indexedDB.open failed"));
     request.onblocked = () => reject(new Error("another tab holds an older database open"));
   });

@@ -1,4 +1,4 @@
-import { ended, eraseIn, openDatabase, resultOf, STORES } from "./database.js";
+import { Connection, ended, eraseIn, resultOf, STORES } from "./database.js";
 import { type HistoryEvent, type HistoryStorage, MAX_HISTORY } from "./history.js";
 
 type Stored = HistoryEvent & { base: string };
@@ -15,29 +15,21 @@ export const CHANNEL = "nearshelf";
  */
 export class DeviceHistory implements HistoryStorage {
   readonly base: string;
-  #opening: Promise<IDBDatabase> | undefined;
+  readonly #connection = new Connection();
 
   constructor(base: string) {
     this.base = base;
   }
 
-  #database(): Promise<IDBDatabase> {
-    this.#opening ??= openDatabase().catch((cause: unknown) => {
-      this.#opening = undefined;
-      throw cause;
-    });
-    return this.#opening;
-  }
-
   async load(): Promise<HistoryEvent[]> {
-    const index = (await this.#database()).transaction(STORES.events).objectStore(STORES.events).index("base");
+    const index = (await this.#connection.open()).transaction(STORES.events).objectStore(STORES.events).index("base");
     const stored = await resultOf<Stored[]>(index.getAll(this.base));
     return stored.map(({ id, type, at }) => ({ id, type, at }));
   }
 
   /** Adds events behind those that are there, of which the oldest go. */
   async append(events: readonly HistoryEvent[]): Promise<void> {
-    const transaction = (await this.#database()).transaction(STORES.events, "readwrite");
+    const transaction = (await this.#connection.open()).transaction(STORES.events, "readwrite");
     const store = transaction.objectStore(STORES.events);
     for (const event of events) store.add({ ...event, base: this.base } satisfies Stored);
     const keys = await resultOf(store.index("base").getAllKeys(this.base));
@@ -58,6 +50,6 @@ export class DeviceHistory implements HistoryStorage {
   }
 
   close(): void {
-    void this.#opening?.then((database) => database.close(), () => undefined);
+    this.#connection.close();
   }
 }

@@ -48,17 +48,19 @@ export function entry({ local, isLarger = false, worker }: Engines): Entry {
   }
 
   async function open(options: RecommenderOptions): Promise<[Host, Mode]> {
-    const wasm = options.wasm ?? (await chosen);
-    const { segment, cards = false, wasmOnnx, fetch } = options;
+    const given = options.wasm ?? (await chosen);
+    const { segment, cards = false, fetch } = options;
+    // Of the larger entry, either name says where its one engine is.
+    const [wasm, wasmOnnx] = isLarger ? [given ?? options.wasmOnnx, given ?? options.wasmOnnx] : [given, options.wasmOnnx];
     const budget = isKept(options) ? (options.budget ?? DEFAULT_BUDGET) : 0;
     const keep = options.consent === true;
     const all: HostOptions = { base: releaseAddress(options.release), segment, cards, wasm, wasmOnnx, fetch, budget, keep };
     const mode = options.mode ?? (options.fetch === undefined ? "worker" : "main");
     if (mode === "worker" && isPage() && worker !== undefined) {
       try {
-        const given = options.worker;
-        const started = startWorker(() => (given instanceof Worker ? given : worker(given)));
-        return [await RemoteHost.open(started, isLarger ? { ...all, wasmOnnx: wasm } : all, isLarger), "worker"];
+        const script = options.worker;
+        const started = startWorker(() => (script instanceof Worker ? script : worker(script)));
+        return [await RemoteHost.open(started, all, isLarger), "worker"];
       } catch (cause) {
         if (!(cause instanceof NoWorker)) throw cause;
       }

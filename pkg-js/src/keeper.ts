@@ -89,8 +89,10 @@ export class Keeper {
     if (this.#isAllowed) this.#tell({ kind: "release", version });
   }
 
+  /** Lets go of the device when what was asked for is written. */
   close(): void {
     this.#channel?.close();
+    void this.#writes.then(() => this.#device?.close());
   }
 
   #tell(news: News): void {

@@ -1,4 +1,4 @@
-import { ended, openDatabase, resultOf, STORES } from "./database.js";
+import { Connection, ended, resultOf, STORES } from "./database.js";
 
 /** When an object was read or written last. */
 interface Use {
@@ -13,22 +13,27 @@ interface Use {
  * @internal
  */
 export class ObjectStore {
-  readonly #database: IDBDatabase;
+  readonly #connection = new Connection();
   /** In bytes. */
   readonly budget: number;
 
-  private constructor(database: IDBDatabase, budget: number) {
-    this.#database = database;
+  private constructor(budget: number) {
     this.budget = budget;
   }
 
   static async open(budget: number): Promise<ObjectStore> {
-    return new ObjectStore(await openDatabase(), budget);
+    const store = new ObjectStore(budget);
+    await store.#connection.open();
+    return store;
+  }
+
+  async #transaction(stores: string | string[], mode?: IDBTransactionMode): Promise<IDBTransaction> {
+    return (await this.#connection.open()).transaction(stores, mode);
   }
 
   /** The bytes that were put, as fresh as the device has them: whoever reads them checks their digest. */
   async get(digest: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const transaction = this.#database.transaction([STORES.objects, STORES.uses], "readwrite");
+    const transaction = await this.#transaction([STORES.objects, STORES.uses], "readwrite");
     const bytes = await resultOf<Uint8Array<ArrayBuffer> | undefined>(transaction.objectStore(STORES.objects).get(digest));
     if (bytes !== undefined) transaction.objectStore(STORES.uses).put({ digest, size: bytes.length, used: Date.now() } satisfies Use);
     await ended(transaction);
@@ -37,7 +42,7 @@ export class ObjectStore {
 
   /** Whether all of these are there. */
   async has(digests: ReadonlySet<string>): Promise<boolean> {
-    const kept = new Set(await resultOf(this.#database.transaction(STORES.objects).objectStore(STORES.objects).getAllKeys()));
+    const kept = new Set(await resultOf((await this.#transaction(STORES.objects)).objectStore(STORES.objects).getAllKeys()));
     return [...digests].every((digest) => kept.has(digest));
   }
 
@@ -54,7 +59,7 @@ export class ObjectStore {
   }
 
   async #put(digest: string, bytes: Uint8Array, budget: number): Promise<void> {
-    const transaction = this.#database.transaction([STORES.objects, STORES.uses], "readwrite");
+    const transaction = await this.#transaction([STORES.objects, STORES.uses], "readwrite");
     transaction.objectStore(STORES.objects).put(bytes, digest);
     transaction.objectStore(STORES.uses).put({ digest, size: bytes.length, used: Date.now() } satisfies Use);
     // Where the device is full, only the end of the transaction says so.
@@ -63,29 +68,29 @@ export class ObjectStore {
   }
 
   async #total(): Promise<number> {
-    const uses = await resultOf<Use[]>(this.#database.transaction(STORES.uses).objectStore(STORES.uses).getAll());
+    const uses = await resultOf<Use[]>((await this.#transaction(STORES.uses)).objectStore(STORES.uses).getAll());
     return uses.reduce((sum, { size }) => sum + size, 0);
   }
 
   async #evict(budget: number): Promise<void> {
-    const transaction = this.#database.transaction([STORES.objects, STORES.uses], "readwrite");
+    const transaction = await this.#transaction([STORES.objects, STORES.uses], "readwrite");
     await shrink(transaction, budget);
     await ended(transaction);
   }
 
   /** The last head whose release was whole. */
-  head(base: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    return resultOf<Uint8Array<ArrayBuffer> | undefined>(this.#database.transaction(STORES.heads).objectStore(STORES.heads).get(base));
+  async head(base: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    return resultOf<Uint8Array<ArrayBuffer> | undefined>((await this.#transaction(STORES.heads)).objectStore(STORES.heads).get(base));
   }
 
   async putHead(base: string, bytes: Uint8Array): Promise<void> {
-    const transaction = this.#database.transaction(STORES.heads, "readwrite");
+    const transaction = await this.#transaction(STORES.heads, "readwrite");
     transaction.objectStore(STORES.heads).put(bytes, base);
     await ended(transaction);
   }
 
   close(): void {
-    this.#database.close();
+    this.#connection.close();
   }
 }
 

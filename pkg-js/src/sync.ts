@@ -133,7 +133,9 @@ export class ReleaseSync {
     const [store, head] = [this.#store, this.#head];
     if (store === undefined || head === undefined) return;
     if (await store.has(this.#needed)) await store.putHead(this.#base.href, head);
-    else if (this.storeError === undefined) this.#notKept(new Error(`its files do not fit into the budget of ${store.budget} bytes`));
+    else if (this.storeError === undefined) {
+      this.#notKept(new Error(`its files do not fit into the budget of ${store.budget} bytes, or the site's data were deleted`));
+    }
   }
 
   /** Keeps nothing more. */

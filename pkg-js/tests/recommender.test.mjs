@@ -455,3 +455,12 @@ test("the larger engine alone serves any release, and where it cannot be loaded 
     assert.equal((await direct.recommendedForYou()).items.length, 12);
   }
 });
+
+test("the larger entry takes its one engine by either name", async (t) => {
+  const { nearshelf, folder } = await shop(t);
+  const onnx = await import(pathToFileURL(join(nearshelf.folder, "dist/onnx.js")).href);
+  const { fetch } = folderFetch(folder);
+  for (const name of ["wasm", "wasmOnnx"]) {
+    await assert.rejects(onnx.createRecommender({ release: RELEASE, fetch, [name]: Uint8Array.of(1, 2, 3) }), { code: "init/wasm" });
+  }
+});
