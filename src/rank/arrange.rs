@@ -72,12 +72,12 @@ pub fn dithered(candidates: &mut [Arranged], strength: f32, seed: u64) {
 
 /// The sum of four uniform numbers, moved and scaled to mean 0 and deviation 1: near enough to a normal one, and the same everywhere.
 fn noise(id: &str, seed: u64) -> f32 {
+    // Of a uniform number from 0 to 65,535 the variance is 65,536 squared by 12.
+    const DEVIATION: f32 = 37_837.23;
     let mut hash = crate::features::hashing::hash64(id) ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     hash = (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
     hash ^= hash >> 32;
     let sum: u32 = (0..4).map(|part| u32::from((hash >> (16 * part)) as u16)).sum();
-    // Of a uniform number from 0 to 65,535 the variance is 65,536 squared by 12.
-    const DEVIATION: f32 = 37_837.23;
     (sum as f32 - 131_070.0) / DEVIATION
 }
 

@@ -37,13 +37,12 @@ impl ObjectKind {
     /// The most bytes that an object of this kind may have: a bound on what a head or a manifest can make a reader fetch.
     pub const fn limit(self) -> u64 {
         match self {
-            Self::Manifest => 1 << 20,
+            Self::Manifest | Self::Rules => 1 << 20,
             Self::Tower | Self::Routing => 1 << 26,
             Self::Shard | Self::Delta => 1 << 30,
             Self::Directory => MAX_BUCKET_BYTES as u64,
             Self::Cards => 1 << 28,
             Self::Lists => 1 << 24,
-            Self::Rules => 1 << 20,
         }
     }
 

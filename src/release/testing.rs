@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::manifest::columns_of;
-use super::{
-    ENGINE, FORMAT_VERSION, Head, LAYOUT_SINGLE, Manifest, ManifestShard, ObjectKind, ObjectRef, Part, ReleaseError,
-};
+use super::{ENGINE, FORMAT_VERSION, Head, LAYOUT_SINGLE, Manifest, ManifestShard, ObjectRef, Part, ReleaseError};
 use crate::Digest;
 use crate::features::{FeatureSchema, HistorySchema};
 #[cfg(feature = "build")]
@@ -153,7 +151,8 @@ impl Files {
         )
         .unwrap();
         let mut buckets = Vec::new();
-        for (part, object) in manifest.parts().filter(|(part, _)| part.kind() == ObjectKind::Directory) {
+        for (part, object) in manifest.parts().filter(|(part, _)| part.kind() == crate::release::ObjectKind::Directory)
+        {
             let bucket = manifest.open_bucket(part, get(object), object.digest).unwrap();
             release.add_bucket(part, Arc::new(bucket.clone()));
             if let Part::Directory(_) = part {

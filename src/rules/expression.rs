@@ -140,7 +140,7 @@ impl Parser<'_> {
             }
             Token::Name(word) if word == "in" => {
                 let values = self.list(|parser| parser.value(kind))?;
-                Ok(of(name, values.into()))
+                Ok(of(name, values))
             }
             Token::Name(word) if word == "under" => {
                 if kind != ColumnKind::Path {
@@ -193,8 +193,8 @@ impl Parser<'_> {
     }
 }
 
-fn of(column: &str, condition: Value) -> Value {
-    json!({ column: condition })
+fn of(column: &str, condition: impl Into<Value>) -> Value {
+    json!({ column: condition.into() })
 }
 
 /// A comparison as a range that holds its ends.

@@ -89,8 +89,8 @@ struct Boost {
     #[serde(rename = "where")]
     condition: Spanned<String>,
     by: Spanned<f64>,
-    from: Option<Spanned<toml::value::Datetime>>,
-    until: Option<Spanned<toml::value::Datetime>>,
+    from: Option<Moment>,
+    until: Option<Moment>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -98,8 +98,8 @@ struct Boost {
 struct Pin {
     item: Spanned<String>,
     slot: Spanned<u32>,
-    from: Option<Spanned<toml::value::Datetime>>,
-    until: Option<Spanned<toml::value::Datetime>>,
+    from: Option<Moment>,
+    until: Option<Moment>,
 }
 
 /// Reads a file of rules for a release with these columns, and gives what the release has of them.
@@ -131,13 +131,22 @@ pub fn compile(text: &str, columns: &[String]) -> Result<Vec<u8>, RuleError> {
         ColumnKind::from_name(kind)
     };
     let compiler = Compiler { text, kind: &kind };
-    compiler.check_count("scenarios", file.scenario.len(), MAX_SCENARIOS, Place::START)?;
+    check_count("scenarios", file.scenario.len(), MAX_SCENARIOS, Place::START)?;
     let mut scenarios = Map::new();
     for (name, scenario) in &file.scenario {
         scenarios.insert(name.clone(), compiler.scenario(scenario)?);
     }
     Ok(json!({ "format": FORMAT_VERSION, "scenarios": scenarios }).to_string().into_bytes())
 }
+
+/// That there are at most so many.
+fn check_count(what: &str, found: usize, most: usize, place: Place) -> Result<(), RuleError> {
+    let wrong = || RuleError::new(place, format!("{found} {what}"), format!("at most {most}"));
+    if found <= most { Ok(()) } else { Err(wrong()) }
+}
+
+/// A moment in rules.
+type Moment = Spanned<toml::value::Datetime>;
 
 struct Compiler<'t> {
     text: &'t str,
@@ -147,11 +156,6 @@ struct Compiler<'t> {
 impl Compiler<'_> {
     fn place<T>(&self, value: &Spanned<T>) -> Place {
         Place::of(self.text, value.span().start)
-    }
-
-    fn check_count(&self, what: &str, found: usize, most: usize, place: Place) -> Result<(), RuleError> {
-        let wrong = || RuleError::new(place, format!("{found} {what}"), format!("at most {most}"));
-        if found <= most { Ok(()) } else { Err(wrong()) }
     }
 
     fn number(&self, value: &Spanned<f64>, low: f64, high: f64) -> Result<f64, RuleError> {
@@ -199,8 +203,8 @@ impl Compiler<'_> {
         }
         let rules = scenario.boost.len() + scenario.pin.len();
         let place = scenario.boost.first().map_or(Place::START, |boost| self.place(boost));
-        self.check_count("boosts and pins", rules, MAX_RULES, place)?;
-        self.check_count("caps", scenario.cap.len(), MAX_CAPS, place)?;
+        check_count("boosts and pins", rules, MAX_RULES, place)?;
+        check_count("caps", scenario.cap.len(), MAX_CAPS, place)?;
         let caps = scenario.cap.iter().map(|cap| self.cap(cap.get_ref())).collect::<Result<Vec<_>, _>>()?;
         let boosts = scenario.boost.iter().map(|boost| self.boost(boost.get_ref())).collect::<Result<Vec<_>, _>>()?;
         let pins = self.pins(&scenario.pin)?;
@@ -247,7 +251,7 @@ impl Compiler<'_> {
         let mut fields = Map::new();
         fields.insert("where".into(), self.filter(&boost.condition)?);
         fields.insert("by".into(), self.number(&boost.by, -1.0, 1.0)?.into());
-        self.window(&boost.from, &boost.until, &mut fields)?;
+        self.window(boost.from.as_ref(), boost.until.as_ref(), &mut fields)?;
         Ok(fields.into())
     }
 
@@ -258,7 +262,7 @@ impl Compiler<'_> {
             let mut fields = Map::new();
             fields.insert("item".into(), item.get_ref().as_str().into());
             fields.insert("slot".into(), self.count(slot, MAX_SLOT as u32)?.into());
-            self.window(from, until, &mut fields)?;
+            self.window(from.as_ref(), until.as_ref(), &mut fields)?;
             found.push(fields.into());
         }
         Ok(found)
@@ -267,8 +271,8 @@ impl Compiler<'_> {
     /// The time in which a rule holds, in milliseconds of the shopper's clock.
     fn window(
         &self,
-        from: &Option<Spanned<toml::value::Datetime>>,
-        until: &Option<Spanned<toml::value::Datetime>>,
+        from: Option<&Moment>,
+        until: Option<&Moment>,
         fields: &mut Map<String, Value>,
     ) -> Result<(), RuleError> {
         let mut ends = Vec::new();
