@@ -10,22 +10,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand};
 use nearshelf::Digest;
-use nearshelf::data::{self, Config, Dataset, Impressions, Task, prepare, write_vectors};
+use nearshelf::data::{Config, Dataset, Task, prepare, write_vectors};
 use nearshelf::evaluate::{
-    BaselineParams, EvaluateError, Protocol, Report, Scorer, Shipped, TwoTower, baselines, evaluate, tune_baselines,
-    validation_split,
+    BaselineParams, EvaluateError, Protocol, Ranked, Report, Scorer, Shipped, TwoTower, baselines, evaluate,
+    tune_baselines, validation_split,
 };
 use nearshelf::index::{FineBits, Truth, build, choose_search};
-use nearshelf::kernels::dot_f32;
 use nearshelf::lists::lists;
 use nearshelf::platform::files::write_atomically;
-use nearshelf::rank::train::{Logged, Retrieval, train_ranker};
 use nearshelf::release::{self, BuildInput, Refreshed};
 use nearshelf::simulate::{self, FunnelParams, funnel};
 use nearshelf::towers::candidate::Towers;
 use nearshelf::towers::train::train;
-use nearshelf::towers::{Scratch, TowerError};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+/// Prints a line. Whoever reads may leave when they have seen enough (`nearshelf inspect FILE | head`).
+macro_rules! say {
+    ($($text:tt)*) => { printed(writeln!(std::io::stdout(), $($text)*)) };
+}
+
+/// [`say!`] without a new line.
+macro_rules! say_on {
+    ($($text:tt)*) => { printed(write!(std::io::stdout(), $($text)*)) };
+}
+
+#[path = "nearshelf/ranker.rs"]
+mod ranker;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -54,7 +64,7 @@ struct Place {
 enum Command {
     /// Read and check events and catalogue, and write them as typed Parquet
     Prepare,
-    /// Train both towers; Ctrl-C keeps what is trained, and the next call goes on from there
+    /// Train both towers, or with --ranker what orders their candidates; Ctrl-C keeps what is trained, and the next call goes on from there
     Train {
         /// Train so many steps instead of the configured ones; another number than before starts anew
         #[arg(long)]
@@ -63,7 +73,7 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
         #[command(flatten)]
-        ranker: RankerOptions,
+        ranker: ranker::RankerOptions,
     },
     /// Invent data over a real catalogue, with a known truth
     Simulate {
@@ -114,22 +124,6 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         dump: Option<PathBuf>,
     },
-}
-
-#[derive(Args)]
-struct RankerOptions {
-    /// Train the ranker on impressions, not the towers
-    #[arg(long, requires = "impressions")]
-    ranker: bool,
-    /// What shoppers were shown and did, as Parquet
-    #[arg(long, value_name = "FILE", requires = "ranker")]
-    impressions: Option<PathBuf>,
-    /// The true probabilities of a simulation's impressions, to judge the ranker by
-    #[arg(long, value_name = "FILE", requires = "ranker")]
-    truth: Option<PathBuf>,
-    /// Also take the score of the trained towers
-    #[arg(long, requires = "ranker")]
-    scores: bool,
 }
 
 #[derive(Subcommand)]
@@ -194,16 +188,6 @@ impl Place {
     }
 }
 
-/// Prints a line. Whoever reads may leave when they have seen enough (`nearshelf inspect FILE | head`).
-macro_rules! say {
-    ($($text:tt)*) => { printed(writeln!(std::io::stdout(), $($text)*)) };
-}
-
-/// [`say!`] without a new line.
-macro_rules! say_on {
-    ($($text:tt)*) => { printed(write!(std::io::stdout(), $($text)*)) };
-}
-
 fn printed(result: std::io::Result<()>) {
     if let Err(error) = result
         && error.kind() != std::io::ErrorKind::BrokenPipe
@@ -229,10 +213,8 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
             say!("{}", prepare(&place.config()?, &place.prepared())?);
             Ok(())
         }
-        Command::Train { steps, seed, ranker } => match &ranker.impressions {
-            Some(impressions) => run_train_ranker(place, *steps, *seed, (impressions, ranker)),
-            None => run_train(place, *steps, *seed),
-        },
+        Command::Train { steps, seed, ranker } if ranker.ranker => ranker::run(place, *steps, *seed, ranker),
+        Command::Train { steps, seed, .. } => run_train(place, *steps, *seed),
         Command::Simulate { what: Simulation::Funnel { data, seed, shoppers, out } } => {
             run_simulate(place, data.as_deref(), &FunnelParams::new(*seed, *shoppers), out)
         }
@@ -322,55 +304,6 @@ fn run_train(place: &Place, steps: Option<NonZeroUsize>, seed: Option<u64>) -> O
     Ok(())
 }
 
-fn run_train_ranker(
-    place: &Place,
-    steps: Option<NonZeroUsize>,
-    seed: Option<u64>,
-    (impressions, options): (&Path, &RankerOptions),
-) -> Outcome {
-    let config = place.config()?;
-    let mut ranker = config.ranker.clone();
-    ranker.steps = steps.map_or(ranker.steps, NonZeroUsize::get);
-    ranker.seed = seed.unwrap_or(ranker.seed);
-    let dataset = place.dataset(&config)?;
-    let impressions = Impressions::read(impressions, &dataset)?;
-    let truth = options.truth.as_deref().map(|path| data::Truth::read(path, &impressions, &dataset)).transpose()?;
-    let scores = if options.scores { Some(TowerScores::of(&dataset, &config, &place.run())?) } else { None };
-    let score = |user: Option<u32>, item: u32| scores.as_ref().map_or(0.0, |scores| scores.of_pair(user, item));
-    let retrieval = scores.as_ref().map(|scores| Retrieval { towers: scores.digest, score: &score });
-    let logged = Logged { dataset: &dataset, impressions: &impressions, truth: truth.as_ref(), retrieval };
-    let report = train_ranker(logged, &ranker, &place.run())?;
-    say_on!("{report}");
-    say!("calibration: {}", place.run().join(nearshelf::rank::train::files::CHART).display());
-    Ok(())
-}
-
-/// Inner products of the trained towers as of the split.
-struct TowerScores {
-    digest: Digest,
-    /// By user.
-    queries: Vec<Vec<f32>>,
-    /// `[items, dim]`
-    items: Vec<f32>,
-}
-
-impl TowerScores {
-    fn of(dataset: &Dataset, config: &Config, run: &Path) -> Result<Self, Box<dyn std::error::Error>> {
-        let towers = Towers::of(config, run)?;
-        let two = TwoTower::new(dataset, &towers)?;
-        let mut scratch = Scratch::default();
-        let queries: Result<Vec<_>, TowerError> =
-            (0..dataset.users.len() as u32).map(|user| two.query(user, &mut scratch)).collect();
-        Ok(Self { digest: towers.query.towers(), queries: queries?, items: two.embeddings().to_vec() })
-    }
-
-    /// 0 for somebody without events.
-    fn of_pair(&self, user: Option<u32>, item: u32) -> f32 {
-        let Some(query) = user.map(|user| &self.queries[user as usize]) else { return 0.0 };
-        dot_f32(query, &self.items[item as usize * query.len()..][..query.len()])
-    }
-}
-
 fn run_simulate(place: &Place, data: Option<&Path>, params: &FunnelParams, out: &Path) -> Outcome {
     let folder = data.map_or_else(|| place.prepared(), Path::to_owned);
     let dataset = Dataset::read(&folder, &place.config()?)?;
@@ -448,10 +381,13 @@ fn run_evaluate(place: &Place, evaluation: &Evaluation) -> Outcome {
     let params = BaselineParams::read(&place.baselines())?;
     let trained = (!evaluation.baselines_only).then(|| Towers::of(&config, &place.run())).transpose()?;
     let towers = trained.as_ref().map(|trained| TwoTower::new(&dataset, trained)).transpose()?;
+    let ranked =
+        towers.as_ref().map(|towers| Ranked::of(&dataset, towers, &config, &place.run())).transpose()?.flatten();
     let released = trained.as_ref().zip(evaluation.release.as_deref());
     let shipped = released.map(|(trained, folder)| Shipped::open(&dataset, trained, folder)).transpose()?;
     let baselines = if evaluation.towers_only { Vec::new() } else { baselines(&dataset, &params) };
-    let towers = towers.iter().map(|towers| towers as &dyn Scorer);
+    let ranked = ranked.iter().map(|ranked| ranked as &dyn Scorer);
+    let towers = towers.iter().map(|towers| towers as &dyn Scorer).chain(ranked);
     let shipped = shipped.iter().map(|shipped| shipped as &dyn Scorer);
     let scorers: Vec<&dyn Scorer> = baselines.iter().map(AsRef::as_ref).chain(towers).chain(shipped).collect();
     let report = evaluate(&dataset, &scorers)?;

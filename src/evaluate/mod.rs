@@ -12,6 +12,7 @@ mod baselines;
 mod interval;
 mod judge;
 mod protocol;
+mod ranked;
 mod report;
 mod shipped;
 mod tune;
@@ -23,6 +24,7 @@ pub use baselines::{
 };
 pub use interval::CONFIDENCE;
 pub use protocol::{Case, Group, Mode, Protocol, Split};
+pub use ranked::{Ranked, train_ranker_on_candidates};
 pub use report::{Figure, Report, Row};
 pub use shipped::Shipped;
 pub use tune::{Trial, VALIDATION_WINDOW_MS, tune, tune_baselines, validation_split};

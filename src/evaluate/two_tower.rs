@@ -80,6 +80,19 @@ impl<'d> TwoTower<'d> {
         Ok(queries)
     }
 
+    /// The query embeddings of all users, `[users, dim]`.
+    ///
+    /// # Errors
+    /// As [`TwoTower::query`].
+    pub fn all_queries(&self) -> Result<Vec<f32>, TowerError> {
+        let mut scratch = Scratch::default();
+        let mut queries = Vec::new();
+        for user in 0..self.dataset.users.len() as u32 {
+            queries.extend(self.query(user, &mut scratch)?);
+        }
+        Ok(queries)
+    }
+
     /// The query embedding of a user as of the test, `[dim]`: from the [query events](Dataset::query_events), be it none.
     ///
     /// # Errors

@@ -4,6 +4,8 @@
 //! [`FeatureSchema::assemble`] turns a history (as candidate embeddings) and a [`Context`] into a [`FeatureVector`].
 //! A missing or unknown value has an index of its own, which is trained: nothing is guessed.
 //!
+//! [`ranking`] counts what a candidate is to a shopper, for the ranker.
+//!
 //! At the origin, `items` does the same for the candidate tower, `shelves` say what stands together, and `content` turns texts
 //! and pictures of items into vectors.
 
@@ -14,6 +16,7 @@ pub mod hashing;
 pub mod history;
 #[cfg(feature = "origin")]
 pub mod items;
+pub mod ranking;
 pub mod schema;
 #[cfg(feature = "origin")]
 pub mod shelves;

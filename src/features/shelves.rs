@@ -35,6 +35,14 @@ impl Shelves {
     }
 }
 
+/// Separates the levels in the name of a shelf; data cannot hold it, because preparation drops control characters.
+const LEVEL: &str = "\u{1f}";
+
+/// The name of an item's shelf, the same in every catalogue.
+pub fn shelf_name(item: &Item) -> String {
+    name(item).join(LEVEL)
+}
+
 fn name(item: &Item) -> Vec<String> {
     if item.category.is_empty() {
         let last = item.title.split(|c: char| !c.is_alphanumeric()).rfind(|word| !word.is_empty());

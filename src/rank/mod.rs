@@ -9,7 +9,7 @@
 //! and judged at the origin; requests are not ranked by it yet.
 
 pub mod arrange;
-pub mod features;
+
 #[cfg(feature = "origin")]
 pub mod train;
 

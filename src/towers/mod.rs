@@ -13,21 +13,27 @@ pub mod candidate;
 #[cfg(feature = "tract-engine")]
 pub mod engine;
 mod error;
+mod file;
 #[cfg(feature = "origin")]
 mod given;
 #[cfg(feature = "origin")]
 pub mod lower;
+mod objective;
 #[cfg(feature = "origin")]
 pub mod onnx;
 mod ops;
 pub mod program;
 mod query;
+pub mod ranker;
 mod runner;
 #[cfg(feature = "origin")]
 pub mod train;
 
 pub use error::TowerError;
+pub use file::{FORMAT_VERSION, OLDEST_READABLE};
+pub use objective::{MAX_TERMS, Objective, Term};
 pub use ops::{Binary, Op, Reducer, Unary};
 pub use program::{Input, InputKind, Program, Scratch};
-pub use query::{FORMAT_VERSION, MAGIC, OLDEST_READABLE, QueryTower};
+pub use query::{MAGIC, QueryTower};
+pub use ranker::{Ranker, RankerSchema};
 pub use runner::{FLAG_ONNX, Runner};

@@ -1,35 +1,20 @@
 //! The query tower as a client holds it: a feature schema and what computes, in one file.
 //!
-//! # Query tower file, format 1. Integers little-endian, no padding
-//! | offset | size | field          | rule                                                               |
-//! |-------:|-----:|----------------|--------------------------------------------------------------------|
-//! |      0 |    4 | magic          | [`MAGIC`]                                                          |
-//! |      4 |    2 | format_version | [`OLDEST_READABLE`]..=[`FORMAT_VERSION`]                            |
-//! |      6 |    2 | reader_flags   | [`FLAG_ONNX`](super::FLAG_ONNX) or zero: any other bit is a feature that this build does not know |
-//! |      8 |   32 | towers         | digest of the towers, the same in every shard of the epoch         |
-//! |     40 |    4 | schema_len     | bytes of the schema                                                |
-//! |     44 |    4 | runner_len     | bytes of the program or graph                                      |
-//! |     48 |    … | schema         | a [`FeatureSchema`] as JSON                                        |
-//! |      … |    … | runner         | see [`program`](super::program); with `FLAG_ONNX` an ONNX graph    |
-//! |      … |   32 | digest         | SHA-256 of all bytes before                                        |
+//! The [file](super::file) begins with [`MAGIC`]. Its schema is a [`FeatureSchema`]; its runner is a [program](super::program) or, with the
+//! flag [`FLAG_ONNX`](super::FLAG_ONNX), an ONNX graph.
 //!
 //! The inputs of either are those of a [`FeatureVector`]: history `[length * dim]`, weights `[length]` and, where the schema has
 //! them, marks `[length * marks]`, rows of categorical features and the long-term vector. Its output is the query embedding, `[dim]`.
 
+use super::file::{File, wrong_schema};
 use super::program::{Input, InputKind, Scratch, program_error, show_inputs};
 use super::{Runner, TowerError};
 use crate::Digest;
-use crate::bytes::Reader;
 use crate::features::{FeatureSchema, FeatureVector};
 use crate::json::{self, Json};
 
 /// The first bytes of the file.
 pub const MAGIC: [u8; 4] = *b"NSQT";
-/// The version that this build writes.
-pub const FORMAT_VERSION: u16 = 1;
-/// The oldest version that this build reads.
-pub const OLDEST_READABLE: u16 = 1;
-
 /// Maps a shopper's moment to a query embedding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueryTower {
@@ -68,35 +53,10 @@ impl QueryTower {
     /// # Errors
     /// A [`TowerError`] for anything that is not a whole, undamaged file of a readable version.
     pub fn open(bytes: &[u8]) -> Result<Self, TowerError> {
-        let mut reader = Reader::new(bytes);
-        let magic = reader.array("magic")?;
-        if magic != MAGIC {
-            return Err(TowerError::Magic { found: magic, expected: MAGIC });
-        }
-        let version = reader.u16("version")?;
-        if !(OLDEST_READABLE..=FORMAT_VERSION).contains(&version) {
-            return Err(TowerError::Version { found: version, oldest: OLDEST_READABLE, newest: FORMAT_VERSION });
-        }
-        let flags = reader.u16("flags")?;
-        Runner::check_flags(flags)?;
-        let towers = Digest::from_bytes(reader.array("towers digest")?);
-        let schema_len = reader.u32("schema length")? as usize;
-        let runner_len = reader.u32("program length")? as usize;
-        let schema = reader.take(schema_len, "schema")?;
-        let runner = reader.take(runner_len, "program")?;
-        let expected = Digest::from_bytes(reader.array("digest")?);
-        let found = Digest::of(&bytes[..bytes.len() - reader.remaining() - Digest::LEN]);
-        if found != expected {
-            return Err(TowerError::Digest { found, expected });
-        }
-        if reader.remaining() != 0 {
-            return Err(program_error("end", format!("{} bytes more", reader.remaining()), "nothing".to_owned()));
-        }
-        let wrong =
-            |error: &dyn std::fmt::Display| program_error("schema", error.to_string(), "a feature schema".to_owned());
-        let schema = json::parse(schema).map_err(|error| wrong(&error))?;
-        let schema = FeatureSchema::from_json(&Json::new(&schema, "schema")).map_err(|error| wrong(&error))?;
-        Self::new(schema, Runner::decode(flags, runner)?, towers)
+        let file = File::open(bytes, MAGIC)?;
+        let schema = json::parse(file.schema).map_err(|error| wrong_schema(&error))?;
+        let schema = FeatureSchema::from_json(&Json::new(&schema, "schema")).map_err(|error| wrong_schema(&error))?;
+        Self::new(schema, Runner::decode(file.flags, file.runner)?, file.towers)
     }
 
     /// The tower as a file.
@@ -106,18 +66,7 @@ impl QueryTower {
     pub fn write(&self) -> Vec<u8> {
         let schema = serde_json::to_vec(&self.schema).expect("a schema holds only text and finite numbers");
         let (flags, runner) = self.runner.encode();
-        let mut out = Vec::with_capacity(80 + schema.len() + runner.len());
-        out.extend(MAGIC);
-        out.extend(FORMAT_VERSION.to_le_bytes());
-        out.extend(flags.to_le_bytes());
-        out.extend(self.towers.as_bytes());
-        out.extend((schema.len() as u32).to_le_bytes());
-        out.extend((runner.len() as u32).to_le_bytes());
-        out.extend(schema);
-        out.extend(runner);
-        let digest = Digest::of(&out);
-        out.extend(digest.as_bytes());
-        out
+        File { flags, towers: self.towers, schema: &schema, runner: &runner }.write(MAGIC)
     }
 
     /// The query embedding of `query`, `[dim]`, unit length.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Decay, RateConfig};
 use crate::data::impressions::Task;
 
-/// The second stage: one network with a head per task, trained on impressions by Adam.
+/// The second stage: one network with a head per task, trained by Adam on impressions, or on what retrieval finds and shoppers then did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RankerConfig {
@@ -15,12 +15,24 @@ pub struct RankerConfig {
     pub steps: usize,
     /// Impressions per step.
     pub batch: usize,
-    /// Widths of the layers that all tasks share, 1 to 4 layers. Up: capacity, size, training time.
+    /// Widths of the layers that the numbers go through, 1 to 4 layers. Up: capacity, size, training time.
     pub bottom: Vec<usize>,
+    /// Length of the vectors of shelf, brand, shopper and item whose inner products the network takes, up to 64; 0 leaves them out.
+    pub vector: usize,
+    /// Widths of the layers behind that, 0 to 4 layers, which all tasks share.
+    pub top: Vec<usize>,
+    /// So many such layers side by side, 1 to 8, of which each task has its own mixture (MMoE).
+    pub experts: usize,
     /// Width of the layer that each task has for itself; 0 leaves it out.
     pub head: usize,
     /// What the tasks weigh in the loss.
     pub tasks: TaskWeights,
+    /// How many of the items that a shopper had to do with are candidates beside those that retrieval finds, 0 to 1,000: those bought most
+    /// often, then the latest.
+    pub own: usize,
+    /// What candidates are ordered by: numbers, the trained tasks, `price` and other columns of numbers, `+ - * / ( )`, `min(a, b)`,
+    /// `max(a, b)` and `log1p(a)`. Without it, the last task that is trained.
+    pub objective: Option<String>,
     /// Slots of a slate that are told apart; further ones count as the last.
     pub positions: usize,
     /// Share of the impressions whose slot a step hides, above 0 to 1: a served item has no slot yet, and that was then trained.
@@ -70,6 +82,11 @@ impl Default for RankerConfig {
             steps: 1500,
             batch: 1024,
             bottom: vec![64, 32],
+            vector: 8,
+            top: vec![32],
+            experts: 1,
+            own: 200,
+            objective: None,
             head: 16,
             tasks: TaskWeights::default(),
             positions: 32,

@@ -15,6 +15,15 @@ pub enum RankerError {
         /// Impressions of items in the catalogue.
         found: usize,
     },
+    /// Too few shoppers who came back.
+    #[error(
+        "ranker: found {found} shoppers with events before and after the validation split, expected some to train with and some to judge \
+         on; log for longer, or give impressions"
+    )]
+    Shoppers {
+        /// How many.
+        found: usize,
+    },
     /// A task that never happened, or always did.
     #[error(
         "ranker: found {found} of {of} training impressions with a {task}, expected some with and some without; \
@@ -38,6 +47,24 @@ pub enum RankerError {
         first_ms: i64,
         /// The split.
         from_ms: i64,
+    },
+    /// An objective that is no formula.
+    #[error("ranker.objective, character {column}: found {found}, expected {expected}; see docs/configuration.md")]
+    Objective {
+        /// From 1.
+        column: usize,
+        /// What is there.
+        found: String,
+        /// What could be.
+        expected: String,
+    },
+    /// A file of a training by another version.
+    #[error("{}: {found}, expected a file of this version; train the ranker again", path.display())]
+    Stale {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        found: String,
     },
     /// The loss is no number any more.
     #[error("ranker: found a loss of {found} in step {step}, expected a finite number; lower ranker.rate.peak")]

@@ -1,17 +1,23 @@
-//! Training of the ranker: one network, a head per step of the funnel, on what shoppers were shown and did.
+//! Training of the ranker: one network, a head per step of the funnel, on what shoppers were shown and did, or on what retrieval would
+//! have shown and shoppers did all the same.
 //!
-//! Impressions become numbers (`inputs`), a shared-bottom network (`network`) gives log odds for each step, and the loss (`loss`) is that
-//! of each task over all impressions. The first four fifths of the time are trained with, the last fifth is judged on (`report`), by
-//! the program that clients would run, lowered from the ONNX file that was written (`export`).
+//! Impressions or candidates become numbers (`inputs`, `candidates`), the network (`network`) gives log odds for each step, and the loss
+//! (`loss`) is that of each task over all rows. The first four fifths of the time, or of the shoppers, are trained with, the last fifth
+//! is judged on (`report`), by the program that clients would run, lowered from the ONNX file that was written (`export`).
 //!
-//! The same seed, configuration and impressions give the same files, bit for bit, on the same machine.
+//! The same seed, configuration and data give the same files, bit for bit, on the same machine.
 
+mod candidates;
+mod catalogue;
 mod chart;
 mod error;
 mod export;
+mod gradient;
 mod inputs;
 mod loss;
 mod network;
+pub mod objective;
+mod published;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -22,25 +28,55 @@ use burn::tensor::Device;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::Digest;
 use crate::data::config::{Optimizer, RankerConfig};
 use crate::data::{Dataset, Impressions, Task, Truth};
+use crate::features::ranking::FEATURES;
+use crate::kernels::dot_f32;
 use crate::platform::files::write_atomically;
-use crate::rank::features::FEATURES;
 use crate::towers::Program;
 use crate::towers::lower;
 use crate::towers::train::optimizer::Rule;
 use crate::towers::train::progress::Progress;
 
+pub use candidates::candidates;
+pub use catalogue::Names;
 pub use error::RankerError;
+pub use inputs::History;
 use inputs::Inputs;
-pub use inputs::Retrieval;
 use network::Network;
-pub use report::{RankerReport, TaskReport, TruthReport};
+pub use published::TrainedRanker;
+pub use report::{OrderReport, RankerReport, TaskReport, TruthReport};
+
+/// What trained towers say of users and items, as of the split.
+#[derive(Clone, Copy)]
+pub struct Retrieval<'s> {
+    /// Which towers: a ranker goes with them.
+    pub towers: Digest,
+    /// Length of embeddings.
+    pub dim: usize,
+    /// Query embeddings by user, `[users, dim]`.
+    pub queries: &'s [f32],
+    /// Candidate embeddings, `[items, dim]`.
+    pub items: &'s [f32],
+    /// The scores of all items for a user, as candidates are found by.
+    pub scores: &'s (dyn Fn(u32, &mut [f32]) + Sync),
+}
+
+impl Retrieval<'_> {
+    /// Inner product of a user's and an item's embedding; 0 for somebody without events.
+    fn of_pair(&self, user: Option<u32>, item: u32) -> f32 {
+        let of = |vectors: &[f32], at: u32| vectors[at as usize * self.dim..][..self.dim].to_vec();
+        user.map_or(0.0, |user| dot_f32(&of(self.queries, user), &of(self.items, item)))
+    }
+}
 
 /// File names in a run folder.
 pub mod files {
     /// The ranker.
     pub const RANKER: &str = "ranker.onnx";
+    /// The numbers of shelves and brands.
+    pub const NAMES: &str = "ranker-names.json";
     /// What it reads and gives, and how good it is.
     pub const REPORT: &str = "ranker.json";
     /// What was predicted against what happened.
@@ -60,21 +96,59 @@ pub struct Logged<'l> {
     pub retrieval: Option<Retrieval<'l>>,
 }
 
-/// Trains a ranker and writes its [`files`] into the run folder.
+/// Trains a ranker on impressions, and writes its [`files`] into the run folder.
 ///
 /// # Errors
 /// [`RankerError`] for impressions that cannot be trained with, and if the folder cannot be written.
 pub fn train_ranker(logged: Logged<'_>, config: &RankerConfig, run: &Path) -> Result<RankerReport, RankerError> {
-    let tasks = config.tasks.trained();
-    let inputs = Inputs::of(logged.impressions, logged.dataset, logged.retrieval, config.positions)?;
-    let (mut network, loss) = fit(&inputs, &tasks, config)?;
-    network.halve();
-    write(run, files::RANKER, &export::ranker_onnx(&network))?;
-    let program = lower::compile(&run.join(files::RANKER))?;
-    let (report, bins) = report::judge(&program, &inputs, logged, (&tasks, config, loss))?;
-    write(run, files::CHART, chart::calibration(&bins)?.as_bytes())?;
-    write(run, files::REPORT, &serde_json::to_vec_pretty(&report).unwrap_or_default())?;
-    Ok(report)
+    let names = Names::of(&logged.dataset.items);
+    let inputs = Inputs::of(logged.impressions, logged.dataset, (&names, logged.retrieval), config.positions)?;
+    let known = logged.truth.map(|truth| report::Known { truth, impressions: logged.impressions });
+    let counts = [logged.impressions.read, logged.impressions.outside];
+    Training { inputs: &inputs, names: &names, tasks: config.tasks.trained(), config, run }.run(counts, known)
+}
+
+/// Trains a ranker on the candidates that retrieval finds for those who came back after the split of `dataset`, and on what they did
+/// then; writes its [`files`] into the run folder. The towers must not have seen that.
+///
+/// # Errors
+/// [`RankerError`] for too few shoppers or events, and if the folder cannot be written.
+pub fn train_on_candidates(
+    dataset: &Dataset,
+    retrieval: Retrieval<'_>,
+    config: &RankerConfig,
+    run: &Path,
+) -> Result<RankerReport, RankerError> {
+    let names = Names::of(&dataset.items);
+    let inputs = candidates::inputs(dataset, &names, retrieval, (config.own, config.seed))?;
+    let tasks = candidates::known(dataset, config.tasks.trained());
+    Training { inputs: &inputs, names: &names, tasks, config, run }.run([inputs.len(), 0], None)
+}
+
+/// One training.
+struct Training<'t> {
+    inputs: &'t Inputs<'t>,
+    names: &'t Names,
+    tasks: Vec<Task>,
+    config: &'t RankerConfig,
+    run: &'t Path,
+}
+
+impl Training<'_> {
+    /// Trains, writes and judges. `counts`: rows read, and those of unknown items.
+    fn run(&self, counts: [usize; 2], known: Option<report::Known<'_>>) -> Result<RankerReport, RankerError> {
+        let Self { inputs, names, tasks, config, run } = self;
+        let (mut network, loss) = fit(inputs, tasks, config)?;
+        network.halve();
+        write(run, files::RANKER, &export::ranker_onnx(&network))?;
+        write(run, files::NAMES, &serde_json::to_vec(names).unwrap_or_default())?;
+        let program = lower::compile(&run.join(files::RANKER))?;
+        let judged = report::Judged { program: &program, inputs, tasks, vectors: config.vector > 0, known };
+        let (report, bins) = judged.report((counts, config.positions, loss))?;
+        write(run, files::CHART, chart::calibration(&bins)?.as_bytes())?;
+        write(run, files::REPORT, &serde_json::to_vec_pretty(&report).unwrap_or_default())?;
+        Ok(report)
+    }
 }
 
 /// Reads the program of a trained ranker.
@@ -86,16 +160,15 @@ pub fn read_ranker(run: &Path) -> Result<Program, RankerError> {
 }
 
 /// The trained network, and the mean loss of the last tenth of its steps.
-fn fit(inputs: &Inputs, tasks: &[Task], config: &RankerConfig) -> Result<(Network, f32), RankerError> {
+fn fit(inputs: &Inputs<'_>, tasks: &[Task], config: &RankerConfig) -> Result<(Network, f32), RankerError> {
     let shares = step_shares(inputs, tasks)?;
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-    let mut network = Network::new(config, scaling(inputs), &shares, &mut rng);
+    let mut network = Network::new(config, inputs.sizes, scaling(inputs), &shares, &mut rng);
     let weights: Vec<f32> = tasks.iter().map(|task| config.tasks.of(*task)).collect();
     let device = Device::flex().autodiff();
     let mut progress = Progress::new(0, config.steps);
     for step in 0..config.steps {
         let rows: Vec<usize> = (0..config.batch).map(|_| rng.random_range(0..inputs.trained)).collect();
-        let numbers: Vec<f32> = rows.iter().flat_map(|row| inputs.row(*row)).copied().collect();
         let mut slot = |row: &usize| {
             if rng.random_bool(f64::from(config.position_dropout)) { 0 } else { inputs.slots[*row] }
         };
@@ -105,20 +178,21 @@ fn fit(inputs: &Inputs, tasks: &[Task], config: &RankerConfig) -> Result<(Networ
             tasks.iter().map(move |task| furthest >= Some(*task))
         };
         let labels: Vec<bool> = rows.iter().flat_map(reached).collect();
-        let forward = network.forward(&numbers, &slots, &device);
+        let batch = inputs.batch(&rows, slots);
+        let forward = network.forward(&batch, &device);
         let (loss, gradient) = loss::funnel_loss(&forward.log_odds, &labels, &weights);
         if !loss.is_finite() {
             return Err(RankerError::Diverged { step, found: loss });
         }
         let rule = Rule { optimizer: Optimizer::Adam, rate: config.rate.rate(step, config.steps), step };
-        network.step(forward, &slots, gradient, rule);
+        network.step(forward, &batch, gradient, rule);
         progress.step(loss, config.batch);
     }
     Ok((network, progress.recent_loss()))
 }
 
 /// The share of each task among the rows that reached the one before.
-fn step_shares(inputs: &Inputs, tasks: &[Task]) -> Result<Vec<f64>, RankerError> {
+fn step_shares(inputs: &Inputs<'_>, tasks: &[Task]) -> Result<Vec<f64>, RankerError> {
     let mut before = inputs.trained;
     let share = |task: &Task| {
         let found = inputs.reached(0..inputs.trained, *task).into_iter().filter(|reached| *reached).count();
@@ -133,7 +207,7 @@ fn step_shares(inputs: &Inputs, tasks: &[Task]) -> Result<Vec<f64>, RankerError>
 }
 
 /// Mean of each number over the training, and the reciprocal of its deviation; 0 for one that is always the same.
-fn scaling(inputs: &Inputs) -> [Vec<f32>; 2] {
+fn scaling(inputs: &Inputs<'_>) -> [Vec<f32>; 2] {
     let column = |at: usize| (0..inputs.trained).map(move |row| f64::from(inputs.row(row)[at]));
     let scale = |at: usize| {
         let mean = column(at).sum::<f64>() / inputs.trained as f64;

@@ -1,140 +1,211 @@
-//! The network: layers that all tasks share, and a head per task (Caruana 1997), with gradients by burn.
+//! The network: DLRM (Naumov et al. 2019) with a head per task.
+//!
+//! Numbers go through the bottom layers. Shelf, brand, query and candidate embedding become vectors as long as the numbers' own, and the
+//! inner products of all of them go, with the numbers, through the top layers, which all tasks share (Caruana 1997), or of which each
+//! task mixes several (MMoE, Ma et al. 2018). Each task has a head behind that.
 //!
 //! The slot adds to the log odds of the first task alone, from a table of its own (the "shallow tower" of Zhao et al. 2019): what stands
 //! high up is seen more, and liked no better. Row 0 of that table is for no slot. It is trained on impressions whose slot is hidden, so
 //! that served probabilities are those of a slot as slots come.
+//!
+//! [`Network::log_odds`] says once what is computed; training and the ONNX file are two [`Ops`].
 
-use burn::tensor::{Device, Tensor, TensorData, activation::relu};
 use half::f16;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::data::config::RankerConfig;
-use crate::rank::features::FEATURES;
-use crate::towers::train::optimizer::{Rule, Weights};
+use crate::features::ranking::FEATURES;
+use crate::towers::train::optimizer::Weights;
 
 /// A layer: `W [inputs, outputs]` and `b [1, outputs]`.
 pub(super) type Layer = [Weights; 2];
 
+/// How long the inputs are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Sizes {
+    /// Length of embeddings; 0 without towers.
+    pub(super) dim: usize,
+    /// Shelves that have a number.
+    pub(super) shelves: usize,
+    /// Brands that have one.
+    pub(super) brands: usize,
+}
+
 /// All weights of a ranker.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Network {
+    pub(super) sizes: Sizes,
     /// What is taken from each number, and what the rest is multiplied with: numbers of mean 0 and deviation 1.
     pub(super) scaling: [Vec<f32>; 2],
-    /// What all tasks share; behind each layer negative numbers become 0.
-    pub(super) bottom: Vec<Layer>,
-    /// Layers of each task; the last one gives the log odds.
-    pub(super) heads: Vec<Vec<Layer>>,
+    bottom: usize,
+    pub(super) vector: usize,
+    top: usize,
+    experts: usize,
+    head: usize,
+    tasks: usize,
+    /// All layers, in the order in which they are computed.
+    pub(super) layers: Vec<Layer>,
+    /// Vectors of shelves and brands, `[1 + names, vector]`; row 0 is for none. Nothing without vectors.
+    pub(super) tables: Vec<Weights>,
     /// Log odds of the first task by slot, `[1 + slots, 1]`.
     pub(super) slots: Weights,
 }
 
+/// What computes the network.
+pub(super) trait Ops {
+    /// A row of numbers for each row of the batch.
+    type Value: Clone;
+    /// The scaled numbers.
+    fn numbers(&mut self) -> Self::Value;
+    /// The query embedding.
+    fn query(&mut self) -> Self::Value;
+    /// The candidate embedding.
+    fn item(&mut self) -> Self::Value;
+    /// The rows of one of the tables: of shelves, or of brands.
+    fn vector_of(&mut self, table: usize) -> Self::Value;
+    /// `x W + b` of a layer by its place.
+    fn layer(&mut self, x: &Self::Value, at: usize) -> Self::Value;
+    /// 0 for what is below.
+    fn relu(&mut self, x: &Self::Value) -> Self::Value;
+    /// One behind the other.
+    fn cat(&mut self, parts: &[Self::Value]) -> Self::Value;
+    /// All inner products of vectors of this length.
+    fn products(&mut self, vectors: &[Self::Value], length: usize) -> Self::Value;
+    /// The mean of parts of this length, weighted by the softmax of `gate`.
+    fn mixture(&mut self, gate: &Self::Value, parts: &[Self::Value], length: usize) -> Self::Value;
+}
+
+/// Goes through the layers.
+struct Cursor<'o, O: Ops> {
+    ops: &'o mut O,
+    at: usize,
+}
+
+impl<O: Ops> Cursor<'_, O> {
+    fn layer(&mut self, x: &O::Value) -> O::Value {
+        self.at += 1;
+        self.ops.layer(x, self.at - 1)
+    }
+
+    fn layers(&mut self, x: &O::Value, count: usize) -> O::Value {
+        let mut x = x.clone();
+        for _ in 0..count {
+            let sums = self.layer(&x);
+            x = self.ops.relu(&sums);
+        }
+        x
+    }
+}
+
 impl Network {
     /// A fresh network that predicts for every row the shares of the steps, each among those that took the step before.
-    pub(super) fn new(config: &RankerConfig, scaling: [Vec<f32>; 2], shares: &[f64], rng: &mut ChaCha8Rng) -> Self {
-        let mut width = FEATURES.len();
-        let mut bottom = Vec::new();
-        for to in &config.bottom {
-            bottom.push(fresh([width, *to], rng));
-            width = *to;
+    pub(super) fn new(
+        config: &RankerConfig,
+        sizes: Sizes,
+        scaling: [Vec<f32>; 2],
+        shares: &[f64],
+        rng: &mut ChaCha8Rng,
+    ) -> Self {
+        let experts = if config.top.is_empty() { 1 } else { config.experts.max(1) };
+        let rows = config.positions + 1;
+        let mut network = Self {
+            sizes,
+            scaling,
+            bottom: config.bottom.len(),
+            vector: config.vector,
+            top: config.top.len(),
+            experts,
+            head: usize::from(config.head > 0),
+            tasks: shares.len(),
+            layers: Vec::new(),
+            tables: Vec::new(),
+            slots: Weights::new("slots", [rows, 1], vec![0.0; rows]),
+        };
+        let inputs = network.add_inputs(config, rng);
+        let mut width = inputs;
+        for _ in 0..experts {
+            width = network.stack(inputs, &config.top, rng);
         }
-        let head = |share: &f64| {
-            let mut layers = Vec::new();
-            let mut from = width;
-            if config.head > 0 {
-                layers.push(fresh([from, config.head], rng));
-                from = config.head;
+        for share in shares {
+            if experts > 1 {
+                network.stack(inputs, &[experts], rng);
             }
+            let from = if config.head > 0 { network.stack(width, &[config.head], rng) } else { width };
             let mut last = fresh([from, 1], rng);
             last[0].values.iter_mut().for_each(|weight| *weight *= 0.1);
             let share = share.clamp(1e-6, 1.0 - 1e-6);
             last[1].values = vec![(share / (1.0 - share)).ln() as f32];
-            layers.push(last);
-            layers
+            network.layers.push(last);
+        }
+        network
+    }
+
+    /// Adds what is in front of the top, and says how wide that is.
+    fn add_inputs(&mut self, config: &RankerConfig, rng: &mut ChaCha8Rng) -> usize {
+        let width = self.stack(FEATURES.len(), &config.bottom, rng);
+        if self.vector == 0 {
+            return width;
+        }
+        let (own, mut vectors) = ([self.vector], 3);
+        self.stack(width, &own, rng);
+        if self.sizes.dim > 0 {
+            self.stack(self.sizes.dim, &own, rng);
+            self.stack(self.sizes.dim, &own, rng);
+            vectors += 2;
+        }
+        for rows in [self.sizes.shelves + 1, self.sizes.brands + 1] {
+            let values = (0..rows * self.vector).map(|_| rng.random_range(-0.1..0.1)).collect();
+            self.tables.push(Weights::new("vectors", [rows, self.vector], values));
+        }
+        width + vectors * vectors
+    }
+
+    /// Adds layers, and says how wide the last one is.
+    fn stack(&mut self, mut width: usize, widths: &[usize], rng: &mut ChaCha8Rng) -> usize {
+        for to in widths {
+            self.layers.push(fresh([width, *to], rng));
+            width = *to;
+        }
+        width
+    }
+
+    /// Log odds of each step among those that took the step before, without the slot.
+    pub(super) fn log_odds<O: Ops>(&self, ops: &mut O) -> Vec<O::Value> {
+        let mut cursor = Cursor { ops, at: 0 };
+        let numbers = cursor.ops.numbers();
+        let mut x = cursor.layers(&numbers, self.bottom);
+        if self.vector > 0 {
+            let mut vectors = vec![cursor.layer(&x)];
+            if self.sizes.dim > 0 {
+                let (query, item) = (cursor.ops.query(), cursor.ops.item());
+                vectors.extend([cursor.layer(&query), cursor.layer(&item)]);
+            }
+            vectors.extend([cursor.ops.vector_of(0), cursor.ops.vector_of(1)]);
+            let products = cursor.ops.products(&vectors, self.vector);
+            x = cursor.ops.cat(&[x, products]);
+        }
+        let experts: Vec<O::Value> = (0..self.experts).map(|_| cursor.layers(&x, self.top)).collect();
+        let mut head = |_| {
+            let mut of_head = experts[0].clone();
+            if self.experts > 1 {
+                let gate = cursor.layer(&x);
+                let width = self.layers[cursor.at].first().map_or(0, |weights| weights.shape[0]);
+                of_head = cursor.ops.mixture(&gate, &experts, width);
+            }
+            of_head = cursor.layers(&of_head, self.head);
+            cursor.layer(&of_head)
         };
-        let heads = shares.iter().map(head).collect();
-        let rows = config.positions + 1;
-        Self { scaling, bottom, heads, slots: Weights::new("slots", [rows, 1], vec![0.0; rows]) }
-    }
-
-    fn weights(&self) -> impl Iterator<Item = &Weights> {
-        self.bottom.iter().chain(self.heads.iter().flatten()).flatten()
-    }
-
-    fn weights_mut(&mut self) -> impl Iterator<Item = &mut Weights> {
-        self.bottom.iter_mut().chain(self.heads.iter_mut().flatten()).flatten()
+        (0..self.tasks).map(&mut head).collect()
     }
 
     /// Rounds what is stored to half precision, so that what is judged, written and run is the same.
     pub(super) fn halve(&mut self) {
-        for weights in self.weights_mut() {
+        let Self { layers, tables, slots, .. } = self;
+        for weights in layers.iter_mut().flatten().chain(tables).chain([slots]) {
             weights.values.iter_mut().for_each(|value| *value = f16::from_f32(*value).to_f32());
         }
-        self.slots.values.iter_mut().for_each(|value| *value = f16::from_f32(*value).to_f32());
     }
-
-    /// Log odds of the steps, `[rows, tasks]`, for rows of [`FEATURES`] and the row of the table of slots for each.
-    pub(super) fn forward(&self, numbers: &[f32], slots: &[u32], device: &Device) -> Forward {
-        let [shift, scale] = &self.scaling;
-        let scaled = numbers.iter().enumerate().map(|(at, number)| {
-            let column = at % shift.len();
-            (number - shift[column]) * scale[column]
-        });
-        let shape = [slots.len(), FEATURES.len()];
-        let mut x = Tensor::<2>::from_data(TensorData::new(scaled.collect::<Vec<f32>>(), shape), device);
-        let leaf = |weights: &Weights| {
-            Tensor::<2>::from_data(TensorData::new(weights.values.clone(), weights.shape), device).require_grad()
-        };
-        let leaves: Vec<Tensor<2>> = self.weights().map(leaf).collect();
-        let mut layers = leaves.chunks_exact(2);
-        let mut next = |x: Tensor<2>| {
-            let layer = layers.next().expect("every layer has its weights");
-            x.matmul(layer[0].clone()) + layer[1].clone()
-        };
-        for _ in &self.bottom {
-            x = relu(next(x));
-        }
-        let outputs = self.heads.iter().map(|head| {
-            let mut of_head = x.clone();
-            for at in 0..head.len() {
-                of_head = next(of_head);
-                if at + 1 < head.len() {
-                    of_head = relu(of_head);
-                }
-            }
-            of_head
-        });
-        let output = Tensor::cat(outputs.collect(), 1);
-        let mut log_odds: Vec<f32> = output.clone().into_data().try_to_vec().expect("the backend computes in f32");
-        for (row, slot) in log_odds.chunks_exact_mut(self.heads.len()).zip(slots) {
-            row[0] += self.slots.values[*slot as usize];
-        }
-        Forward { log_odds, output, leaves }
-    }
-
-    /// One step of the optimizer, given the gradient by the log odds of what [`Network::forward`] computed.
-    pub(super) fn step(&mut self, forward: Forward, slots: &[u32], gradient: Vec<f32>, rule: Rule) {
-        let mut by_slot = vec![0.0; self.slots.values.len()];
-        for (row, slot) in gradient.chunks_exact(self.heads.len()).zip(slots) {
-            by_slot[*slot as usize] += row[0];
-        }
-        self.slots.step(&by_slot, rule);
-        let shape = forward.output.dims();
-        let gradient = Tensor::<2>::from_data(TensorData::new(gradient, shape), &forward.output.device());
-        // The surrogate `sum(output * gradient)` has just these gradients.
-        let mut gradients = (forward.output * gradient).sum().backward();
-        for (weights, leaf) in self.weights_mut().zip(forward.leaves) {
-            let slope = leaf.grad_remove(&mut gradients).expect("every weight is in the graph");
-            weights.step(&slope.into_data().try_to_vec::<f32>().expect("the backend computes in f32"), rule);
-        }
-    }
-}
-
-/// What was computed, and can still be differentiated.
-pub(super) struct Forward {
-    pub(super) log_odds: Vec<f32>,
-    output: Tensor<2>,
-    leaves: Vec<Tensor<2>>,
 }
 
 /// He initialisation.

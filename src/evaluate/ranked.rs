@@ -1,0 +1,122 @@
+//! The trained towers with the trained ranker behind them, as a [`Scorer`], and how that ranker is trained.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use super::two_tower::context_of;
+use super::{Scorer, TwoTower, validation_split};
+use crate::data::{Config, Dataset};
+use crate::features::ranking::{ItemFacts, Retrieved};
+use crate::rank::train::{
+    History, RankerError, RankerReport, Retrieval, TrainedRanker, candidates, train_on_candidates,
+};
+use crate::towers::candidate::Towers;
+use crate::towers::ranker::Embeddings;
+use crate::towers::train::train;
+use crate::towers::{Scratch, TowerError};
+
+/// The folder, in that of the run, of the towers whose candidates the ranker is trained with.
+const EARLIER: &str = "ranker-towers";
+
+/// Trains the ranker of a run on what its kind of towers retrieves: towers that are trained on what was before the validation window say
+/// what they would have shown at its start, and what shoppers did in it says what of that was right. Towers from elsewhere are taken as
+/// they are: they may have seen the window, and their scores then promise too much.
+///
+/// # Errors
+/// What the training of towers or ranker gives.
+pub fn train_ranker_on_candidates(
+    dataset: &Dataset,
+    config: &Config,
+    run: &Path,
+    stop: &AtomicBool,
+) -> Result<RankerReport, RankerError> {
+    let earlier = validation_split(dataset);
+    let mut folder: PathBuf = run.to_owned();
+    if config.towers.is_none() {
+        folder.push(EARLIER);
+        train(&earlier, config, &folder, stop)?;
+    }
+    let towers = Towers::of(config, &folder)?;
+    let two = TwoTower::new(&earlier, &towers)?;
+    let queries = two.all_queries()?;
+    let scores = |user: u32, scores: &mut [f32]| two.score(user, scores);
+    let retrieval = Retrieval {
+        towers: towers.query.towers(),
+        dim: two.dim(),
+        queries: &queries,
+        items: two.embeddings(),
+        scores: &scores,
+    };
+    train_on_candidates(&earlier, retrieval, &config.ranker, run)
+}
+
+/// Orders the candidates of the towers by the ranker; what is no candidate comes behind, in the order of retrieval.
+pub struct Ranked<'d> {
+    dataset: &'d Dataset,
+    two: &'d TwoTower<'d>,
+    trained: TrainedRanker,
+    facts: Vec<ItemFacts>,
+}
+
+impl<'d> Ranked<'d> {
+    /// As reports call it.
+    pub const NAME: &'static str = "nearshelf, ranked";
+
+    /// Towers with the ranker of a run folder; nothing where there is none.
+    ///
+    /// # Errors
+    /// [`RankerError`] for a ranker that cannot be read.
+    pub fn of(
+        dataset: &'d Dataset,
+        two: &'d TwoTower<'d>,
+        config: &Config,
+        run: &Path,
+    ) -> Result<Option<Self>, RankerError> {
+        let Some(trained) = TrainedRanker::read(run, &config.ranker)? else { return Ok(None) };
+        let facts = trained.names.facts(dataset);
+        Ok(Some(Self { dataset, two, trained, facts }))
+    }
+
+    fn rank(&self, user: u32, scores: &mut [f32], scratch: &mut Scratch) -> Result<(), TowerError> {
+        self.two.score(user, scores);
+        let query = self.two.query(user, scratch)?;
+        let moment = context_of(self.dataset, user).moment();
+        let mut history = History::of(self.dataset, &self.facts);
+        let shopper = history.until(Some(user), moment.unwrap_or(i64::MAX));
+        let (ranker, dim) = (&self.trained.ranker, self.two.dim());
+        let schema = ranker.schema();
+        let found = candidates(scores, &shopper.own(schema.own));
+        scores.iter_mut().for_each(|score| *score = -1.0 - 1.0 / (1.0 + score.exp()));
+        for (place, (item, score)) in (0..).zip(found) {
+            let facts = &self.facts[item as usize];
+            let numbers = shopper.numbers((item, facts), Retrieved { score, place }, moment, &schema.usual);
+            let embeddings = match schema.dim {
+                0 => Embeddings { query: &[], item: &[] },
+                _ => Embeddings { query: &query, item: &self.two.embeddings()[item as usize * dim..][..dim] },
+            };
+            let probabilities = ranker.probabilities(&numbers, embeddings, facts, scratch)?;
+            let price = || self.dataset.items[item as usize].price.map(|price| (price * 100.0).round() as f32);
+            let column = |name: &str| if name == "price" { price() } else { None };
+            scores[item as usize] = schema.objective.value(probabilities, &column);
+        }
+        Ok(())
+    }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl Scorer for Ranked<'_> {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    fn score(&self, user: u32, scores: &mut [f32]) {
+        if SCRATCH.with_borrow_mut(|scratch| self.rank(user, scores, scratch)).is_err() {
+            // The evaluation reports it as a score that is no number.
+            scores.fill(f32::NAN);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The ranker as a client holds it: what it reads and what computes, in one [file](super::file) that begins with [`MAGIC`].
+//!
+//! Its schema is JSON:
+//!
+//! | field | holds |
+//! |---|---|
+//! | `features` | the names of the numbers, which must be those of this build |
+//! | `dim` | length of the embeddings that it reads; 0 for none |
+//! | `vectors` | whether it reads shelf and brand, and with `dim` above 0 the embeddings |
+//! | `tasks` | names of the outputs: how probable it is that a candidate is clicked, put into the cart, bought |
+//! | `own` | how many items that the shopper had are candidates beside those of retrieval |
+//! | `objective` | what candidates are ordered by, see [`Objective`] |
+//! | `shelves`, `brands` | shares of all purchases by number, in millionths |
+//!
+//! Inputs of its program: the numbers `[N]`, with `vectors` query and candidate embedding `[dim]` each and rows of shelf and brand `[1]`
+//! each, and the slot `[1]`. Its output are the probabilities, one per task.
+
+use super::file::{File, wrong_schema};
+use super::program::{Input, InputKind, Program, Scratch, program_error, show_inputs};
+use super::{Objective, TowerError};
+use crate::Digest;
+use crate::features::ranking::{FEATURES, ItemFacts, Usual};
+use crate::json::{self, Json, JsonError};
+
+/// The first bytes of the file.
+pub const MAGIC: [u8; 4] = *b"NSRK";
+/// Most items that the shopper had among the candidates.
+pub const MAX_OWN: usize = 1000;
+/// Most shelves, and most brands.
+const MAX_NAMES: usize = 1 << 16;
+/// What a share is stored as a multiple of.
+const MILLIONTH: f32 = 1e-6;
+
+/// What a ranker reads and gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RankerSchema {
+    /// Length of the embeddings that it reads; 0 for none.
+    pub dim: usize,
+    /// Whether it reads shelf and brand.
+    pub vectors: bool,
+    /// Names of the outputs.
+    pub tasks: Vec<String>,
+    /// How many items that the shopper had are candidates, too.
+    pub own: usize,
+    /// What candidates are ordered by.
+    pub objective: Objective,
+    /// How much of each shelf and brand is bought.
+    pub usual: Usual,
+}
+
+/// Says how probable it is that a shopper clicks, puts into the cart and buys a candidate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranker {
+    schema: RankerSchema,
+    program: Program,
+    towers: Digest,
+}
+
+/// The embeddings of a moment and a candidate.
+#[derive(Debug, Clone, Copy)]
+pub struct Embeddings<'e> {
+    /// Of the moment.
+    pub query: &'e [f32],
+    /// Of the candidate.
+    pub item: &'e [f32],
+}
+
+/// The rows of shelf and brand of an item in their tables; 0 for none.
+pub fn name_rows(facts: &ItemFacts) -> [u32; 2] {
+    [facts.shelf, facts.brand].map(|number| number.map_or(0, |number| number + 1))
+}
+
+/// The inputs of a ranker's program.
+pub fn inputs<'a>(
+    numbers: &'a [f32],
+    embeddings: Embeddings<'a>,
+    names: &'a [u32; 2],
+    slot: &'a [u32; 1],
+    vectors: bool,
+) -> Vec<Input<'a>> {
+    let mut inputs = vec![Input::Float(numbers)];
+    if vectors {
+        if !embeddings.query.is_empty() {
+            inputs.extend([Input::Float(embeddings.query), Input::Float(embeddings.item)]);
+        }
+        inputs.extend([Input::Index(&names[..1]), Input::Index(&names[1..])]);
+    }
+    inputs.push(Input::Index(slot));
+    inputs
+}
+
+impl Ranker {
+    /// Puts a ranker together and checks that schema and program belong to each other.
+    ///
+    /// # Errors
+    /// [`TowerError::Program`].
+    pub fn new(schema: RankerSchema, program: Program, towers: Digest) -> Result<Self, TowerError> {
+        let mut expected = vec![(InputKind::Float, FEATURES.len())];
+        if schema.vectors {
+            if schema.dim > 0 {
+                expected.extend([(InputKind::Float, schema.dim); 2]);
+            }
+            expected.extend([(InputKind::Index, 1); 2]);
+        }
+        expected.push((InputKind::Index, 1));
+        if program.inputs() != expected {
+            return Err(program_error("inputs", show_inputs(program.inputs()), show_inputs(&expected)));
+        }
+        if program.output_len() != schema.tasks.len() {
+            return Err(program_error("output", program.output_len().to_string(), schema.tasks.len().to_string()));
+        }
+        Ok(Self { schema, program, towers })
+    }
+
+    /// Reads and checks a ranker's file.
+    ///
+    /// # Errors
+    /// A [`TowerError`] for anything that is not a whole, undamaged file of a readable version.
+    pub fn open(bytes: &[u8]) -> Result<Self, TowerError> {
+        let file = File::open(bytes, MAGIC)?;
+        let schema = json::parse(file.schema).map_err(|error| wrong_schema(&error))?;
+        let schema = RankerSchema::from_json(&Json::new(&schema, "schema")).map_err(|error| wrong_schema(&error))?;
+        Self::new(schema, Program::decode(file.runner)?, file.towers)
+    }
+
+    /// The ranker as a file.
+    #[cfg(any(feature = "origin", test))]
+    pub fn write(&self) -> Vec<u8> {
+        let schema = self.schema.to_json().to_string();
+        let runner = self.program.encode();
+        File { flags: 0, towers: self.towers, schema: schema.as_bytes(), runner: &runner }.write(MAGIC)
+    }
+
+    /// What it reads and gives.
+    pub fn schema(&self) -> &RankerSchema {
+        &self.schema
+    }
+
+    /// The digest of the towers whose candidates it ranks.
+    pub fn towers(&self) -> Digest {
+        self.towers
+    }
+
+    /// The probabilities of a candidate, one per task: `numbers` are those of [`FEATURES`].
+    ///
+    /// # Errors
+    /// [`TowerError::Input`] for numbers that are not finite, and for shelf and brand beyond their tables.
+    pub fn probabilities<'s>(
+        &self,
+        numbers: &[f32],
+        embeddings: Embeddings<'_>,
+        facts: &ItemFacts,
+        scratch: &'s mut Scratch,
+    ) -> Result<&'s [f32], TowerError> {
+        let (names, slot) = (name_rows(facts), [0]);
+        self.program.run(&inputs(numbers, embeddings, &names, &slot, self.schema.vectors), scratch)
+    }
+}
+
+impl RankerSchema {
+    fn from_json(json: &Json<'_>) -> Result<Self, JsonError> {
+        let features = json.field("features");
+        if features.texts()? != FEATURES {
+            return Err(features.wrong("the numbers of this build"));
+        }
+        let tasks = json.field("tasks").texts()?;
+        Ok(Self {
+            dim: json.field("dim").number(1 << 16)? as usize,
+            vectors: json.field("vectors").number(1)? == 1,
+            own: json.field("own").number(MAX_OWN as u64)? as usize,
+            objective: Objective::from_json(&json.field("objective"), &tasks)?,
+            usual: Usual { shelves: shares(&json.field("shelves"))?, brands: shares(&json.field("brands"))? },
+            tasks,
+        })
+    }
+
+    #[cfg(any(feature = "origin", test))]
+    fn to_json(&self) -> serde_json::Value {
+        let shares = |shares: &[f32]| -> Vec<u32> {
+            shares.iter().map(|share| libm::roundf(share / MILLIONTH) as u32).collect()
+        };
+        serde_json::json!({
+            "features": FEATURES,
+            "dim": self.dim,
+            "vectors": u8::from(self.vectors),
+            "tasks": self.tasks,
+            "own": self.own,
+            "objective": self.objective.to_json(&self.tasks),
+            "shelves": shares(&self.usual.shelves),
+            "brands": shares(&self.usual.brands),
+        })
+    }
+}
+
+fn shares(json: &Json<'_>) -> Result<Vec<f32>, JsonError> {
+    let numbers = json.list()?;
+    if numbers.len() > MAX_NAMES {
+        return Err(json.wrong("fewer names"));
+    }
+    numbers.iter().map(|number| Ok(number.number(1_000_000)? as f32 * MILLIONTH)).collect()
+}
