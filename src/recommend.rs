@@ -5,6 +5,7 @@
 //! of it; who wants to time the stages calls them one by one. The same release and request give the same list everywhere.
 
 mod given;
+mod ranked;
 mod second;
 mod selection;
 #[cfg(test)]
@@ -194,7 +195,8 @@ impl Recommender {
             given::add(&mut absent, self.considered(candidates, request).1);
             return Ok(absent);
         }
-        let length = self.tower().schema().history.length;
+        let ranked = self.ranker(request).map_or(0, |ranker| ranker.schema().history);
+        let length = self.tower().schema().history.length.max(ranked);
         // Sorted: a hash table is some KB of code in a client.
         let mut distinct: Vec<&String> = Vec::new();
         let mut known = 0;
@@ -337,9 +339,10 @@ impl Recommender {
             let last = Score(index::nth_best(found.iter().map(|(score, ..)| score.0), wanted - 1));
             found.retain(|(score, ..)| *score >= last);
         }
+        self.add_own(query, request, &mut found)?;
         let candidate = |(score, at, node): (Score, usize, NodeId)| {
             let id = self.release.shards()[at].as_ref().map(|shard| shard.id(node)).unwrap_or_default();
-            Candidate { id, score: score.0, found: Some(Found { shard: at, node }), is_pinned: false }
+            Candidate { id, score: score.0, found: Some(Found { shard: at, node }), ..Candidate::default() }
         };
         Ok(found.into_iter().map(candidate).collect())
     }
@@ -376,6 +379,6 @@ impl Recommender {
         let request = self.ruled(request.clone())?;
         let query = self.query(&request)?;
         let candidates = self.retrieve(&query, &request)?;
-        self.arrange(candidates, &request)
+        self.arrange(candidates, (&query, &request))
     }
 }

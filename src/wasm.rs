@@ -128,7 +128,7 @@ impl Engine {
         let embedded = now();
         let candidates = recommender.retrieve(&query, &request).map_err(|error| request_error(&error))?;
         let retrieved = now();
-        let items = recommender.arrange(candidates, &request).map_err(|error| request_error(&error))?;
+        let items = recommender.arrange(candidates, (&query, &request)).map_err(|error| request_error(&error))?;
         let items = write::array(items.iter().map(|item| {
             let score = write::float(item.score);
             let fields =

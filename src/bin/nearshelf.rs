@@ -18,6 +18,7 @@ use nearshelf::evaluate::{
 use nearshelf::index::{FineBits, Truth, build, choose_search};
 use nearshelf::lists::lists;
 use nearshelf::platform::files::write_atomically;
+use nearshelf::rank::train::TrainedRanker;
 use nearshelf::release::{self, BuildInput, Refreshed};
 use nearshelf::simulate::{self, FunnelParams, funnel};
 use nearshelf::towers::candidate::Towers;
@@ -322,7 +323,9 @@ fn run_build(place: &Place, folder: Option<&Path>, update: bool) -> Outcome {
     let towers = Towers::of(&config, &place.run())?;
     let queries = TwoTower::new(&dataset, &towers)?.queries()?;
     let lists = lists(&dataset, config.events.columns.basket.is_some(), &config.lists);
-    let input = BuildInput { items: &dataset.items, queries: &queries, lists: &lists };
+    let ranker = TrainedRanker::read(&place.run(), &config.ranker, towers.query.towers())?;
+    let ranker = ranker.map(|ranker| ranker.input(&dataset));
+    let input = BuildInput { items: &dataset.items, queries: &queries, lists: &lists, ranker: ranker.as_ref() };
     let report = if update {
         match release::refresh(&input, &towers, &config, &folder)? {
             Refreshed::Updated(report) => {

@@ -198,6 +198,20 @@ fn train(train: &TrainConfig) -> Check {
 fn ranker(ranker: &RankerConfig) -> Check {
     count("ranker.steps", ranker.steps, 1 << 24, "1 to 16777216")?;
     count("ranker.batch", ranker.batch, 1 << 16, "1 to 65536")?;
+    for (name, found, least, most, expected) in [
+        ("ranker.vector", ranker.vector, 0, 64, "0 to 64"),
+        ("ranker.experts", ranker.experts, 1, 8, "1 to 8"),
+        ("ranker.own", ranker.own, 0, 1000, "0 to 1000"),
+        ("ranker.history", ranker.history, 1, 1000, "1 to 1000"),
+        ("ranker.top", ranker.top.len(), 0, 4, "at most 4 layers"),
+    ] {
+        if !(least..=most).contains(&found) {
+            return Err(DataError::ConfigValue { key: name, found: found.to_string(), expected });
+        }
+    }
+    for width in &ranker.top {
+        count("ranker.top", *width, 1024, "widths of 1 to 1024")?;
+    }
     count("ranker.bottom", ranker.bottom.len(), 4, "1 to 4 layers")?;
     for width in &ranker.bottom {
         count("ranker.bottom", *width, 1024, "widths of 1 to 1024")?;

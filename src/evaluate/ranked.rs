@@ -43,7 +43,8 @@ pub fn train_ranker_on_candidates(
     let scores = |user: u32, scores: &mut [f32]| two.score(user, scores);
     let retrieval = Retrieval {
         towers: towers.query.towers(),
-        dim: two.dim(),
+        // The embeddings of towers that are trained anew mean something else; their scores do not.
+        dim: if config.towers.is_some() { two.dim() } else { 0 },
         queries: &queries,
         items: two.embeddings(),
         scores: &scores,
@@ -73,7 +74,7 @@ impl<'d> Ranked<'d> {
         config: &Config,
         run: &Path,
     ) -> Result<Option<Self>, RankerError> {
-        let Some(trained) = TrainedRanker::read(run, &config.ranker)? else { return Ok(None) };
+        let Some(trained) = TrainedRanker::read(run, &config.ranker, two.towers())? else { return Ok(None) };
         let facts = trained.names.facts(dataset);
         Ok(Some(Self { dataset, two, trained, facts }))
     }
@@ -82,7 +83,7 @@ impl<'d> Ranked<'d> {
         self.two.score(user, scores);
         let query = self.two.query(user, scratch)?;
         let moment = context_of(self.dataset, user).moment();
-        let mut history = History::of(self.dataset, &self.facts);
+        let mut history = History::of(self.dataset, &self.facts, self.trained.ranker.schema().history);
         let shopper = history.until(Some(user), moment.unwrap_or(i64::MAX));
         let (ranker, dim) = (&self.trained.ranker, self.two.dim());
         let schema = ranker.schema();

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use super::Scorer;
+use crate::Digest;
 use crate::data::{Dataset, Event, Holdout};
 use crate::features::{Context, PastItem};
 use crate::kernels::gemv_f32;
@@ -58,6 +59,11 @@ impl<'d> TwoTower<'d> {
     /// Length of all embeddings.
     pub fn dim(&self) -> usize {
         self.query.schema().dim
+    }
+
+    /// Which towers these are.
+    pub fn towers(&self) -> Digest {
+        self.query.towers()
     }
 
     /// Candidate embeddings, `[items, dim]`.

@@ -5,8 +5,8 @@
 //!
 //! [`arrange`] fills the slots of a row as the shop's rules say.
 //!
-//! A ranker (`train`) predicts from [`features`] how probable it is that each of them is clicked, put into the cart and bought. It is trained
-//! and judged at the origin; requests are not ranked by it yet.
+//! A ranker predicts from [`ranking`](crate::features::ranking) how probable it is that each of them is clicked, put into the cart and bought.
+//! It is trained and judged at the origin (`train`).
 
 pub mod arrange;
 
@@ -25,6 +25,8 @@ pub struct Candidate {
     pub id: String,
     /// Inner product of query and candidate embedding; larger is better.
     pub score: f32,
+    /// The value of the ranker's objective; nothing where no ranker orders.
+    pub value: Option<f32>,
     /// Where it is in the release; nothing where that is not held.
     pub found: Option<Found>,
     /// Whether a rule gave it its place.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::given::add;
-use super::{HistoryEvent, RecommendError, Recommender, Request};
+use super::ranked::of_values;
+use super::{HistoryEvent, Query, RecommendError, Recommender, Request};
 use crate::index::NodeId;
 use crate::rank::arrange::{Arranged, Arrangement, arrange, dithered, order, relevances};
 use crate::rank::{self, Candidate};
@@ -78,18 +79,31 @@ impl Recommender {
     /// What is shown of candidates, in order.
     ///
     /// # Errors
-    /// [`RecommendError::Scenario`], [`RecommendError::Filter`].
-    pub fn arrange(&mut self, candidates: Vec<Candidate>, request: &Request) -> Result<Vec<Candidate>, RecommendError> {
+    /// [`RecommendError::Scenario`], [`RecommendError::Filter`], [`RecommendError::Tower`].
+    pub fn arrange(
+        &mut self,
+        candidates: Vec<Candidate>,
+        (query, request): (&Query, &Request),
+    ) -> Result<Vec<Candidate>, RecommendError> {
         let scenario = self.scenario(request)?;
-        if scenario.is_none() && request.boosts.is_empty() {
+        let ranker = self.ranker(request);
+        if scenario.is_none() && request.boosts.is_empty() && ranker.is_none() {
             return Ok(rank::best(candidates, request.limit));
         }
         let scenario = scenario.unwrap_or_default();
         let least = scenario.min_score.unwrap_or(f32::NEG_INFINITY);
-        // Relevances depend on the candidates: the same number of them everywhere.
-        let mut candidates = rank::best(candidates, self.wanted(request));
+        // Relevances depend on the candidates: the same number of them everywhere. Of a ranker they are those of retrieval, and what
+        // the shopper had.
+        let most = if ranker.is_some() { candidates.len() } else { self.wanted(request) };
+        let mut candidates = rank::best(candidates, most);
         candidates.retain(|candidate| candidate.score >= least);
-        let values = relevances(&candidates.iter().map(|candidate| candidate.score).collect::<Vec<_>>());
+        let values = match ranker {
+            Some(ranker) => {
+                self.rank(&ranker, &mut candidates, (query, request))?;
+                of_values(&candidates.iter().filter_map(|candidate| candidate.value).collect::<Vec<_>>())
+            }
+            None => relevances(&candidates.iter().map(|candidate| candidate.score).collect::<Vec<_>>()),
+        };
         let mut arranged = Vec::with_capacity(candidates.len());
         for (candidate, value) in candidates.into_iter().zip(values) {
             let value = value + self.boost(&candidate, &scenario, request)?;
@@ -167,7 +181,7 @@ impl Recommender {
             if request.exclude.contains(&pin.item) {
                 continue;
             }
-            let candidate = Candidate { id: pin.item.clone(), score: 0.0, found, is_pinned: true };
+            let candidate = Candidate { id: pin.item.clone(), found, is_pinned: true, ..Candidate::default() };
             let groups = scenario.caps.iter().map(|cap| self.group(&candidate, cap)).collect();
             let vector = if scenario.diversity > 0.0 { self.direction(&candidate) } else { Vec::new() };
             arranged.push(Arranged { candidate, value: 0.0, groups, vector, slot: Some(pin.slot) });

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::cards::Cards;
-use super::columns::{self, Chosen};
+use super::columns::{self, Chosen, RankerColumns};
 use super::lists::Lists;
 use super::plan::{Plan, Planner, SHARE_OF_CLUSTERS};
 use super::{ReleaseContent, ReleaseError, ReleaseWriter, Written};
@@ -72,6 +72,8 @@ pub struct BuildReport {
     pub items: usize,
     /// Bytes of the query tower.
     pub tower_bytes: usize,
+    /// Bytes of the ranker; 0 without one.
+    pub ranker_bytes: usize,
     /// Why clients need the tract engine, if they do.
     pub unlowered: Option<String>,
     /// Bytes of the shards.
@@ -102,6 +104,9 @@ impl fmt::Display for BuildReport {
         )?;
         writeln!(f, "columns      {columns_bytes} bytes of them, {:.2} per candidate", per_item(columns_bytes))?;
         writeln!(f, "query tower  {} bytes", self.tower_bytes)?;
+        if self.ranker_bytes > 0 {
+            writeln!(f, "ranker       {} bytes", self.ranker_bytes)?;
+        }
         if let Some(why) = &self.unlowered {
             writeln!(f, "engine       tract, which runs it as ONNX: {why}. {COST}")?;
         }
@@ -126,6 +131,17 @@ pub struct BuildInput<'a> {
     pub queries: &'a [f32],
     /// What a page asks for by name, over `items`.
     pub lists: &'a [List],
+    /// What orders candidates.
+    pub ranker: Option<&'a RankerInput>,
+}
+
+/// A ranker as a release takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RankerInput {
+    /// [`Ranker::write`](crate::towers::Ranker::write).
+    pub file: Vec<u8>,
+    /// What it reads of the items.
+    pub columns: RankerColumns,
 }
 
 impl<'a> BuildInput<'a> {
@@ -146,8 +162,9 @@ pub fn build(
     config: &Config,
     folder: &Path,
 ) -> Result<BuildReport, BuildError> {
-    let BuildInput { items, queries, lists } = *input;
-    let described = Chosen::of(items, config).described().map_err(ShardError::from)?;
+    let BuildInput { items, queries, lists, ranker } = *input;
+    let columns = ranker.map(|ranker| &ranker.columns);
+    let described = Chosen::of(items, config, columns).described().map_err(ShardError::from)?;
     let rules = compiled(config, &described)?;
     let embeddings = towers.embed(items)?;
     let dim = towers.query.schema().dim;
@@ -170,7 +187,7 @@ pub fn build(
     let fine_bits = set.or(chosen.map(|option| option.fine_bits)).unwrap_or(FineBits::Four);
     let layout = config.index.layout.or(chosen.map(|option| option.layout)).unwrap_or(Layout::Single);
     let (embeddings, towers_digest) = (&embeddings, towers.query.towers());
-    let catalogue = Catalogue { items, embeddings, queries, dim, towers: towers_digest, truth, fine_bits };
+    let catalogue = Catalogue { items, columns, embeddings, queries, dim, towers: towers_digest, truth, fine_bits };
     let (content, search) = match layout {
         Layout::Single => catalogue.single(config)?,
         Layout::Clusters => catalogue.clusters(config)?,
@@ -179,18 +196,27 @@ pub fn build(
     let query_tower = towers.query.write();
     let list_buckets: Vec<_> = Lists::buckets(lists, items).iter().map(Lists::write).collect();
     let lists = (lists.len(), list_buckets.iter().map(Vec::len).sum());
+    let ranker_bytes = ranker.map_or(0, |ranker| ranker.file.len());
     let (tower_bytes, cards_bytes) = (query_tower.len(), content.cards.iter().map(Vec::len).sum());
     let shard_bytes = content.shards.iter().map(Vec::len).sum();
     let columns_bytes =
         content.shards.iter().map(|bytes| Header::parse(bytes).map_or(0, |header| header.columns_bytes));
     let columns_bytes = columns_bytes.map(|bytes| bytes as usize).sum();
-    let content = ReleaseContent { name: config.name.clone(), query_tower, lists: list_buckets, rules, ..content };
+    let content = ReleaseContent {
+        name: config.name.clone(),
+        query_tower,
+        lists: list_buckets,
+        rules,
+        ranker: ranker.map(|ranker| ranker.file.clone()),
+        ..content
+    };
     let written = ReleaseWriter::new(folder).write(&content)?;
     let (items, unlowered) = (items.len(), towers.unlowered.clone());
     Ok(BuildReport {
         written,
         items,
         tower_bytes,
+        ranker_bytes,
         unlowered,
         shard_bytes,
         columns_bytes,
@@ -216,6 +242,7 @@ const PART: usize = 50_000;
 /// An embedded catalogue.
 struct Catalogue<'a> {
     items: &'a [Item],
+    columns: Option<&'a RankerColumns>,
     embeddings: &'a [f32],
     queries: &'a [f32],
     dim: usize,
@@ -255,7 +282,7 @@ impl Catalogue<'_> {
         }
         let rows: Vec<u32> = built.order.iter().map(|&row| rows[row as usize]).collect();
         let ids = rows.iter().map(|&row| self.items[row as usize].id.clone()).collect();
-        let columns = Chosen::of(self.items, config).write(&rows).map_err(ShardError::from)?;
+        let columns = Chosen::of(self.items, config, self.columns).write(&rows).map_err(ShardError::from)?;
         Ok((ShardContent { towers: self.towers, params, ids, index: built.index, columns }.write()?, search))
     }
 
@@ -294,7 +321,7 @@ impl Catalogue<'_> {
         let fine_bits = self.fine_bits;
         let params = ClusterParams { items: config.index.cluster_items, fine_bits, seed: config.train.seed };
         let ids: Vec<String> = self.items.iter().map(|item| item.id.clone()).collect();
-        let columns = Chosen::of(self.items, config);
+        let columns = Chosen::of(self.items, config, self.columns);
         let cut = Clusters::cut(self.embeddings, self.queries, self.dim, &ids, self.towers, &params)?
             .with_columns(&|rows| columns.write(rows))?;
         let measured = self.truth.as_ref().map(|truth| cut.choose_probes(truth, SHARE_OF_CLUSTERS));

@@ -1,6 +1,7 @@
 //! The columns of a release's shards: from the catalogue to what filters ask of its candidates.
 
 use super::manifest::describe;
+use super::{BRAND, POPULARITY, PRICE_STEP, RECENT, SHELF};
 use crate::data::{Attribute, ColumnsConfig, Config, Item};
 use crate::index::NodeId;
 use crate::shard::columns::{ColumnKind, ColumnView, Columns, ColumnsBuilder, ColumnsError};
@@ -12,11 +13,25 @@ const MAX_CENTS: f64 = u32::MAX as f64;
 /// The columns of a catalogue: the same for all shards of a release.
 pub(super) struct Chosen<'a> {
     items: &'a [Item],
+    ranker: Option<&'a RankerColumns>,
     columns: Vec<(String, Source)>,
 }
 
+/// What a ranker reads of each item, by its place in the catalogue.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RankerColumns {
+    /// [`SHELF`](crate::release::SHELF): the number of its shelf.
+    pub shelves: Vec<Option<u64>>,
+    /// [`BRAND`](crate::release::BRAND): the number of its brand.
+    pub brands: Vec<Option<u64>>,
+    /// [`PRICE_STEP`](crate::release::PRICE_STEP): the step of its price rank.
+    pub price_steps: Vec<Option<u64>>,
+    /// [`RECENT`](crate::release::RECENT): its latest events.
+    pub recent: Vec<Option<u64>>,
+}
+
 /// Where the values of a column are from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Source {
     /// Cents.
     Price,
@@ -31,11 +46,15 @@ enum Source {
     Whole(usize),
     /// Other numbers.
     Number(usize),
+    /// One of those of the ranker: numbers, or its latest events.
+    Ranker(fn(&RankerColumns) -> &[Option<u64>]),
+    Recent,
 }
 
 impl<'a> Chosen<'a> {
     /// The columns that the configuration names, or all that some item has.
-    pub(super) fn of(items: &'a [Item], config: &Config) -> Self {
+    /// With a ranker, also those that it reads.
+    pub(super) fn of(items: &'a [Item], config: &Config, ranker: Option<&'a RankerColumns>) -> Self {
         let attributes = &config.catalogue.columns.attributes;
         let names = match &config.columns.names {
             Some(names) => names.clone(),
@@ -56,7 +75,19 @@ impl<'a> Chosen<'a> {
             let is_set = config.columns.names.is_some();
             (is_set || items.iter().any(|item| is_there(item, source))).then_some((name, source))
         };
-        Self { items, columns: names.into_iter().filter_map(source).collect() }
+        let mut columns: Vec<(String, Source)> = names.into_iter().filter_map(source).collect();
+        if ranker.is_some() {
+            if columns.iter().all(|(name, _)| name != POPULARITY) {
+                columns.push((POPULARITY.to_owned(), Source::Popularity));
+            }
+            columns.extend([
+                (SHELF.to_owned(), Source::Ranker(|columns| &columns.shelves)),
+                (BRAND.to_owned(), Source::Ranker(|columns| &columns.brands)),
+                (PRICE_STEP.to_owned(), Source::Ranker(|columns| &columns.price_steps)),
+                (RECENT.to_owned(), Source::Recent),
+            ]);
+        }
+        Self { items, ranker, columns }
     }
 
     /// The file of the columns of some items, by their places in the catalogue; nothing if there are no columns.
@@ -67,7 +98,14 @@ impl<'a> Chosen<'a> {
         let items: Vec<&Item> = rows.iter().map(|&row| &self.items[row as usize]).collect();
         let mut builder = Columns::builder(items.len());
         for (name, source) in &self.columns {
-            builder = add(builder, name, *source, &items);
+            let of_ranker = |values: &[Option<u64>]| -> Vec<Option<u64>> {
+                rows.iter().map(|&row| values.get(row as usize).copied().flatten()).collect()
+            };
+            builder = match (source, self.ranker) {
+                (Source::Ranker(values), Some(ranker)) => builder.unsigned(name, &of_ranker(values(ranker))),
+                (Source::Recent, Some(ranker)) => builder.popularity(name, &of_ranker(&ranker.recent)),
+                _ => add(builder, name, *source, &items),
+            };
         }
         builder.write()
     }
@@ -150,7 +188,7 @@ fn is_there(item: &Item, source: Source) -> bool {
         Source::Price | Source::LargePrice => item.price.is_some(),
         Source::Category => !item.category.is_empty(),
         Source::Brand => item.brand.is_some(),
-        Source::Popularity => true,
+        Source::Popularity | Source::Ranker(_) | Source::Recent => true,
         Source::Text(at) | Source::Whole(at) | Source::Number(at) => {
             item.attributes.get(at).is_some_and(Option::is_some)
         }
@@ -182,6 +220,8 @@ fn add(builder: ColumnsBuilder, name: &str, source: Source, items: &[&Item]) -> 
         ),
         Source::Whole(at) => builder.unsigned(name, &each(items, |item| number(item, at).map(|number| number as u64))),
         Source::Number(at) => builder.float(name, &each(items, |item| number(item, at).map(|number| number as f32))),
+        // Without a ranker there are none of these.
+        Source::Ranker(_) | Source::Recent => builder,
     }
 }
 
@@ -221,19 +261,19 @@ mod tests {
     fn columns_are_those_that_some_item_has_or_those_that_are_named() {
         let names = |more: &str| {
             let (items, config) = (items(), config(more));
-            Chosen::of(&items, &config).columns.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+            Chosen::of(&items, &config, None).columns.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
         };
         assert_eq!(names(""), ["price", "category", "popularity", "market", "size", "stock"]);
         assert_eq!(names("[columns]\nnames = [\"market\", \"brand\"]"), ["market", "brand"]);
         assert!(names("[columns]\nnames = []").is_empty());
         let (items, config) = (items(), config("[columns]\nnames = []"));
-        assert!(Chosen::of(&items, &config).write(&[0, 1]).unwrap().is_empty());
+        assert!(Chosen::of(&items, &config, None).write(&[0, 1]).unwrap().is_empty());
     }
 
     #[test]
     fn a_shard_has_the_values_of_its_items_and_the_kinds_of_all() {
         let (items, config) = (items(), config(""));
-        let chosen = Chosen::of(&items, &config);
+        let chosen = Chosen::of(&items, &config, None);
         let file = Columns::open(chosen.write(&[2, 0]).unwrap()).unwrap();
         let column = |name| file.view().column(name).unwrap();
         let (first, second) = (NodeId(0), NodeId(1));
@@ -251,7 +291,7 @@ mod tests {
     fn prices_of_too_many_cents_are_numbers_for_all_items() {
         let (mut items, config) = (items(), config(""));
         items[1].price = Some(5e7);
-        let file = Columns::open(Chosen::of(&items, &config).write(&[0, 1]).unwrap()).unwrap();
+        let file = Columns::open(Chosen::of(&items, &config, None).write(&[0, 1]).unwrap()).unwrap();
         let column = file.view().column("price").unwrap();
         assert_eq!((column.kind(), column.f32_at(NodeId(0))), (ColumnKind::Float, Some(130.0)));
         assert_eq!(column.f32_at(NodeId(1)), Some(5e9));

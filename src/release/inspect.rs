@@ -171,4 +171,5 @@ fn manifest(out: &mut Fields, manifest: &Manifest) {
     }
     out.put("lists", format_args!("{} buckets", manifest.lists.len()));
     manifest.rules.iter().for_each(|rules| out.object("rules", rules));
+    manifest.ranker.iter().for_each(|ranker| out.object("ranker", ranker));
 }

@@ -9,7 +9,7 @@ use crate::index::{NodeId, Scratch};
 use crate::shard::delta::Chain;
 use crate::shard::directory::{DirectoryBucket, bucket_of};
 use crate::shard::{Shard, Verified};
-use crate::towers::QueryTower;
+use crate::towers::{QueryTower, Ranker};
 
 /// A checked release: everything that its layout needs at once, and what has been fetched of the rest. Copies share it.
 ///
@@ -24,6 +24,7 @@ pub struct Release {
     segment: Option<String>,
     routing: Option<Arc<Shard<Verified>>>,
     rules: Option<Arc<Rules>>,
+    ranker: Option<Arc<Ranker>>,
     shards: Vec<Option<Arc<Chain>>>,
     directory: Vec<Option<Arc<DirectoryBucket>>>,
     recent: Vec<Option<Arc<DirectoryBucket>>>,
@@ -66,15 +67,21 @@ impl Release {
             segment,
             routing,
             rules: None,
+            ranker: None,
             shards,
             directory,
             recent,
         })
     }
 
-    /// Adds the rules, which the manifest's checks have accepted.
-    pub(crate) fn with_rules(self, rules: Option<Arc<Rules>>) -> Self {
-        Self { rules, ..self }
+    /// Adds rules and ranker, which the manifest's checks have accepted.
+    pub(crate) fn with(self, rules: Option<Arc<Rules>>, ranker: Option<Arc<Ranker>>) -> Self {
+        Self { rules, ranker, ..self }
+    }
+
+    /// What orders candidates, if the release has that.
+    pub fn ranker(&self) -> Option<&Arc<Ranker>> {
+        self.ranker.as_ref()
     }
 
     /// What the shop demands of its rows, if the release says.

@@ -38,6 +38,8 @@ pub const MAX_DELTAS: usize = 16;
 pub const REQUIRES_DELTAS: &str = "deltas";
 /// What a release with rules requires of its readers: who skipped them would show what must not be shown.
 pub const REQUIRES_RULES: &str = "rules";
+/// What a release with a ranker requires of its readers: who skipped it would not show what a server shows.
+pub const REQUIRES_RANKER: &str = "ranker";
 
 const WHAT: &str = "manifest";
 
@@ -81,6 +83,9 @@ pub struct Manifest {
     /// What the shop demands of its rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rules: Option<ObjectRef>,
+    /// What orders candidates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranker: Option<ObjectRef>,
     /// Candidates.
     pub items: u64,
     /// The columns that every shard has, in their order: name and kind, as in `brand: text`.
@@ -194,6 +199,8 @@ pub enum Part {
     Lists(usize),
     /// The rules.
     Rules,
+    /// The ranker.
+    Ranker,
 }
 
 impl Part {
@@ -208,6 +215,7 @@ impl Part {
             Self::Cards(_) => ObjectKind::Cards,
             Self::Lists(_) => ObjectKind::Lists,
             Self::Rules => ObjectKind::Rules,
+            Self::Ranker => ObjectKind::Ranker,
         }
     }
 }
@@ -262,6 +270,7 @@ impl Manifest {
         let objects = |name: &str| -> Result<Vec<ObjectRef>, JsonError> {
             json.field(name).list_or_none()?.iter().map(ObjectRef::from_json).collect()
         };
+        let object = |name: &str| json.field(name).optional().map(|object| ObjectRef::from_json(&object)).transpose();
         let text = |name: &str| json.field(name).text().map(str::to_owned);
         let routing = json.field("routing").optional().map(|routing| Routing::from_json(&routing)).transpose()?;
         let towers = json.field("towers");
@@ -280,7 +289,8 @@ impl Manifest {
             recent: objects("recent")?,
             cards: objects("cards")?,
             lists: objects("lists")?,
-            rules: json.field("rules").optional().map(|rules| ObjectRef::from_json(&rules)).transpose()?,
+            rules: object("rules")?,
+            ranker: object("ranker")?,
             items: json.field("items").number(u64::MAX)?,
             columns: json.field("columns").texts()?,
             requires: json.field("requires").texts()?,
@@ -315,8 +325,10 @@ impl Manifest {
         if deltas && !self.requires.iter().any(|name| name == REQUIRES_DELTAS) {
             return Err(field("requires", show::list(&self.requires), "\"deltas\" where a shard has some"));
         }
-        if self.rules.is_some() && !self.requires.iter().any(|name| name == REQUIRES_RULES) {
-            return Err(field("requires", "no rules".to_owned(), "\"rules\" where there are some"));
+        for (part, name) in [(self.rules, REQUIRES_RULES), (self.ranker, REQUIRES_RANKER)] {
+            if part.is_some() && !self.requires.iter().any(|required| required == name) {
+                return Err(field("requires", "no ".to_owned() + name, "the name of what there is"));
+            }
         }
         self.check_layout()?;
         let items = self.shards.iter().map(ManifestShard::items).sum();
@@ -378,6 +390,7 @@ impl Manifest {
             parts.push((Part::Routing, routing.object));
         }
         parts.extend(self.rules.map(|object| (Part::Rules, object)));
+        parts.extend(self.ranker.map(|object| (Part::Ranker, object)));
         for (at, shard) in self.shards.iter().enumerate() {
             parts.push((Part::Shard(at), shard.object));
             for (nth, delta) in shard.deltas.iter().enumerate() {
@@ -435,7 +448,7 @@ impl Manifest {
     /// Whether a client of this segment fetches this part before any query asks for it, and the release waits for it.
     pub fn is_needed_at_once(&self, part: Part, segment: Option<&str>) -> bool {
         match part {
-            Part::Tower | Part::Routing | Part::Rules => true,
+            Part::Tower | Part::Routing | Part::Rules | Part::Ranker => true,
             Part::Shard(at) | Part::Delta(at, _) => self.routing.is_none() && self.is_of(at, segment),
             Part::Directory(_) | Part::Recent(_) | Part::Cards(_) | Part::Lists(_) => false,
         }
@@ -453,6 +466,7 @@ impl Manifest {
             Part::Cards(at) => self.cards.get(at).copied(),
             Part::Lists(at) => self.lists.get(at).copied(),
             Part::Rules => self.rules,
+            Part::Ranker => self.ranker,
         }
     }
 

@@ -47,6 +47,7 @@
 //! | `cards`       | objects, absent or one, or with clusters and by column one per shard; what a page shows of each candidate  |
 //! | `lists`       | objects, absent or a power of two of them: the buckets of lists that a page asks for by name, in order |
 //! | `rules`       | an object, absent if there are none: what the shop demands of its rows, as JSON ([`rules`]) |
+//! | `ranker`      | an object, absent if there is none: what orders candidates ([`ranker`](crate::towers::ranker)) |
 //! | `items`       | sum of the shards' counts, and what their deltas add, less what they remove                  |
 //! | `columns`     | `"NAME: KIND"` for each [column](crate::shard::columns) of every shard, in order; absent if there are none |
 //! | `requires`    | names of what a reader must understand; absent if there are none                             |
@@ -97,10 +98,12 @@ mod verify;
 mod write;
 
 #[cfg(feature = "origin")]
-pub use build::{BuildError, BuildInput, BuildReport, SearchReport, build, build_params, sample};
+pub use build::{BuildError, BuildInput, BuildReport, RankerInput, SearchReport, build, build_params, sample};
 pub use card_ids::card_ids;
 #[cfg(feature = "origin")]
 pub use cards::{Card, Cards};
+#[cfg(feature = "origin")]
+pub use columns::RankerColumns;
 #[cfg(feature = "origin")]
 pub use compare::{Comparison, compare};
 pub use error::ReleaseError;
@@ -111,7 +114,7 @@ pub use lists::Lists;
 pub use loaded::{Absent, Found, Release};
 pub use manifest::{
     ENGINE, ENGINE_TRACT, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_DELTAS, MAX_NAME, MAX_SHARDS, Manifest,
-    ManifestDelta, ManifestShard, Part, REQUIRES_DELTAS, REQUIRES_RULES, Routing,
+    ManifestDelta, ManifestShard, Part, REQUIRES_DELTAS, REQUIRES_RANKER, REQUIRES_RULES, Routing,
 };
 pub use object::{ObjectKind, ObjectRef};
 #[cfg(feature = "origin")]
@@ -134,8 +137,19 @@ pub const OLDEST_READABLE: u16 = 1;
 /// The name of the file that holds the head.
 pub const HEAD_FILE: &str = "head.json";
 
+/// The column of the shop's counts, which the ranker reads, too.
+pub const POPULARITY: &str = "popularity";
+/// A ranker's column: the number of an item's shelf.
+pub const SHELF: &str = "ranker/shelf";
+/// A ranker's column: the number of an item's brand.
+pub const BRAND: &str = "ranker/brand";
+/// A ranker's column: the step of an item's price rank, see [`price_rank`](crate::features::ranking::price_rank).
+pub const PRICE_STEP: &str = "ranker/price";
+/// A ranker's column: the events of an item in the last days.
+pub const RECENT: &str = "ranker/recent";
+
 /// What a reader may be required to understand.
-const UNDERSTOOD: &[&str] = &[REQUIRES_DELTAS, REQUIRES_RULES];
+const UNDERSTOOD: &[&str] = &[REQUIRES_DELTAS, REQUIRES_RULES, REQUIRES_RANKER];
 
 #[cfg(test)]
 pub(crate) mod testing;

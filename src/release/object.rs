@@ -31,6 +31,8 @@ pub enum ObjectKind {
     Lists,
     /// What the shop demands of its rows.
     Rules,
+    /// What orders candidates.
+    Ranker,
 }
 
 impl ObjectKind {
@@ -38,7 +40,7 @@ impl ObjectKind {
     pub const fn limit(self) -> u64 {
         match self {
             Self::Manifest | Self::Rules => 1 << 20,
-            Self::Tower | Self::Routing => 1 << 26,
+            Self::Tower | Self::Routing | Self::Ranker => 1 << 26,
             Self::Shard | Self::Delta => 1 << 30,
             Self::Directory => MAX_BUCKET_BYTES as u64,
             Self::Cards => 1 << 28,
@@ -59,6 +61,7 @@ impl ObjectKind {
             Self::Cards => "cards",
             Self::Lists => "lists",
             Self::Rules => "rules",
+            Self::Ranker => "ranker",
         }
     }
 
@@ -74,6 +77,7 @@ impl ObjectKind {
             Self::Cards => "cards",
             Self::Lists => "lists",
             Self::Rules => "rules",
+            Self::Ranker => "ranker",
         }
     }
 }

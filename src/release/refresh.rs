@@ -81,7 +81,7 @@ pub fn refresh(
     config: &Config,
     folder: &Path,
 ) -> Result<Refreshed, BuildError> {
-    let BuildInput { items, queries, lists } = *input;
+    let BuildInput { items, queries, lists, ranker } = *input;
     let anew = |why| {
         let report = Box::new(build(input, towers, config, folder)?);
         Ok(Refreshed::Anew { why, report })
@@ -90,7 +90,7 @@ pub fn refresh(
         return anew(Anew::NoRelease);
     }
     let release = open(folder)?;
-    let columns = Chosen::of(items, config);
+    let columns = Chosen::of(items, config, ranker.map(|ranker| &ranker.columns));
     let described = columns.described().map_err(ShardError::from)?;
     let rules = compiled(config, &described)?;
     if let Some(why) = differs(&release, config, &described) {
@@ -122,6 +122,7 @@ pub fn refresh(
         cards: cards(&release, items, &update),
         lists: Lists::buckets(lists, items).iter().map(Lists::write).collect(),
         rules,
+        ranker: ranker.map(|ranker| ranker.file.clone()),
         ..ReleaseContent::default()
     };
     let shards = take_over(&release, &update, &mut content);
@@ -226,8 +227,9 @@ fn take_over(release: &Release, update: &Update, content: &mut ReleaseContent) -
 
 /// Bytes of the manifest and of the index of `after` that `before` does not have, and all of them.
 fn to_fetch(before: &Manifest, after: &Manifest) -> (u64, u64) {
-    let of_index =
-        |(part, _): &(Part, ObjectRef)| !matches!(part, Part::Tower | Part::Cards(_) | Part::Lists(_) | Part::Rules);
+    let of_index = |(part, _): &(Part, ObjectRef)| {
+        !matches!(part, Part::Tower | Part::Cards(_) | Part::Lists(_) | Part::Rules | Part::Ranker)
+    };
     let manifest = after.to_bytes().map_or(0, |bytes| bytes.len() as u64);
     let new: u64 = after.parts_beyond(before).filter(of_index).map(|(_, object)| object.size).sum();
     let all: u64 = after.parts().filter(of_index).map(|(_, object)| object.size).sum();

@@ -82,6 +82,7 @@ impl Files {
             cards: cards.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
             lists: Vec::new(),
             rules: None,
+            ranker: None,
             items: opened.iter().map(|shard| shard.len() as u64).sum(),
             columns: columns_of(&opened[0]),
             requires: Vec::new(),
@@ -204,7 +205,7 @@ impl Files {
                 Part::Routing => drop(self.manifest.open_routing(bytes, computed)?),
                 Part::Delta(at, nth) => drop(self.manifest.open_delta((at, nth), &bytes, computed)?),
                 Part::Directory(_) | Part::Recent(_) => drop(self.manifest.open_bucket(part, bytes, computed)?),
-                Part::Cards(_) | Part::Lists(_) | Part::Rules => object.check(part.kind(), &bytes)?,
+                Part::Cards(_) | Part::Lists(_) | Part::Rules | Part::Ranker => object.check(part.kind(), &bytes)?,
             }
         }
         Ok(())

@@ -116,6 +116,10 @@ pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
         Some(object) => Some(manifest.open_rules(&read_object(dir, ObjectKind::Rules, &object)?, object.digest)?),
         None => None,
     };
+    let ranker = match manifest.ranker {
+        Some(object) => Some(manifest.open_ranker(&read_object(dir, ObjectKind::Ranker, &object)?, object.digest)?),
+        None => None,
+    };
     let mut chains = Vec::with_capacity(manifest.shards.len());
     for (at, named) in manifest.shards.iter().enumerate() {
         let shard = Shard::open(read_object(dir, ObjectKind::Shard, &named.object)?)?;
@@ -131,7 +135,7 @@ pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
     }
     let version = (head.version, head.manifest.digest);
     let release = Release::new(version, Arc::new(manifest), Arc::new(query_tower), None, routing.map(Arc::new), chains);
-    Ok(release.expect("every part has been read").with_rules(rules.map(Arc::new)))
+    Ok(release.expect("every part has been read").with(rules.map(Arc::new), ranker.map(Arc::new)))
 }
 
 /// Reads and opens the buckets of one of the directories.

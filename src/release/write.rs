@@ -8,8 +8,8 @@ use super::manifest::columns_of;
 use super::verify::{check_all_cards, check_chains, check_directories, check_lists, read_limited};
 use super::{
     ENGINE, ENGINE_TRACT, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS,
-    LAYOUT_SINGLE, Manifest, ManifestDelta, ManifestShard, ObjectRef, Part, REQUIRES_DELTAS, REQUIRES_RULES,
-    ReleaseError, Routing,
+    LAYOUT_SINGLE, Manifest, ManifestDelta, ManifestShard, ObjectRef, Part, REQUIRES_DELTAS, REQUIRES_RANKER,
+    REQUIRES_RULES, ReleaseError, Routing,
 };
 use crate::Digest;
 use crate::platform::files::write_atomically;
@@ -42,6 +42,8 @@ pub struct ReleaseContent {
     pub lists: Vec<Vec<u8>>,
     /// The rules, or none.
     pub rules: Option<Vec<u8>>,
+    /// The ranker, or none.
+    pub ranker: Option<Vec<u8>>,
 }
 
 /// Writes releases into one folder.
@@ -92,7 +94,7 @@ impl ReleaseWriter {
         let parts = std::iter::once(&content.query_tower).chain(routing).chain(&content.shards);
         let parts = parts.chain(content.deltas.iter().flatten());
         let parts = parts.chain(&content.directory).chain(&content.recent).chain(&content.cards).chain(&content.lists);
-        let parts = parts.chain(&content.rules);
+        let parts = parts.chain(&content.rules).chain(&content.ranker);
         for bytes in parts.chain([&manifest]) {
             if self.put(bytes)? {
                 written.objects += 1;
@@ -155,6 +157,7 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
         cards: content.cards.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
         lists: content.lists.iter().map(|bytes| ObjectRef::of(bytes)).collect(),
         rules: content.rules.as_ref().map(|bytes| ObjectRef::of(bytes)),
+        ranker: content.ranker.as_ref().map(|bytes| ObjectRef::of(bytes)),
         items: 0,
         columns: Vec::new(),
         requires: Vec::new(),
@@ -188,6 +191,10 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
     if let Some(rules) = &content.rules {
         manifest.requires.push(REQUIRES_RULES.to_owned());
         manifest.open_rules(rules, Digest::of(rules))?;
+    }
+    if let Some(ranker) = &content.ranker {
+        manifest.requires.push(REQUIRES_RANKER.to_owned());
+        manifest.open_ranker(ranker, Digest::of(ranker))?;
     }
     if let Some((routing, _)) = &content.routing {
         manifest.open_routing(routing.clone(), Digest::of(routing))?;

@@ -8,7 +8,7 @@ use crate::release::rules::Rules;
 use crate::shard::delta::Delta;
 use crate::shard::directory::DirectoryBucket;
 use crate::shard::{Shard, Verified};
-use crate::towers::QueryTower;
+use crate::towers::{QueryTower, Ranker};
 
 #[derive(Debug, Clone)]
 pub(super) struct Held {
@@ -27,6 +27,7 @@ pub(super) enum Object {
     Cards,
     Lists,
     Rules(Arc<Rules>),
+    Ranker(Arc<Ranker>),
 }
 
 impl Object {
@@ -40,6 +41,7 @@ impl Object {
             Self::Cards => ObjectKind::Cards,
             Self::Lists => ObjectKind::Lists,
             Self::Rules(_) => ObjectKind::Rules,
+            Self::Ranker(_) => ObjectKind::Ranker,
         }
     }
 }

@@ -339,13 +339,17 @@ impl Assembly {
             Some(Object::Rules(rules)) => Some(Arc::clone(rules)),
             _ => None,
         });
+        let ranker = manifest.ranker.as_ref().and_then(|ranker| match held(ranker) {
+            Some(Object::Ranker(ranker)) => Some(Arc::clone(ranker)),
+            _ => None,
+        });
         let shards = (0..manifest.shards.len()).map(|at| self.chain(manifest, at)).collect();
         let (version, segment, manifest) = ((*version, object.digest), self.segment.clone(), Arc::clone(manifest));
         let Some(release) = Release::new(version, Arc::clone(&manifest), Arc::clone(tower), segment, routing, shards)
         else {
             return;
         };
-        let mut release = release.with_rules(rules);
+        let mut release = release.with(rules, ranker);
         for (part, _) in manifest.parts() {
             if let Some(bucket) = self.bucket(&manifest, part) {
                 release.add_bucket(part, bucket);
@@ -373,6 +377,7 @@ fn open(manifest: &Manifest, part: Part, bytes: Vec<u8>, computed: Digest) -> Re
             Object::Directory(Arc::new(manifest.open_bucket(part, bytes, computed)?))
         }
         Part::Rules => Object::Rules(Arc::new(manifest.open_rules(&bytes, computed)?)),
+        Part::Ranker => Object::Ranker(Arc::new(manifest.open_ranker(&bytes, computed)?)),
         Part::Cards(at) => {
             manifest.cards[at].check_digested(ObjectKind::Cards, &bytes, computed)?;
             Object::Cards
@@ -395,6 +400,7 @@ fn check_held(manifest: &Manifest, held: &HeldObjects) -> Result<(), ReleaseErro
         match (part, object) {
             (Part::Cards(_), Object::Cards) | (Part::Lists(_), Object::Lists) => {}
             (Part::Rules, Object::Rules(rules)) => manifest.check_rules(rules)?,
+            (Part::Ranker, Object::Ranker(ranker)) => manifest.check_ranker(ranker)?,
             (Part::Tower, Object::Tower(tower)) => manifest.check_tower(tower)?,
             (Part::Routing, Object::Routing(shard)) => manifest.check_routing(shard)?,
             (Part::Shard(at), Object::Shard(shard)) => {

@@ -8,6 +8,7 @@
 //! | `dim` | length of the embeddings that it reads; 0 for none |
 //! | `vectors` | whether it reads shelf and brand, and with `dim` above 0 the embeddings |
 //! | `tasks` | names of the outputs: how probable it is that a candidate is clicked, put into the cart, bought |
+//! | `history` | how many of the items that the shopper had last are counted |
 //! | `own` | how many items that the shopper had are candidates beside those of retrieval |
 //! | `objective` | what candidates are ordered by, see [`Objective`] |
 //! | `shelves`, `brands` | shares of all purchases by number, in millionths |
@@ -40,7 +41,9 @@ pub struct RankerSchema {
     pub vectors: bool,
     /// Names of the outputs.
     pub tasks: Vec<String>,
-    /// How many items that the shopper had are candidates, too.
+    /// How many of the items that the shopper had last are counted.
+    pub history: usize,
+    /// How many of them are candidates, too.
     pub own: usize,
     /// What candidates are ordered by.
     pub objective: Objective,
@@ -167,6 +170,7 @@ impl RankerSchema {
         Ok(Self {
             dim: json.field("dim").number(1 << 16)? as usize,
             vectors: json.field("vectors").number(1)? == 1,
+            history: json.field("history").number(MAX_OWN as u64)? as usize,
             own: json.field("own").number(MAX_OWN as u64)? as usize,
             objective: Objective::from_json(&json.field("objective"), &tasks)?,
             usual: Usual { shelves: shares(&json.field("shelves"))?, brands: shares(&json.field("brands"))? },
@@ -184,6 +188,7 @@ impl RankerSchema {
             "dim": self.dim,
             "vectors": u8::from(self.vectors),
             "tasks": self.tasks,
+            "history": self.history,
             "own": self.own,
             "objective": self.objective.to_json(&self.tasks),
             "shelves": shares(&self.usual.shelves),

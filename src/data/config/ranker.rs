@@ -30,6 +30,9 @@ pub struct RankerConfig {
     /// How many of the items that a shopper had to do with are candidates beside those that retrieval finds, 0 to 1,000: those bought most
     /// often, then the latest.
     pub own: usize,
+    /// How many of the items that a shopper had to do with last are counted, 1 to 1,000. Clients of a release in clusters fetch the cluster of
+    /// each.
+    pub history: usize,
     /// What candidates are ordered by: numbers, the trained tasks, `price` and other columns of numbers, `+ - * / ( )`, `min(a, b)`,
     /// `max(a, b)` and `log1p(a)`. Without it, the last task that is trained.
     pub objective: Option<String>,
@@ -86,6 +89,7 @@ impl Default for RankerConfig {
             top: vec![32],
             experts: 1,
             own: 200,
+            history: 200,
             objective: None,
             head: 16,
             tasks: TaskWeights::default(),

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::catalogue::Names;
 use super::inputs::{History, Inputs, Row};
 use super::{RankerError, Retrieval};
+use crate::data::config::RankerConfig;
 use crate::data::{Dataset, Task};
 use crate::features::ranking::{ItemFacts, Retrieved};
 
@@ -36,9 +37,9 @@ pub(super) fn rows(
     dataset: &Dataset,
     facts: &[ItemFacts],
     retrieval: &Retrieval<'_>,
-    (own, seed): (usize, u64),
+    config: &RankerConfig,
 ) -> Result<(Vec<Row>, usize), RankerError> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
     let mut users: Vec<(bool, u32)> =
         (0..dataset.users.len() as u32).map(|user| (!rng.random_bool(TRAINED), user)).collect();
     users.retain(|(_, user)| !dataset.test_events(*user).is_empty() && !dataset.query_events(*user).is_empty());
@@ -49,8 +50,8 @@ pub(super) fn rows(
         let mut scores = vec![0.0; dataset.items.len()];
         (retrieval.scores)(user, &mut scores);
         let time_ms = dataset.test_from_ms.max(dataset.query_events(user).last().map_or(0, |event| event.time_ms + 1));
-        let mut counted = History::of(dataset, facts);
-        let own = counted.until(Some(user), time_ms).own(own);
+        let mut counted = History::of(dataset, facts, config.history);
+        let own = counted.until(Some(user), time_ms).own(config.own);
         let row = |(place, (item, score)): (u32, (u32, f32))| {
             let after = dataset.test_events(user).iter().filter(|event| event.item == item);
             let furthest = after.map(|event| task(event.event_type)).max();
@@ -89,11 +90,11 @@ pub(super) fn inputs<'d>(
     dataset: &Dataset,
     names: &Names,
     retrieval: Retrieval<'d>,
-    choice: (usize, u64),
+    config: &RankerConfig,
 ) -> Result<Inputs<'d>, RankerError> {
     let facts = names.facts(dataset);
-    let (rows, trained) = rows(dataset, &facts, &retrieval, choice)?;
-    Ok(Inputs::of_rows(&rows, trained, dataset, (names, Some(retrieval))))
+    let (rows, trained) = rows(dataset, &facts, &retrieval, config)?;
+    Ok(Inputs::of_rows(&rows, trained, dataset, (names, Some(retrieval)), config.history))
 }
 
 #[cfg(test)]

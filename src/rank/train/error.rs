@@ -58,8 +58,8 @@ pub enum RankerError {
         /// What could be.
         expected: String,
     },
-    /// A file of a training by another version.
-    #[error("{}: {found}, expected a file of this version; train the ranker again", path.display())]
+    /// A file of a training by another version, or with other towers.
+    #[error("{}: {found}; train the ranker again", path.display())]
     Stale {
         /// The file.
         path: std::path::PathBuf,

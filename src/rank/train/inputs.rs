@@ -1,10 +1,13 @@
 //! What was shown, or could have been, becomes rows of numbers: what was known of shopper and item at that moment.
 
+use std::collections::HashSet;
+
 use super::catalogue::Names;
 use super::gradient::Batch;
 use super::network::Sizes;
 use super::{RankerError, Retrieval};
 use crate::Digest;
+use crate::data::config::RankerConfig;
 use crate::data::{Dataset, Impression, Impressions, Task};
 use crate::features::ranking::{FEATURES, ItemFacts, Retrieved, Shopper};
 use crate::towers::ranker::name_rows;
@@ -44,12 +47,12 @@ pub(super) struct Row {
 }
 
 impl<'d> Inputs<'d> {
-    /// Those of impressions, in order of time. `slots`: those that are told apart.
+    /// Those of impressions, in order of time.
     pub(super) fn of(
         impressions: &Impressions,
         dataset: &Dataset,
         (names, retrieval): (&Names, Option<Retrieval<'d>>),
-        slots: usize,
+        config: &RankerConfig,
     ) -> Result<Self, RankerError> {
         let shown = &impressions.rows;
         // Popularity and the towers' scores know what happened until the split.
@@ -62,12 +65,12 @@ impl<'d> Inputs<'d> {
         }
         let row = |shown: &Impression| {
             let score = retrieval.as_ref().map_or(0.0, |retrieval| retrieval.of_pair(shown.user, shown.item));
-            let slot = 1 + usize::from(shown.position).min(slots - 1) as u32;
+            let slot = 1 + usize::from(shown.position).min(config.positions - 1) as u32;
             let (user, item, time_ms, furthest) = (shown.user, shown.item, shown.time_ms, shown.furthest);
             Row { user, item, time_ms, retrieved: Retrieved { score, place: 0 }, slot, furthest }
         };
         let rows: Vec<Row> = shown.iter().map(row).collect();
-        Ok(Self::of_rows(&rows, trained, dataset, (names, retrieval)))
+        Ok(Self::of_rows(&rows, trained, dataset, (names, retrieval), config.history))
     }
 
     /// Those of rows, of which the first `trained` are trained with.
@@ -76,9 +79,10 @@ impl<'d> Inputs<'d> {
         trained: usize,
         dataset: &Dataset,
         (names, retrieval): (&Names, Option<Retrieval<'d>>),
+        history: usize,
     ) -> Self {
         let facts = names.facts(dataset);
-        let mut counted = History::of(dataset, &facts);
+        let mut counted = History::of(dataset, &facts, history);
         let usual = names.usual();
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by_key(|&at| (rows[at].user, rows[at].time_ms));
@@ -166,6 +170,8 @@ pub struct History<'d> {
     facts: &'d [ItemFacts],
     /// By type of event: whether it is a purchase.
     is_purchase: Vec<bool>,
+    /// How many of the items that were had last are counted.
+    most: usize,
     user: Option<u32>,
     /// Events of the user that have been counted.
     done: usize,
@@ -173,10 +179,10 @@ pub struct History<'d> {
 }
 
 impl<'d> History<'d> {
-    /// Of the users of a data set. `facts` are by item.
-    pub fn of(dataset: &'d Dataset, facts: &'d [ItemFacts]) -> Self {
+    /// Of the users of a data set. `facts` are by item; of a user the `most` items count that were had last, as where it is served.
+    pub fn of(dataset: &'d Dataset, facts: &'d [ItemFacts], most: usize) -> Self {
         let is_purchase = dataset.event_types.iter().map(|name| is_purchase(name)).collect();
-        Self { dataset, facts, is_purchase, user: None, done: 0, shopper: Shopper::default() }
+        Self { dataset, facts, is_purchase, most, user: None, done: 0, shopper: Shopper::default() }
     }
 
     /// What the user did before a moment: of one user, older moments come first.
@@ -185,8 +191,19 @@ impl<'d> History<'d> {
             (self.user, self.done, self.shopper) = (user, 0, Shopper::default());
         }
         let events = user.map_or(&[][..], |user| self.dataset.query_events(user));
-        while let Some(event) = events.get(self.done).filter(|event| event.time_ms < time_ms) {
-            self.done += 1;
+        let before = &events[..events.partition_point(|event| event.time_ms < time_ms)];
+        if before.len() == self.done {
+            return &self.shopper;
+        }
+        (self.done, self.shopper) = (before.len(), Shopper::default());
+        let mut latest = HashSet::new();
+        for event in before.iter().rev() {
+            if latest.len() == self.most {
+                break;
+            }
+            latest.insert(event.item);
+        }
+        for event in before.iter().filter(|event| latest.contains(&event.item)) {
             let is_purchase = self.is_purchase.get(usize::from(event.event_type)).is_none_or(|is| *is);
             let facts = &self.facts[event.item as usize];
             self.shopper.count(event.item, facts, is_purchase, Some(event.time_ms));
@@ -212,7 +229,7 @@ mod tests {
         // Bought on days 1 and 3, viewed on day 2, and bought after the split.
         let data = dataset(&[(0, 0, day(1), 0), (0, 1, day(2), 1), (0, 0, day(3), 0), (0, 1, day(9), 0)], day(8));
         let facts = vec![ItemFacts::default(); data.items.len()];
-        let mut counted = History::of(&data, &facts);
+        let mut counted = History::of(&data, &facts, 2);
         let mut of = |user, item, time_ms| {
             let numbers = counted.until(user, time_ms).numbers(
                 (item, &ItemFacts::default()),
@@ -230,6 +247,9 @@ mod tests {
         assert_eq!(of(Some(0), 0, day(10)), [2, 7, 0, 2]);
         assert_eq!(of(Some(0), 1, day(10)), [0, 0, 1, 2]);
         assert_eq!(of(None, 0, day(10)), [0, 0, 0, 0]);
+        // Of item 0 alone, which was had last.
+        let mut last = History::of(&data, &facts, 1);
+        assert_eq!(last.until(Some(0), day(10)).items().collect::<Vec<_>>(), [(0, [2, 0])]);
     }
 
     #[test]

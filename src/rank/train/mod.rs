@@ -102,7 +102,7 @@ pub struct Logged<'l> {
 /// [`RankerError`] for impressions that cannot be trained with, and if the folder cannot be written.
 pub fn train_ranker(logged: Logged<'_>, config: &RankerConfig, run: &Path) -> Result<RankerReport, RankerError> {
     let names = Names::of(&logged.dataset.items);
-    let inputs = Inputs::of(logged.impressions, logged.dataset, (&names, logged.retrieval), config.positions)?;
+    let inputs = Inputs::of(logged.impressions, logged.dataset, (&names, logged.retrieval), config)?;
     let known = logged.truth.map(|truth| report::Known { truth, impressions: logged.impressions });
     let counts = [logged.impressions.read, logged.impressions.outside];
     Training { inputs: &inputs, names: &names, tasks: config.tasks.trained(), config, run }.run(counts, known)
@@ -120,7 +120,7 @@ pub fn train_on_candidates(
     run: &Path,
 ) -> Result<RankerReport, RankerError> {
     let names = Names::of(&dataset.items);
-    let inputs = candidates::inputs(dataset, &names, retrieval, (config.own, config.seed))?;
+    let inputs = candidates::inputs(dataset, &names, retrieval, config)?;
     let tasks = candidates::known(dataset, config.tasks.trained());
     Training { inputs: &inputs, names: &names, tasks, config, run }.run([inputs.len(), 0], None)
 }

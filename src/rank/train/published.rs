@@ -5,7 +5,11 @@ use std::path::Path;
 use super::catalogue::Names;
 use super::report::RankerReport;
 use super::{RankerError, files, objective};
+use crate::Digest;
+use crate::data::Dataset;
 use crate::data::config::RankerConfig;
+use crate::features::ranking::{ItemFacts, price_step};
+use crate::release::{RankerColumns, RankerInput};
 use crate::towers::{InputKind, Program, Ranker, RankerSchema, lower};
 
 /// A trained ranker, and how its catalogue is numbered.
@@ -18,28 +22,47 @@ pub struct TrainedRanker {
 }
 
 impl TrainedRanker {
-    /// Reads the ranker of a run folder; nothing where none was trained, or one without towers, which nothing can serve.
+    /// Reads the ranker of a run folder for towers; nothing where none was trained, or one without scores of towers.
     ///
     /// # Errors
     /// [`RankerError`] for files that do not belong together, and an objective that is not right.
-    pub fn read(run: &Path, config: &RankerConfig) -> Result<Option<Self>, RankerError> {
+    pub fn read(run: &Path, config: &RankerConfig, towers: Digest) -> Result<Option<Self>, RankerError> {
         if !run.join(files::RANKER).exists() {
             return Ok(None);
         }
         let report: RankerReport = read(run, files::REPORT)?;
         let names: Names = read(run, files::NAMES)?;
-        let Some(towers) = report.towers.as_ref().and_then(|towers| towers.parse().ok()) else { return Ok(None) };
+        let Some(trained) = report.towers.clone() else { return Ok(None) };
         let program = lower::compile(&run.join(files::RANKER))?;
+        // Scores mean the same for all towers of a kind, embeddings only for those that made them.
+        if dim(&program) > 0 && trained != towers.to_string() {
+            let found = format!("found a ranker that reads embeddings of towers {trained}, expected {towers}");
+            return Err(RankerError::Stale { path: run.join(files::RANKER), found });
+        }
         let tasks: Vec<String> = report.tasks.iter().map(|task| task.task.clone()).collect();
         let schema = RankerSchema {
             dim: dim(&program),
             vectors: program.inputs().len() > 2,
+            history: config.history,
             own: config.own,
             objective: objective::parse(config.objective.as_deref(), &tasks)?,
             usual: names.usual(),
             tasks,
         };
         Ok(Some(Self { ranker: Ranker::new(schema, program, towers)?, names }))
+    }
+
+    /// What a release of a catalogue has of it.
+    pub fn input(&self, dataset: &Dataset) -> RankerInput {
+        let facts = self.names.facts(dataset);
+        let each = |of: &dyn Fn(&ItemFacts) -> Option<u64>| facts.iter().map(of).collect();
+        let columns = RankerColumns {
+            shelves: each(&|facts| facts.shelf.map(u64::from)),
+            brands: each(&|facts| facts.brand.map(u64::from)),
+            price_steps: each(&|facts| Some(price_step(facts.price_rank).into())),
+            recent: each(&|facts| Some(facts.recent)),
+        };
+        RankerInput { file: self.ranker.write(), columns }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::shard::columns::{ColumnFilter, ColumnsView};
 use crate::shard::delta::{Delta, DeltaError};
 use crate::shard::directory::DirectoryBucket;
 use crate::shard::{Shard, ShardError, Verified};
-use crate::towers::{QueryTower, Runner};
+use crate::towers::{QueryTower, Ranker, Runner};
 
 impl Manifest {
     /// Opens the rules, and checks that they are the ones that are named here and ask for columns of the release.
@@ -21,6 +21,28 @@ impl Manifest {
         let rules = Rules::parse(bytes).map_err(|error| ReleaseError::json("rules", &error))?;
         self.check_rules(&rules)?;
         Ok(rules)
+    }
+
+    /// Opens the ranker, and checks that it is the one that is named here and goes with the towers.
+    ///
+    /// # Errors
+    /// If it does not, or is damaged.
+    pub fn open_ranker(&self, bytes: &[u8], computed: Digest) -> Result<Ranker, ReleaseError> {
+        let Some(object) = &self.ranker else { return Err(field("ranker", "none".to_owned(), "one")) };
+        object.check_digested(ObjectKind::Ranker, bytes, computed)?;
+        let ranker = Ranker::open(bytes)?;
+        self.check_ranker(&ranker)?;
+        Ok(ranker)
+    }
+
+    /// Checks that a ranker goes with the towers.
+    pub(crate) fn check_ranker(&self, ranker: &Ranker) -> Result<(), ReleaseError> {
+        let (found, expected) = (ranker.towers(), self.towers);
+        if found != expected {
+            return Err(ReleaseError::Towers { found, expected });
+        }
+        let (dim, most) = (ranker.schema().dim as u64, self.dim as u64);
+        check_range("dim of the ranker", dim, if dim == 0 { 0 } else { most }, most)
     }
 
     /// Checks that rules ask for columns of the release.

@@ -1,0 +1,140 @@
+//! What the ranker makes of what was found.
+
+use std::sync::Arc;
+
+use super::{Query, RecommendError, Recommender, Request};
+use crate::features::ranking::{ItemFacts, Retrieved, Shopper, price_rank};
+use crate::index::{NodeId, Score};
+use crate::rank::Candidate;
+use crate::release::{BRAND, Found, POPULARITY, PRICE_STEP, RECENT, SHELF};
+use crate::shard::columns::ColumnsView;
+use crate::towers::ranker::Embeddings;
+use crate::towers::{Ranker, TowerError};
+
+/// Below this share of the best objective, candidates are equally bad.
+const FLOOR: f32 = 1e-3;
+
+impl Recommender {
+    /// What orders the candidates of a request: only of one that goes by the shopper's history.
+    pub(super) fn ranker(&self, request: &Request) -> Option<Arc<Ranker>> {
+        let ranker = self.release.ranker().filter(|_| request.like.is_none() && request.candidates.is_none());
+        ranker.map(Arc::clone)
+    }
+
+    /// What the shopper of a request did, as the ranker counts it: with the items that were had last. Others are passed over, as those
+    /// whose shard is not held are.
+    pub(super) fn shopper(&self, ranker: &Ranker, request: &Request) -> Shopper<Found> {
+        let mut latest: Vec<Found> = Vec::new();
+        for event in request.history.iter().rev() {
+            if latest.len() == ranker.schema().history {
+                break;
+            }
+            match self.held(&event.id) {
+                Some(found) if !latest.contains(&found) => latest.push(found),
+                _ => {}
+            }
+        }
+        let mut shopper = Shopper::default();
+        for event in &request.history {
+            let Some(found) = self.held(&event.id).filter(|found| latest.contains(found)) else { continue };
+            let is_purchase = event.event_type.is_empty() || event.event_type == "purchase";
+            shopper.count(found, &self.facts(found), is_purchase, event.at_ms);
+        }
+        shopper
+    }
+
+    fn held(&self, id: &str) -> Option<Found> {
+        let found = self.release.find(id).ok().flatten()?;
+        self.release.shards()[found.shard].as_ref().map(|_| found)
+    }
+
+    fn columns(&self, Found { shard, node }: Found) -> Option<(ColumnsView<'_>, NodeId)> {
+        let (segment, inner) = self.release.shards()[shard].as_ref()?.of(node);
+        Some((segment.columns()?, inner))
+    }
+
+    /// What the columns say of an item.
+    fn facts(&self, found: Found) -> ItemFacts {
+        let Some((columns, node)) = self.columns(found) else { return ItemFacts::default() };
+        let number = |name| columns.column(name).and_then(|column| column.u64_at(node));
+        ItemFacts {
+            shelf: number(SHELF).map(|number| number as u32),
+            brand: number(BRAND).map(|number| number as u32),
+            price_rank: number(PRICE_STEP).map_or(0.0, |step| price_rank(step as u8)),
+            events: number(POPULARITY).unwrap_or(0),
+            recent: number(RECENT).unwrap_or(0),
+        }
+    }
+
+    /// Adds what the shopper had to the candidates, as far as a request lets it pass.
+    pub(super) fn add_own(
+        &mut self,
+        query: &Query,
+        request: &Request,
+        found: &mut Vec<(Score, usize, NodeId)>,
+    ) -> Result<(), RecommendError> {
+        let Some(ranker) = self.ranker(request) else { return Ok(()) };
+        let own = self.shopper(&ranker, request).own(ranker.schema().own);
+        let mut vector = vec![0.0; query.embedding.len()];
+        for Found { shard: at, node } in own {
+            if found.iter().any(|(_, of, row)| (*of, *row) == (at, node)) {
+                continue;
+            }
+            let Some(shard) = &self.release.shards()[at] else { continue };
+            let rows = self.selection.rows(at, shard, &request.exclude)?;
+            if rows.is_none_or(|rows| rows.contains(node)) {
+                shard.vector_into(node, &mut vector);
+                let bonus = query.had.iter().find(|(of, _)| (of.shard, of.node) == (at, node));
+                let product = vector.iter().zip(&query.embedding).fold(0.0, |sum, (a, b)| sum + a * b);
+                found.push((Score(product + bonus.map_or(0.0, |(_, bonus)| *bonus)), at, node));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives candidates, by falling score, the value that the ranker's objective has for them.
+    pub(super) fn rank(
+        &mut self,
+        ranker: &Ranker,
+        candidates: &mut [Candidate],
+        (query, request): (&Query, &Request),
+    ) -> Result<(), RecommendError> {
+        let (shopper, schema) = (self.shopper(ranker, request), ranker.schema());
+        let moment = request.context.moment();
+        let mut vector = vec![0.0; query.embedding.len()];
+        for (place, candidate) in (0..).zip(candidates) {
+            let Some(found) = candidate.found else { continue };
+            let facts = self.facts(found);
+            let retrieved = Retrieved { score: candidate.score, place };
+            let numbers = shopper.numbers((found, &facts), retrieved, moment, &schema.usual);
+            let mut embeddings = Embeddings { query: &[], item: &[] };
+            if schema.dim > 0
+                && let Some(shard) = &self.release.shards()[found.shard]
+            {
+                shard.vector_into(found.node, &mut vector);
+                embeddings = Embeddings { query: &query.embedding, item: &vector };
+            }
+            let mut scratch = std::mem::take(&mut self.tower_scratch);
+            let probabilities = ranker.probabilities(&numbers, embeddings, &facts, &mut scratch);
+            let value = probabilities.map(|probabilities| {
+                let column = |name: &str| {
+                    let (columns, node) = self.columns(found)?;
+                    let column = columns.column(name)?;
+                    column.f32_at(node).or_else(|| column.u64_at(node).map(|number| number as f32))
+                };
+                schema.objective.value(probabilities, &column)
+            });
+            self.tower_scratch = scratch;
+            candidate.value = Some(value.map_err(|error: TowerError| RecommendError::Tower(error))?);
+        }
+        Ok(())
+    }
+}
+
+/// Relevances from the values of an objective: the logarithm of each, 1 for the best, 0 for a thousandth of it or less.
+pub(super) fn of_values(values: &[f32]) -> Vec<f32> {
+    let best = values.iter().copied().fold(0.0, f32::max);
+    let of =
+        |value: &f32| if best > 0.0 { 1.0 - libm::logf((value / best).max(FLOOR)) / libm::logf(FLOOR) } else { 1.0 };
+    values.iter().map(of).collect()
+}
