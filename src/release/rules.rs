@@ -37,8 +37,8 @@ pub struct Rules {
     scenarios: Vec<(String, Arc<Scenario>)>,
 }
 
-/// A named set of rules.
-#[derive(Debug, Clone, Default, PartialEq)]
+/// A named set of rules; by default none, with boosts that count in full.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     /// What may be shown.
     pub filter: ColumnFilter,
@@ -58,6 +58,22 @@ pub struct Scenario {
     pub boosts: Vec<Boost>,
     /// What has a place.
     pub pins: Vec<Pin>,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            filter: ColumnFilter::default(),
+            min_score: None,
+            diversity: 0.0,
+            dither: 0.0,
+            boost_limit: 1.0,
+            exclude: Exclude::default(),
+            caps: Vec::new(),
+            boosts: Vec::new(),
+            pins: Vec::new(),
+        }
+    }
 }
 
 /// What is left out for what the shopper did.
