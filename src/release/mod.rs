@@ -1,7 +1,7 @@
 //! A release: everything that a client needs, as files that any static host serves.
 //!
 //! ```text
-//! head.json           the one file that changes; names the manifest
+//! head.json           the one file that changes; names the manifest, and the overlay where there is one
 //! objects/<sha256>    everything else; named by its own digest, and so never changed
 //! ```
 //!
@@ -22,6 +22,7 @@
 //! | `signed.version`         | `1..=`[`MAX_VERSION`]; a client never goes back to a lower one                    |
 //! | `signed.manifest.digest` | SHA-256 of the manifest                                                           |
 //! | `signed.manifest.size`   | its length in bytes                                                               |
+//! | `signed.overlay`         | an object: what is out of stock right now, and other prices ([`overlay`]); absent if there is none |
 //! | `signed.requires`        | names of what a reader must understand; absent if there are none                  |
 //! | `signatures`             | an array                                                                          |
 //!
@@ -73,6 +74,7 @@ mod inspect;
 mod loaded;
 mod manifest;
 mod object;
+pub mod overlay;
 pub mod rules;
 
 #[cfg(feature = "origin")]
@@ -104,6 +106,7 @@ pub use cards::{Card, Cards};
 #[cfg(feature = "origin")]
 pub use compare::{Comparison, compare};
 pub use error::ReleaseError;
+pub(crate) use head::Named;
 pub use head::{HEAD_LIMIT, Head, MAX_VERSION};
 pub use inspect::inspect;
 #[cfg(feature = "origin")]

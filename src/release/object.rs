@@ -31,6 +31,8 @@ pub enum ObjectKind {
     Lists,
     /// What the shop demands of its rows.
     Rules,
+    /// What is out of stock right now, and other prices.
+    Overlay,
 }
 
 impl ObjectKind {
@@ -42,7 +44,7 @@ impl ObjectKind {
             Self::Shard | Self::Delta => 1 << 30,
             Self::Directory => MAX_BUCKET_BYTES as u64,
             Self::Cards => 1 << 28,
-            Self::Lists => 1 << 24,
+            Self::Lists | Self::Overlay => 1 << 24,
         }
     }
 
@@ -59,6 +61,7 @@ impl ObjectKind {
             Self::Cards => "cards",
             Self::Lists => "lists",
             Self::Rules => "rules",
+            Self::Overlay => "overlay",
         }
     }
 
@@ -74,6 +77,7 @@ impl ObjectKind {
             Self::Cards => "cards",
             Self::Lists => "lists",
             Self::Rules => "rules",
+            Self::Overlay => "overlay",
         }
     }
 }
@@ -156,7 +160,7 @@ mod tests {
     #[test]
     fn a_kind_is_called_as_serde_writes_it() {
         let mut kinds = vec![ObjectKind::Manifest, ObjectKind::Tower, ObjectKind::Shard, ObjectKind::Delta];
-        kinds.extend([ObjectKind::Routing, ObjectKind::Directory, ObjectKind::Cards]);
+        kinds.extend([ObjectKind::Routing, ObjectKind::Directory, ObjectKind::Cards, ObjectKind::Overlay]);
         for kind in kinds {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.key());
         }

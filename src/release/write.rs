@@ -85,7 +85,7 @@ impl ReleaseWriter {
         let old = self.old_head()?;
         let changed = old.as_ref().is_none_or(|old| old.manifest != object);
         let version = old.as_ref().map_or(0, |old| old.version) + u64::from(changed);
-        let head = Head { version, manifest: object, signatures: Vec::new() }.to_bytes()?;
+        let head = Head { version, manifest: object, overlay: None, signatures: Vec::new() }.to_bytes()?;
 
         let mut written = Written { version, manifest: object.digest, changed, objects: 0, bytes: 0 };
         let routing = content.routing.iter().map(|(bytes, _)| bytes);
