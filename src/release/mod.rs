@@ -90,7 +90,11 @@ mod lists;
 #[cfg(feature = "origin")]
 mod plan;
 #[cfg(feature = "origin")]
+mod publish;
+#[cfg(feature = "origin")]
 mod refresh;
+#[cfg(feature = "origin")]
+mod stock;
 #[cfg(feature = "build")]
 mod update;
 #[cfg(feature = "origin")]
@@ -120,7 +124,11 @@ pub use object::{ObjectKind, ObjectRef};
 #[cfg(feature = "origin")]
 pub use plan::{GOAL, MAX_SINGLE, Plan, PlanOption, SHARE_OF_CLUSTERS};
 #[cfg(feature = "origin")]
+pub use publish::{OverlayPublisher, PublishError, PublishedOverlay, overlay};
+#[cfg(feature = "origin")]
 pub use refresh::{Refreshed, UpdateReport, refresh};
+#[cfg(feature = "origin")]
+pub use stock::{ItemStock, Matched, Stock};
 #[cfg(feature = "origin")]
 use update::update_within;
 #[cfg(feature = "build")]
@@ -128,7 +136,7 @@ pub use update::{Anew, Catalogue, Change, Update, UpdateParams, update};
 #[cfg(feature = "origin")]
 pub use verify::{Report, open, verify};
 #[cfg(feature = "origin")]
-pub use write::{ReleaseContent, ReleaseWriter, Written};
+pub use write::{Carried, ReleaseContent, ReleaseWriter, Written};
 
 /// The format of head and manifest that this build writes.
 pub const FORMAT_VERSION: u16 = 1;

@@ -111,38 +111,16 @@ impl Overlay {
         OverlayError::check("number of shards", shards.into(), expected, expected)?;
         let rows = manifest.shards.iter().map(|shard| shard.rows(shard.deltas.len()) as u32);
         let mut overlay = Self { object, made_ms, manifest: of, shards: Vec::new(), prices: Vec::new(), bytes };
-        overlay.read_table(rows)?;
+        let (shards, table) = read_table(&overlay.bytes[HEADER_LEN..], rows)?;
+        overlay.shards = shards;
+        let start = (HEADER_LEN + table) as u32;
+        for entry in &mut overlay.shards {
+            entry.lists = (entry.lists.0 + start, entry.lists.1 + start);
+        }
         for at in 0..overlay.shards.len() {
             overlay.check_lists(at)?;
         }
         Ok(overlay)
-    }
-
-    /// Reads the table, whose shards have so many rows.
-    fn read_table(&mut self, rows: impl Iterator<Item = u32>) -> Result<(), OverlayError> {
-        let mut rest = &self.bytes[HEADER_LEN..];
-        let mut end = 0_u32;
-        for (shard, rows) in rows.enumerate() {
-            let mut next = |what| {
-                let (number, after) = read_varint(rest).ok_or(OverlayError::Number { what, shard })?;
-                rest = after;
-                Ok::<u32, OverlayError>(number)
-            };
-            let (out, priced, length) = (next("rows out of stock")?, next("prices")?, next("bytes of the lists")?);
-            OverlayError::check("rows out of stock of a shard", (out / 2).into(), 0, rows.into())?;
-            OverlayError::check("prices of a shard", priced.into(), 0, rows.into())?;
-            let start = end;
-            end = start.checked_add(length).ok_or(OverlayError::Number { what: "bytes of the lists", shard })?;
-            // How many prices there are is known when the lists are read.
-            let prices = (priced, 0);
-            self.shards.push(Entry { rows, out: out / 2, has_exact_slots: out % 2 == 1, lists: (start, end), prices });
-        }
-        let (table, found) = (self.bytes.len() - rest.len(), rest.len() as u64);
-        OverlayError::check("bytes behind the table", found, end.into(), end.into())?;
-        for entry in &mut self.shards {
-            entry.lists = (entry.lists.0 + table as u32, entry.lists.1 + table as u32);
-        }
-        Ok(())
     }
 
     /// Walks through the lists of a shard, so that later walks need no checks, and takes the prices.
@@ -155,7 +133,7 @@ impl Overlay {
             rows.next().filter(|row| row.0 < entry.rows).ok_or(cut("a row out of stock"))?;
         }
         bits.clone_from(&rows.bits);
-        let (count, start) = (entry.prices.0, self.prices.len() as u32);
+        let (count, start) = (entry.prices.1, self.prices.len() as u32);
         let mut rows = Rows { bits, next: 0, width: width(entry.rows, count), left: count };
         let mut prices = Vec::new();
         while rows.left > 0 {
@@ -256,6 +234,32 @@ impl Overlay {
     }
 }
 
+/// Reads a table, whose shards have so many rows; what it says, and its length. Lists are counted from its end, and all prices from 0.
+fn read_table(bytes: &[u8], rows: impl Iterator<Item = u32>) -> Result<(Vec<Entry>, usize), OverlayError> {
+    let (mut rest, mut end, mut entries) = (bytes, 0_u32, Vec::new());
+    for (shard, rows) in rows.enumerate() {
+        let mut next = |what| {
+            let (number, after) = read_varint(rest).ok_or(OverlayError::Number { what, shard })?;
+            rest = after;
+            Ok::<u32, OverlayError>(number)
+        };
+        let (out, priced, length) = (next("rows out of stock")?, next("prices")?, next("bytes of the lists")?);
+        OverlayError::check("rows out of stock of a shard", (out / 2).into(), 0, rows.into())?;
+        OverlayError::check("prices of a shard", priced.into(), 0, rows.into())?;
+        let start = end;
+        end = start.checked_add(length).ok_or(OverlayError::Number { what: "bytes of the lists", shard })?;
+        entries.push(Entry {
+            rows,
+            out: out / 2,
+            has_exact_slots: out % 2 == 1,
+            lists: (start, end),
+            prices: (0, priced),
+        });
+    }
+    OverlayError::check("bytes behind the table", rest.len() as u64, end.into(), end.into())?;
+    Ok((entries, bytes.len() - rest.len()))
+}
+
 /// What an overlay says of itself, readable without its manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
@@ -286,6 +290,30 @@ impl Header {
         OverlayError::check("moment", made_ms, 0, MAX_MOMENT)?;
         let manifest = Digest::from_bytes(reader.array("header")?);
         Ok(Self { made_ms, manifest, shards: reader.u32("header")? })
+    }
+}
+
+/// What an overlay says without its manifest: a look at its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outline {
+    /// Its header.
+    pub header: Header,
+    /// Rows out of stock.
+    pub out: u64,
+    /// Rows with another price.
+    pub priced: u64,
+}
+
+impl Outline {
+    /// Reads header and table.
+    ///
+    /// # Errors
+    /// If they are damaged, or the file is longer or shorter than they say.
+    pub fn parse(bytes: &[u8]) -> Result<Self, OverlayError> {
+        let header = Header::parse(bytes)?;
+        let (table, _) = read_table(&bytes[HEADER_LEN..], (0..header.shards).map(|_| u32::MAX))?;
+        let priced = table.iter().map(|entry| u64::from(entry.prices.1)).sum();
+        Ok(Self { header, out: table.iter().map(|entry| u64::from(entry.out)).sum(), priced })
     }
 }
 
