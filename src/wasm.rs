@@ -131,12 +131,15 @@ impl Engine {
         let items = recommender.arrange(candidates, &request).map_err(|error| request_error(&error))?;
         let items = write::array(items.iter().map(|item| {
             let score = write::float(item.score);
-            let mut fields = vec![("id", Field::Text(&item.id)), ("score", Field::Json(&score))];
-            if item.is_pinned {
-                fields.push(("pinned", Field::Json("true")));
-            }
-            fields.extend(recommender.price(item).map(|price| ("price", Field::Whole(price))));
-            write::object(&fields)
+            let price = recommender.price(item);
+            let fields = [
+                ("id", Field::Text(&item.id)),
+                ("score", Field::Json(&score)),
+                ("price", price.map_or(Field::Json("null"), Field::Whole)),
+                ("pinned", Field::Json("true")),
+            ];
+            let count = if item.is_pinned { 4 } else { 2 + usize::from(price.is_some()) };
+            write::object(&fields[..count])
         }));
         let history = write::array(query.history.iter().map(|id| write::quoted(id)));
         let timings = [("tower", embedded - started), ("search", retrieved - embedded), ("rank", now() - retrieved)]

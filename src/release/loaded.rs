@@ -87,9 +87,14 @@ impl Release {
 
     /// This release with what is out of stock right now, or without: an overlay of another manifest counts as none.
     #[must_use]
-    pub fn with_overlay(self, overlay: Option<Arc<Overlay>>) -> Self {
-        let overlay = overlay.filter(|overlay| overlay.manifest() == self.digest);
-        Self { overlay, ..self }
+    pub fn with_overlay(mut self, overlay: Option<Arc<Overlay>>) -> Self {
+        self.set_overlay(overlay);
+        self
+    }
+
+    /// As [`Release::with_overlay`].
+    pub(crate) fn set_overlay(&mut self, overlay: Option<Arc<Overlay>>) {
+        self.overlay = overlay.filter(|overlay| overlay.manifest() == self.digest);
     }
 
     /// What is out of stock right now, if the release says.

@@ -44,14 +44,15 @@ impl Assembly {
 
     /// Gives the served release the last good overlay of it; none where its own head names none.
     pub(super) fn apply_overlay(&mut self) {
-        let Some(serving) = self.serving.take() else { return };
+        let Some(serving) = &mut self.serving else { return };
         let is_named = self.trusted.is_some_and(|named| named.manifest.digest == serving.digest());
-        if is_named && self.named_overlay().is_none() {
+        if is_named && self.trusted.is_some_and(|named| named.overlay.is_none()) {
             self.overlay = None;
         }
         let is_its_own = self.overlay.as_ref().is_some_and(|overlay| overlay.manifest() == serving.digest());
         // While another release is on its way, the overlay may be for that one already.
-        let keeps = !is_its_own && !is_named;
-        self.serving = Some(if keeps { serving } else { serving.with_overlay(self.overlay.clone()) });
+        if is_its_own || is_named {
+            serving.set_overlay(self.overlay.clone());
+        }
     }
 }

@@ -105,11 +105,11 @@ impl Assembly {
                 return Err(SyncError::Rollback { found: version, trusted: trusted.version });
             }
             if version == trusted.version && named != trusted {
-                let [found, trusted] = [named, trusted].map(|head| match head.overlay {
+                let what = |head: &Named| match head.overlay {
                     Some(overlay) if manifest == trusted.manifest => overlay.digest,
                     _ => head.manifest.digest,
-                });
-                return Err(SyncError::Conflict { version, found, trusted });
+                };
+                return Err(SyncError::Conflict { version, found: what(&named), trusted: what(&trusted) });
             }
         }
         self.trusted = Some(named);

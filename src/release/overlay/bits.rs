@@ -39,7 +39,7 @@ impl<'a> BitReader<'a> {
 
     /// A number of up to 57 bits; nothing where it is cut.
     #[cfg_attr(hot_is_fast, optimize(speed))]
-    #[inline]
+    #[inline(never)]
     pub(super) fn bits(&mut self, width: u32) -> Option<u64> {
         let number = self.look() & ((1 << width) - 1);
         self.at += width as usize;
@@ -47,8 +47,9 @@ impl<'a> BitReader<'a> {
     }
 
     /// A Rice code: the high part as so many zeros and a one, then `width` low bits; nothing where it is cut.
+    // Every list is read through this one piece of code: copies of it would be some KB of a client's download.
     #[cfg_attr(hot_is_fast, optimize(speed))]
-    #[inline]
+    #[inline(never)]
     pub(super) fn rice(&mut self, width: u32) -> Option<u64> {
         let mut high = 0;
         loop {

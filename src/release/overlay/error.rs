@@ -2,7 +2,6 @@
 
 use super::{FORMAT_VERSION, OLDEST_READABLE};
 use crate::Digest;
-use crate::bytes::Truncated;
 use crate::show;
 
 /// An error of an overlay.
@@ -25,16 +24,6 @@ pub enum OverlayError {
     Version {
         /// The format of the file.
         found: u16,
-    },
-    /// Bytes are missing.
-    #[error("overlay truncated in {what}: need {need} bytes, have {have}; download it again")]
-    Truncated {
-        /// The part that is cut.
-        what: &'static str,
-        /// Bytes that it needs.
-        need: u64,
-        /// Bytes that are left.
-        have: u64,
     },
     /// A field holds what it must not.
     #[error(
@@ -76,7 +65,6 @@ impl OverlayError {
         match self {
             Self::Magic { .. } => "overlay/magic",
             Self::Version { .. } => "overlay/version",
-            Self::Truncated { .. } => "overlay/truncated",
             Self::Field { .. } => "overlay/field",
             Self::Number { .. } => "overlay/number",
             Self::Manifest { .. } => "overlay/manifest",
@@ -84,13 +72,8 @@ impl OverlayError {
     }
 
     /// Checks that `found` lies in `low..=high`.
+    #[inline(never)]
     pub(super) fn check(what: &'static str, found: u64, low: u64, high: u64) -> Result<(), Self> {
         if (low..=high).contains(&found) { Ok(()) } else { Err(Self::Field { what, found, low, high }) }
-    }
-}
-
-impl From<Truncated> for OverlayError {
-    fn from(Truncated { what, need, have }: Truncated) -> Self {
-        Self::Truncated { what, need: need as u64, have: have as u64 }
     }
 }

@@ -39,7 +39,7 @@ pub use write::{OverlayContent, ShardStock};
 
 use super::{Manifest, ObjectKind, ObjectRef, ReleaseError};
 use crate::Digest;
-use crate::bytes::{Reader, read_varint};
+use crate::bytes::read_varint;
 use crate::index::{NodeId, RowSet};
 use bits::{BitReader, width};
 
@@ -102,6 +102,7 @@ impl Overlay {
         Ok(Self::parse(object, bytes, manifest, of)?)
     }
 
+    #[inline(never)]
     fn parse(object: ObjectRef, bytes: Vec<u8>, manifest: &Manifest, of: Digest) -> Result<Self, OverlayError> {
         let Header { made_ms, manifest: found, shards } = Header::parse(&bytes)?;
         if found != of {
@@ -196,7 +197,6 @@ impl Overlay {
     }
 
     /// Takes the rows of a shard that are out of stock out of a set of its rows.
-    #[cfg_attr(hot_is_fast, optimize(speed))]
     pub fn remove_out(&self, at: usize, rows: &mut RowSet) {
         for row in self.rows(at) {
             rows.remove(row);
@@ -208,7 +208,7 @@ impl Overlay {
         self.rows(at).any(|row| row == node)
     }
 
-    #[inline]
+    #[inline(never)]
     fn rows(&self, at: usize) -> Rows<'_> {
         match self.shards.get(at) {
             Some(entry) => Rows { bits: self.lists(at), next: 0, width: width(entry.rows, entry.out), left: entry.out },
@@ -280,16 +280,22 @@ impl Header {
         if !bytes.starts_with(&MAGIC) {
             return Err(OverlayError::Magic { found: bytes[..bytes.len().min(4)].to_vec() });
         }
-        let mut reader = Reader::new(&bytes[MAGIC.len()..]);
-        let version = reader.u16("header")?;
+        let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
+            let (found, low) = (bytes.len() as u64, HEADER_LEN as u64);
+            return Err(OverlayError::Field { what: "length", found, low, high: ObjectKind::Overlay.limit() });
+        };
+        let number = |at: usize, len: usize| {
+            header[at..at + len].iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
+        };
+        let version = number(4, 2) as u16;
         if !(OLDEST_READABLE..=FORMAT_VERSION).contains(&version) {
             return Err(OverlayError::Version { found: version });
         }
-        OverlayError::check("reader flags", reader.u16("header")?.into(), 0, 0)?;
-        let made_ms = u64::from_le_bytes(reader.array("header")?);
-        OverlayError::check("moment", made_ms, 0, MAX_MOMENT)?;
-        let manifest = Digest::from_bytes(reader.array("header")?);
-        Ok(Self { made_ms, manifest, shards: reader.u32("header")? })
+        OverlayError::check("reader flags", number(6, 2), 0, 0)?;
+        OverlayError::check("moment", number(8, 8), 0, MAX_MOMENT)?;
+        let mut manifest = [0; Digest::LEN];
+        manifest.copy_from_slice(&header[16..48]);
+        Ok(Self { made_ms: number(8, 8), manifest: Digest::from_bytes(manifest), shards: number(48, 4) as u32 })
     }
 }
 
@@ -330,7 +336,7 @@ impl Iterator for Rows<'_> {
     type Item = NodeId;
 
     #[cfg_attr(hot_is_fast, optimize(speed))]
-    #[inline]
+    #[inline(never)]
     fn next(&mut self) -> Option<NodeId> {
         self.left = self.left.checked_sub(1)?;
         let row = self.next.checked_add(self.bits.rice(self.width)?)?;
