@@ -43,6 +43,8 @@ pub mod shard;
 mod show;
 #[cfg(feature = "origin")]
 pub mod simulate;
+#[cfg(feature = "origin")]
+pub mod stock;
 pub mod sync;
 pub mod towers;
 #[cfg(feature = "wasm")]

@@ -8,6 +8,7 @@ mod given;
 mod ranked;
 mod second;
 mod selection;
+mod stock;
 #[cfg(test)]
 mod tests;
 
@@ -16,12 +17,13 @@ use std::sync::Arc;
 use crate::features::{Context, PastEvent};
 use crate::index::{self, NodeId, Score};
 use crate::rank::Candidate;
+use crate::release::overlay::Overlay;
 use crate::release::rules::Boost;
 use crate::release::{Absent, Found, Part, Release};
 use crate::shard::columns::{ColumnFilter, ColumnsError};
 use crate::show;
 use crate::towers::{self, QueryTower, TowerError};
-use selection::Selection;
+use selection::{Asked, Selection};
 
 /// Most items that one request may ask for.
 pub const MAX_LIMIT: usize = 1000;
@@ -165,7 +167,8 @@ impl Recommender {
 
     /// Goes on with the same release after parts were added to it, or with another one.
     pub fn renew(&mut self, release: &Release) {
-        if self.release.digest() != release.digest() {
+        let overlay = |release: &Release| release.overlay().map(Overlay::object);
+        if self.release.digest() != release.digest() || overlay(&self.release) != overlay(release) {
             self.selection = Selection::default();
             self.boosted = Vec::new();
         }
@@ -288,21 +291,22 @@ impl Recommender {
         Ok(())
     }
 
-    /// The shards that a request visits, by their places in the manifest. Under a filter it visits more and more clusters, until
-    /// enough of what they hold passes; where one is not held, it goes no further.
+    /// The shards that a request visits, by their places in the manifest. Under a filter, or where much is out of stock, it visits
+    /// more and more clusters, until enough of what they hold passes; where one is not held, it goes no further.
     fn visited(&mut self, query: &Query, request: &Request) -> Result<Vec<usize>, RecommendError> {
         let enough = request.limit.saturating_mul(PASSING).saturating_add(request.exclude.len());
         let mut times = 1;
         loop {
             let visited = self.release.visited(&query.embedding, times, &mut self.search_scratch);
             let all = visited.len() == self.release.shards().len();
-            if all || request.filter.is_empty() || times >= MAX_WIDENING {
+            if all || !self.asks_rows(request, &visited) || times >= MAX_WIDENING {
                 return Ok(visited);
             }
             let mut passing = 0;
             for &at in &visited {
                 let Some(shard) = &self.release.shards()[at] else { return Ok(visited) };
-                passing += self.selection.passing(at, shard)?.count_ones();
+                let asked = Asked { at, shard, overlay: self.release.overlay() };
+                passing += self.selection.passing(asked)?.count_ones();
             }
             if passing >= enough {
                 return Ok(visited);
@@ -329,7 +333,7 @@ impl Recommender {
         let wanted = self.wanted(request);
         for at in self.visited(query, request)? {
             let Some(shard) = &self.release.shards()[at] else { continue };
-            let rows = self.selection.rows(at, shard, &request.exclude)?;
+            let rows = self.selection.rows(Asked { at, shard, overlay: self.release.overlay() }, &request.exclude)?;
             let hits = shard.search(&query.embedding, wanted, None, &mut self.search_scratch, rows.as_deref());
             found.extend(hits.iter().map(|hit| (hit.score, at, hit.node)));
         }
@@ -361,7 +365,7 @@ impl Recommender {
                 continue;
             }
             let Some(shard) = &self.release.shards()[at] else { continue };
-            let rows = self.selection.rows(at, shard, &request.exclude)?;
+            let rows = self.selection.rows(Asked { at, shard, overlay: self.release.overlay() }, &request.exclude)?;
             if rows.is_none_or(|rows| rows.contains(node)) {
                 shard.vector_into(node, &mut vector);
                 let product = vector.iter().zip(&query.embedding).fold(0.0, |sum, (a, b)| sum + a * b);

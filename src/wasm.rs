@@ -131,9 +131,15 @@ impl Engine {
         let items = recommender.arrange(candidates, (&query, &request)).map_err(|error| request_error(&error))?;
         let items = write::array(items.iter().map(|item| {
             let score = write::float(item.score);
-            let fields =
-                [("id", Field::Text(&item.id)), ("score", Field::Json(&score)), ("pinned", Field::Json("true"))];
-            write::object(if item.is_pinned { &fields } else { &fields[..2] })
+            let price = recommender.price(item);
+            let fields = [
+                ("id", Field::Text(&item.id)),
+                ("score", Field::Json(&score)),
+                ("price", price.map_or(Field::Json("null"), Field::Whole)),
+                ("pinned", Field::Json("true")),
+            ];
+            let count = if item.is_pinned { 4 } else { 2 + usize::from(price.is_some()) };
+            write::object(&fields[..count])
         }));
         let history = write::array(query.history.iter().map(|id| write::quoted(id)));
         let timings = [("tower", embedded - started), ("search", retrieved - embedded), ("rank", now() - retrieved)]
@@ -240,6 +246,13 @@ fn fetches(fetches: &[Fetch]) -> String {
 }
 
 fn serving(serving: &Serving) -> String {
+    let stock = serving.overlay.as_ref().map(|stock| {
+        write::object(&[
+            ("made", Field::Whole(stock.made_ms)),
+            ("out", Field::Whole(stock.out)),
+            ("priced", Field::Whole(stock.priced as u64)),
+        ])
+    });
     write::object(&[
         ("name", Field::Text(&serving.name)),
         ("version", Field::Whole(serving.version)),
@@ -248,6 +261,7 @@ fn serving(serving: &Serving) -> String {
         ("dim", Field::Whole(serving.dim as u64)),
         ("shards", Field::Whole(serving.shards as u64)),
         ("bytes", Field::Whole(serving.bytes)),
+        ("stock", Field::Json(stock.as_deref().unwrap_or("null"))),
     ])
 }
 

@@ -106,6 +106,6 @@ fn names_after_update(manifest: &Manifest) -> Outcome<usize> {
 /// Bytes of head and manifest.
 pub(crate) fn names(manifest: &Manifest) -> Outcome<usize> {
     let manifest = manifest.to_bytes()?;
-    let head = Head { version: 1, manifest: ObjectRef::of(&manifest), signatures: Vec::new() };
+    let head = Head { version: 1, manifest: ObjectRef::of(&manifest), overlay: None, signatures: Vec::new() };
     Ok(manifest.len() + head.to_bytes()?.len())
 }

@@ -18,6 +18,18 @@ export interface ReleaseStatus {
   shards: number;
   /** What is held of it in memory, without cards; of a release in clusters it grows with the rows. */
   bytes: number;
+  /** What is known of stock and prices, where the shop publishes that and it could be had. */
+  stock?: StockStatus;
+}
+
+/** What a release knows of stock and prices right now. */
+export interface StockStatus {
+  /** The moment that it is of, in milliseconds like `Date.now()`. */
+  made: number;
+  /** Products out of stock, which no row shows. */
+  out: number;
+  /** Products with another price than the catalogue's. */
+  priced: number;
 }
 
 /** What was downloaded since the recommender was created, in bytes after HTTP's own decompression. */
@@ -60,7 +72,7 @@ export interface Request {
 
 /** A row and what it was made of. @internal */
 export interface Row {
-  items: { id: string; score: number; card?: Card; pinned?: true }[];
+  items: { id: string; score: number; card?: Card; price?: number | null; pinned?: true }[];
   history: string[];
   source: "history" | "default";
   /** Of a row of lists: how many of them there are. */

@@ -125,7 +125,7 @@ export class LocalHost implements Host {
     this.#open();
     const { engine, sync } = this.#serving;
     const release = this.#ask<ReleaseStatus>(() => engine.status());
-    return { release, downloaded: { ...sync.downloaded }, lastError: this.#lastError ?? sync.stale ?? sync.storeError, isStale: sync.stale !== undefined };
+    return { release, downloaded: { ...sync.downloaded }, lastError: this.#lastError ?? sync.stale ?? sync.stockError ?? sync.storeError, isStale: sync.stale !== undefined };
   }
 
   async sync(): Promise<void> {

@@ -11,7 +11,7 @@ export interface MarkupOptions {
   href?: (item: RecommendedItem) => string;
   /** The address of a product's picture; without it, or for `undefined`, there is no picture. */
   image?: (item: RecommendedItem) => string | undefined;
-  /** What the price of a card is written as; `(cents / 100).toFixed(2)`, without a currency, unless told. */
+  /** What a price is written as; `(cents / 100).toFixed(2)`, without a currency, unless told. */
   price?: (cents: number) => string;
   /** A line below the price, why the product is there say: `({ reason }) => WORDS[reason]`; none unless told, nor where it is `undefined`. */
   note?: (item: RecommendedItem) => string | undefined;
@@ -52,12 +52,13 @@ const plainPrice = (cents: number): string => (cents / 100).toFixed(2);
 
 function itemMarkup(item: RecommendedItem, { href, image, note, price = plainPrice }: MarkupOptions): string {
   const { card } = item;
+  const cents = item.price ?? card?.price;
   const [picture, remark] = [image?.(item), note?.(item)];
   const parts = [
     picture === undefined ? "" : `<img part="image" src="${escaped(picture)}" alt="" loading="lazy">`,
     `<span class="title" part="title">${escaped(card?.title ?? item.id)}</span>`,
     card?.brand === undefined ? "" : `<span class="brand" part="brand">${escaped(card.brand)}</span>`,
-    card?.price === undefined ? "" : `<span class="price" part="price">${escaped(price(card.price))}</span>`,
+    cents === undefined ? "" : `<span class="price" part="price">${escaped(price(cents))}</span>`,
     remark === undefined ? "" : `<span class="note" part="note">${escaped(remark)}</span>`,
   ].join("");
   const address = href?.(item);

@@ -61,6 +61,12 @@ export interface RecommenderOptions {
    * its script is not there or does not answer in ten seconds, the engine works on the page's thread all the same, and `status().mode` says so.
    */
   mode?: Mode;
+  /**
+   * Seconds from one look for newer stock, prices and releases to the next, while the page is in sight: 45 in pages unless told, 30 at least;
+   * elsewhere nothing looks unless told. `false` looks only when {@link Recommender.sync} is called. Where only the stock is another, that
+   * alone is downloaded; subscribers are told, and the next row follows it.
+   */
+  refresh?: number | false;
   /** The rules of rows, by their name in the release; those of the scenario `default`, if the release has it, unless told. */
   scenario?: string;
   /** The worker, or its script's address, where a bundler does not find `nearshelf/worker` by itself. */

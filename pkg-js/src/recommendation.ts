@@ -22,6 +22,8 @@ export interface RecommendedItem {
   reason: Reason;
   /** Where cards are loaded and hold the product. */
   card?: Card;
+  /** The price right now, in cents, where it is another than the catalogue's; it goes before that of the card. */
+  price?: number;
 }
 
 /**

@@ -6,6 +6,7 @@ import type { Keeper } from "./keeper.js";
 import { listName } from "./lists.js";
 import type { Context, Mode, RecommenderOptions, RecommendOptions, TrendingOptions } from "./options.js";
 import type { Outbox } from "./outbox.js";
+import { Refresher, secondsOf } from "./refresh.js";
 import type { Consent, Empty, Exported, Reason, Recommendation, RecommendedItem, Status } from "./recommendation.js";
 
 /** What a row is made of; the shopper's history where nothing is said. */
@@ -42,12 +43,13 @@ export class Recommender {
   readonly #shown = new Map<string, number>();
   /** What chance depends on where rules leave something to it: the same for a visit. */
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
+  readonly #refresher: Refresher | undefined;
   #closed = false;
   /** The shopper's consent to what is stored on the device. */
   readonly consent: Consent;
 
   /** @internal */
-  constructor([host, mode]: [Host, Mode], keeper: Keeper, options: Pick<RecommenderOptions, "consent" | "context" | "scenario">, outbox?: Outbox) {
+  constructor([host, mode]: [Host, Mode], keeper: Keeper, options: Pick<RecommenderOptions, "consent" | "context" | "refresh" | "scenario">, outbox?: Outbox) {
     const { context = {}, scenario } = options;
     this.#scenario = scenario;
     this.#host = host;
@@ -77,6 +79,8 @@ export class Recommender {
     keeper.onRelease = (version) => {
       if (!this.#closed && host.status().release.version < version) void this.sync().catch(() => undefined);
     };
+    const seconds = secondsOf(options.refresh);
+    this.#refresher = seconds === undefined ? undefined : new Refresher(seconds, () => this.sync());
   }
 
   /**
@@ -215,7 +219,7 @@ export class Recommender {
     return {
       // Of a product that is not known, nobody asked for what the trained default would say.
       items: item !== undefined && !read.includes(item) ? [] : items.filter(({ score, pinned }) => pinned || score >= threshold)
-        .map(({ pinned, ...found }) => ({ ...found, reason: pinned ? "pinned" : reason })),
+        .map(({ pinned, price, ...found }) => ({ ...found, ...(price == null ? {} : { price }), reason: pinned ? "pinned" : reason })),
       recommendationId: newId(),
       history: read,
       source: item === undefined ? source : "item",
@@ -340,8 +344,9 @@ export class Recommender {
   }
 
   /**
-   * Looks for a newer release, which then serves whole. But for a newer one that another tab has, nothing looks by itself: call it every
-   * few minutes, or when a page comes back into sight. When it fails, the present release serves on, and {@link Recommender.status} keeps the reason.
+   * Looks for newer stock and for a newer release, which then serves whole. Pages look by themselves ({@link RecommenderOptions.refresh}); elsewhere
+   * call it every few minutes. When it fails, the present release serves on, and {@link Recommender.status} keeps the reason; where only the stock
+   * cannot be had, the last one counts, and nothing is thrown.
    * @throws `download/…`, or the code of what is wrong with the newer release: `sync/…`, `release/…`, `shard/…`, `delta/…`, `towers/…`, `directory/…`,
    * `columns/…`, `request/segment`
    */
@@ -356,6 +361,7 @@ export class Recommender {
   /** Ends downloads, hands events that wait to the browser to send, and frees the engine's memory. A second call does nothing. */
   close(): void {
     this.#closed = true;
+    this.#refresher?.close();
     this.#outbox?.close();
     this.#keeper.close();
     this.#host.close();

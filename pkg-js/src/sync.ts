@@ -11,14 +11,14 @@ import { ObjectStore } from "./object-store.js";
 const HEAD_LIMIT = 2048;
 
 /** The codes of a copy that may be damaged on the way, unlike those of a lost connection. */
-const DAMAGED = /^(?:sync\/(?!unexpected$)|towers\/(?!engine$)|(?:shard|delta|release|directory|columns)\/)|^download\/too-large$/;
+const DAMAGED = /^(?:sync\/(?!unexpected$)|towers\/(?!engine$)|(?:shard|delta|release|directory|columns|overlay)\/)|^download\/too-large$/;
 
 /** One object that the engine asks for. */
 interface Fetch {
   path: string;
   digest: string;
   size: number;
-  kind: "manifest" | "tower" | "routing" | "shard" | "delta" | "directory" | "cards" | "lists";
+  kind: "manifest" | "tower" | "routing" | "shard" | "delta" | "directory" | "cards" | "lists" | "overlay";
 }
 
 /** What the engine says of an object that neither the release that serves names nor the one that is on its way. */
@@ -65,6 +65,8 @@ export class ReleaseSync {
   #head: Uint8Array<ArrayBuffer> | undefined;
   /** Why something could not be kept. */
   storeError: NearshelfError | undefined;
+  /** Why the newest stock could not be had; the one before counts. */
+  stockError: NearshelfError | undefined;
   /** Why the last release on the device serves in place of the one at the address. */
   stale: NearshelfError | undefined;
 
@@ -268,15 +270,21 @@ export class ReleaseSync {
 
   async #bringRelease(head: Uint8Array<ArrayBuffer>): Promise<void> {
     const isFirst = !this.#engine.isReady();
+    this.stockError = undefined;
     this.#ask(() => this.#engine.setHead(head));
     const done = new Set<string>();
+    const stock = new Map<string, Promise<void>>();
     for (;;) {
-      const round = this.#missing.filter(({ kind }) => kind !== "cards");
+      const round = this.#missing.filter(({ kind }) => kind !== "cards" && kind !== "overlay");
+      for (const file of this.#missing) {
+        if (file.kind === "overlay" && !stock.has(file.digest)) stock.set(file.digest, this.#stock(file));
+      }
       // Cards of a release that is held whole come beside the rest; whoever awaits `cards` sees their failure.
-      if (round.length < this.#missing.length && this.#cardsAsked && this.#engine.isReady()) this.cards().catch(() => undefined);
+      if (this.#missing.some(({ kind }) => kind === "cards") && this.#cardsAsked && this.#engine.isReady()) this.cards().catch(() => undefined);
       if (round.length === 0) {
         this.#needed = new Set([...this.#needed, ...done]);
         if (done.size > 0 && !isFirst) this.#forgetOthers();
+        await Promise.all(stock.values());
         return;
       }
       const again = round.find(({ digest }) => done.has(digest));
@@ -284,11 +292,19 @@ export class ReleaseSync {
         throw new NearshelfError("sync/no-progress", `${again.path} was accepted and asked for again; publish the release again`);
       }
       // Every download ends before a failure is reported, so that a new run never meets one of this run.
-      const results = await Promise.allSettled(round.map((fetch) => this.#object(fetch)));
+      const results = await Promise.allSettled([...round.map((fetch) => this.#object(fetch)), ...stock.values()]);
       const failed = results.find((result) => result.status === "rejected");
       if (failed !== undefined) throw failed.reason;
       for (const { digest } of round) done.add(digest);
     }
+  }
+
+  /** Brings what is in stock now. A release serves without it, or with what was last known. */
+  async #stock(file: Fetch): Promise<void> {
+    await this.#object(file).catch((cause: unknown) => {
+      if (this.#isClosed) throw cause;
+      this.stockError = engineError(cause);
+    });
   }
 
   /** Drops what the release that serves does not name: a page stays open over many. */
@@ -349,19 +365,21 @@ export class ReleaseSync {
    * are cached for ever, so a copy damaged there would otherwise stay. What is kept on the device comes from there.
    */
   async #object(fetch: Fetch): Promise<Uint8Array> {
+    // Stock of an hour ago is worth nothing, and would take the place of what is.
+    const isKept = fetch.kind !== "overlay";
     const accept = async (bytes: Uint8Array<ArrayBuffer>) => {
       const computed = await sha256(bytes);
       this.#checkOpen();
       this.#ask(() => this.#engine.accept(fetch.digest, bytes, computed));
-      this.#held.set(fetch.digest, fetch);
+      if (isKept) this.#held.set(fetch.digest, fetch);
       return bytes;
     };
     const download = async (cache: RequestCache) => {
       const bytes = await accept(await this.#get(fetch.path, fetch.size, cache));
-      await this.#keep(fetch.digest, bytes);
+      if (isKept) await this.#keep(fetch.digest, bytes);
       return bytes;
     };
-    const kept = await this.#store?.get(fetch.digest).catch((cause: unknown) => this.#notKept(cause));
+    const kept = isKept && await this.#store?.get(fetch.digest).catch((cause: unknown) => this.#notKept(cause));
     this.#checkOpen();
     const whole = kept && (await accept(kept).catch((cause: unknown) => {
       if (!DAMAGED.test(engineError(cause).code)) throw cause;

@@ -35,6 +35,8 @@ macro_rules! say_on {
     ($($text:tt)*) => { printed(write!(std::io::stdout(), $($text)*)) };
 }
 
+#[path = "nearshelf/overlay.rs"]
+mod overlay;
 #[path = "nearshelf/ranker.rs"]
 mod ranker;
 
@@ -100,6 +102,8 @@ enum Command {
         #[arg(long)]
         update: bool,
     },
+    /// Publish what is out of stock right now, and prices, beside a release
+    Overlay(overlay::OverlayOptions),
     /// Say what a file of a release is, and what it holds
     Inspect {
         /// A head, manifest, shard, query tower or cards file
@@ -228,6 +232,7 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
         }
         Command::UserVectors { out } => run_user_vectors(place, out.as_deref()),
         Command::Build { release, update } => run_build(place, release.as_deref(), *update),
+        Command::Overlay(options) => overlay::run(place, options),
         Command::Inspect { file } => run_inspect(file),
         Command::Verify { release, against } => {
             say_on!("{}", release::verify(release).map_err(|error| named(release, &error))?);

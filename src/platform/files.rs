@@ -18,6 +18,14 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Waits until nobody else holds a folder that this process changes, and holds it until what is given is dropped: who reads a file,
+/// adds to it and writes it again must be alone. Where the system has no such locks, nobody waits.
+pub fn locked(folder: &Path) -> Option<std::fs::File> {
+    let file = std::fs::File::open(folder).ok()?;
+    file.lock().ok()?;
+    Some(file)
+}
+
 /// Temporary files are private; what is published must be readable by the server that serves it.
 #[cfg(unix)]
 fn make_readable(file: &std::fs::File) -> Result<(), Error> {

@@ -1,13 +1,15 @@
 //! Candidates that are there already: those of lists.
 
+use super::selection::Asked;
 use super::{MAX_WIDENING, PASSING, RecommendError, Recommender, Request};
 use crate::rank::Candidate;
 use crate::release::{Absent, Found, Part};
 
 impl Recommender {
     /// The given candidates that a request looks at, and what has to be held for that. Of a release in clusters they are the best few
-    /// times as many as are shown, the directory says where they are and whether they are there and, where something is asked of
-    /// them, they are in no more clusters than another request under a filter would visit: whatever is held, they are the same.
+    /// times as many as are shown, the directory says where they are, whether they are there and, mostly, whether they are in stock
+    /// and, where something is asked of them, they are in no more clusters than another request under a filter would visit: whatever is
+    /// held, they are the same.
     pub(super) fn considered<'g>(
         &self,
         given: &'g [(String, f32)],
@@ -20,10 +22,19 @@ impl Recommender {
         let count = routing.map_or(best.len(), |_| request.limit.saturating_mul(PASSING)).min(best.len());
         let asks = self.asks(request);
         let (mut considered, mut absent, mut visited) = (Vec::new(), Vec::new(), Vec::new());
-        for place in 0..count {
+        let mut taken = 0;
+        for place in 0..best.len() {
+            if taken == count {
+                break;
+            }
             // One after the other: a sort is more code than a client needs here.
             let next = (place..best.len()).reduce(|a, b| if is_better(best[b], best[a]) { b } else { a });
             best.swap(place, next.unwrap_or(place));
+            let is_out = if routing.is_some() { self.is_out_unseen(&best[place].0) } else { Some(false) };
+            if is_out == Some(true) {
+                continue;
+            }
+            taken += 1;
             let at = match self.release.find(&best[place].0) {
                 Ok(None) => continue,
                 Ok(Some(found)) => found.shard,
@@ -35,7 +46,7 @@ impl Recommender {
                     at
                 }
             };
-            if asks && !visited.contains(&at) {
+            if (asks || is_out.is_none()) && !visited.contains(&at) {
                 if visited.len() == most {
                     continue;
                 }
@@ -61,11 +72,12 @@ impl Recommender {
             let found = self.release.find(id).ok().flatten();
             let held = found.and_then(|found| Some((found, self.release.shards()[found.shard].as_ref()?)));
             let passes = match held {
-                Some((Found { shard: at, node }, shard)) => {
-                    self.selection.rows(at, shard, &[])?.is_none_or(|rows| rows.contains(node))
-                }
+                Some((Found { shard: at, node }, shard)) => self
+                    .selection
+                    .rows(Asked { at, shard, overlay: self.release.overlay() }, &[])?
+                    .is_none_or(|rows| rows.contains(node)),
                 // Nothing is asked of it, so it need not be held.
-                None => !asks,
+                None => !asks && self.is_out_unseen(id) == Some(false),
             };
             if passes {
                 candidates.push(Candidate { id: id.clone(), score: *score, found, ..Candidate::default() });

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::selection::Asked;
 use super::{Query, RecommendError, Recommender, Request};
 use crate::features::ranking::{ItemFacts, Retrieved, Shopper, price_rank};
 use crate::index::{NodeId, Score};
@@ -81,7 +82,7 @@ impl Recommender {
                 continue;
             }
             let Some(shard) = &self.release.shards()[at] else { continue };
-            let rows = self.selection.rows(at, shard, &request.exclude)?;
+            let rows = self.selection.rows(Asked { at, shard, overlay: self.release.overlay() }, &request.exclude)?;
             if rows.is_none_or(|rows| rows.contains(node)) {
                 shard.vector_into(node, &mut vector);
                 let bonus = query.had.iter().find(|(of, _)| (of.shard, of.node) == (at, node));

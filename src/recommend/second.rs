@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::given::add;
 use super::ranked::of_values;
+use super::selection::Asked;
 use super::{HistoryEvent, Query, RecommendError, Recommender, Request};
 use crate::index::NodeId;
 use crate::rank::arrange::{Arranged, Arrangement, arrange, dithered, order, relevances};
@@ -139,7 +140,8 @@ impl Recommender {
         }
         let selection = &mut self.boosted[rule];
         selection.start(&boost.filter, shards);
-        Ok(selection.passing(at, shard)?.contains(node))
+        let asked = Asked { at, shard, overlay: self.release.overlay() };
+        Ok(selection.passing(asked)?.contains(node))
     }
 
     /// What a cap counts a candidate as.
@@ -177,11 +179,12 @@ impl Recommender {
                 found.candidate.is_pinned = true;
                 continue;
             }
-            let Ok(found @ Some(_)) = self.release.find(&pin.item) else { continue };
-            if request.exclude.contains(&pin.item) {
+            let Ok(Some(found)) = self.release.find(&pin.item) else { continue };
+            if request.exclude.contains(&pin.item) || self.is_out(found) {
                 continue;
             }
-            let candidate = Candidate { id: pin.item.clone(), found, is_pinned: true, ..Candidate::default() };
+            let candidate =
+                Candidate { id: pin.item.clone(), found: Some(found), is_pinned: true, ..Candidate::default() };
             let groups = scenario.caps.iter().map(|cap| self.group(&candidate, cap)).collect();
             let vector = if scenario.diversity > 0.0 { self.direction(&candidate) } else { Vec::new() };
             arranged.push(Arranged { candidate, value: 0.0, groups, vector, slot: Some(pin.slot) });

@@ -1,5 +1,7 @@
 //! Recommendations under filters: what passes is what the columns say, and the best of it.
 
+mod stock;
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -92,9 +92,10 @@ pub struct BuildReport {
 
 impl fmt::Display for BuildReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Written { version, manifest, changed, .. } = self.written;
+        let Written { version, manifest, changed, overlay, .. } = self.written;
         let change = if changed { "new" } else { "unchanged" };
         writeln!(f, "release      version {version} ({change}), manifest {manifest}")?;
+        write!(f, "{overlay}")?;
         let per_item = |bytes: usize| bytes as f64 / self.items.max(1) as f64;
         let Self { items, shard_bytes, columns_bytes, .. } = *self;
         writeln!(

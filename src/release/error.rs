@@ -1,5 +1,6 @@
 //! What can be wrong with a release.
 
+use super::overlay::OverlayError;
 use super::{FORMAT_VERSION, OLDEST_READABLE, ObjectKind};
 use crate::Digest;
 use crate::shard::ShardError;
@@ -103,6 +104,9 @@ pub enum ReleaseError {
     /// A bucket of the directory is damaged or does not belong to the release.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// The overlay is damaged or is for another release.
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
     /// The query tower is damaged.
     #[error(transparent)]
     Tower(#[from] TowerError),
@@ -175,6 +179,7 @@ impl ReleaseError {
             Self::Shard(error) => error.code(),
             Self::Delta(error) => error.code(),
             Self::Directory(error) => error.code(),
+            Self::Overlay(error) => error.code(),
             Self::Tower(error) => tower_code(error),
             Self::Cards { .. } => "release/cards",
             Self::Segment { .. } => "request/segment",

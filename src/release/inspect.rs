@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::overlay::{self, Outline};
 use super::rules::Rules;
 use super::{FORMAT_VERSION, Head, Manifest, ObjectRef, ReleaseError, card_ids};
 use crate::shard::columns::{ColumnView, ColumnsView, Predicate};
@@ -33,6 +34,14 @@ pub fn inspect(bytes: &[u8]) -> Result<String, ReleaseError> {
         out.put("removes", format_args!("{} of {} rows", delta.removed().len(), delta.header().before));
         out.put("adds", format_args!("{} rows of {} bytes", delta.added().len(), delta.added().bytes().len()));
         out.put("content", "whole");
+    } else if bytes.starts_with(&overlay::MAGIC) {
+        let outline = Outline::parse(bytes)?;
+        out.put("kind", format_args!("overlay, format {}", overlay::FORMAT_VERSION));
+        out.put("manifest", outline.header.manifest);
+        out.put("made", format_args!("{} ms after 1970-01-01 UTC", outline.header.made_ms));
+        out.put("shards", outline.header.shards);
+        out.put("out of stock", outline.out);
+        out.put("prices", outline.priced);
     } else if bytes.starts_with(&towers::MAGIC) {
         tower(&mut out, &QueryTower::open(bytes)?);
     } else {
@@ -115,6 +124,7 @@ fn json(out: &mut Fields, bytes: &[u8]) -> Result<(), ReleaseError> {
         out.put("kind", format_args!("head, format {FORMAT_VERSION}"));
         out.put("version", head.version);
         out.object("manifest", &head.manifest);
+        head.overlay.iter().for_each(|overlay| out.object("overlay", overlay));
         out.put("signatures", format_args!("{}, not checked by this build", head.signatures.len()));
     } else if value.get("shards").is_some() {
         manifest(out, &Manifest::parse(bytes)?);

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::overlay::Overlay;
 use super::rules::Rules;
 use super::{Manifest, Part, ReleaseError};
 use crate::Digest;
 use crate::index::{NodeId, Scratch};
 use crate::shard::delta::Chain;
-use crate::shard::directory::{DirectoryBucket, bucket_of};
+use crate::shard::directory::{DirectoryBucket, Place, bucket_of};
 use crate::shard::{Shard, Verified};
 use crate::towers::{QueryTower, Ranker};
 
@@ -28,6 +29,7 @@ pub struct Release {
     shards: Vec<Option<Arc<Chain>>>,
     directory: Vec<Option<Arc<DirectoryBucket>>>,
     recent: Vec<Option<Arc<DirectoryBucket>>>,
+    overlay: Option<Arc<Overlay>>,
 }
 
 /// A part of a release that a query needs and that is not there; for a shard, it or one of its deltas.
@@ -71,6 +73,7 @@ impl Release {
             shards,
             directory,
             recent,
+            overlay: None,
         })
     }
 
@@ -87,6 +90,23 @@ impl Release {
     /// What the shop demands of its rows, if the release says.
     pub fn rules(&self) -> Option<&Rules> {
         self.rules.as_deref()
+    }
+
+    /// This release with what is out of stock right now, or without: an overlay of another manifest counts as none.
+    #[must_use]
+    pub fn with_overlay(mut self, overlay: Option<Arc<Overlay>>) -> Self {
+        self.set_overlay(overlay);
+        self
+    }
+
+    /// As [`Release::with_overlay`].
+    pub(crate) fn set_overlay(&mut self, overlay: Option<Arc<Overlay>>) {
+        self.overlay = overlay.filter(|overlay| overlay.manifest() == self.digest);
+    }
+
+    /// What is out of stock right now, if the release says.
+    pub fn overlay(&self) -> Option<&Overlay> {
+        self.overlay.as_deref()
     }
 
     /// Adds a shard with its deltas at its place in the manifest, whose checks have accepted them.
@@ -197,6 +217,14 @@ impl Release {
             }
         }
         Ok(None)
+    }
+
+    /// The shard that the directories lead to for this id, and the slot that they name there, where the buckets are held.
+    pub fn place(&self, id: &str) -> Option<Place> {
+        let place = |buckets: &[Option<Arc<DirectoryBucket>>]| {
+            buckets.get(bucket_of(id, buckets.len() as u32) as usize)?.as_ref()?.find(id)
+        };
+        place(&self.recent).or_else(|| place(&self.directory))
     }
 
     fn find_held(&self, id: &str) -> Option<Found> {

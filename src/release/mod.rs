@@ -1,7 +1,7 @@
 //! A release: everything that a client needs, as files that any static host serves.
 //!
 //! ```text
-//! head.json           the one file that changes; names the manifest
+//! head.json           the one file that changes; names the manifest, and the overlay where there is one
 //! objects/<sha256>    everything else; named by its own digest, and so never changed
 //! ```
 //!
@@ -22,6 +22,7 @@
 //! | `signed.version`         | `1..=`[`MAX_VERSION`]; a client never goes back to a lower one                    |
 //! | `signed.manifest.digest` | SHA-256 of the manifest                                                           |
 //! | `signed.manifest.size`   | its length in bytes                                                               |
+//! | `signed.overlay`         | an object: what is out of stock right now, and other prices ([`overlay`]); absent if there is none |
 //! | `signed.requires`        | names of what a reader must understand; absent if there are none                  |
 //! | `signatures`             | an array                                                                          |
 //!
@@ -74,6 +75,7 @@ mod inspect;
 mod loaded;
 mod manifest;
 mod object;
+pub mod overlay;
 pub mod rules;
 
 #[cfg(feature = "origin")]
@@ -89,7 +91,11 @@ mod lists;
 #[cfg(feature = "origin")]
 mod plan;
 #[cfg(feature = "origin")]
+mod publish;
+#[cfg(feature = "origin")]
 mod refresh;
+#[cfg(feature = "origin")]
+mod stock;
 #[cfg(feature = "build")]
 mod update;
 #[cfg(feature = "origin")]
@@ -107,6 +113,7 @@ pub use columns::RankerColumns;
 #[cfg(feature = "origin")]
 pub use compare::{Comparison, compare};
 pub use error::ReleaseError;
+pub(crate) use head::Named;
 pub use head::{HEAD_LIMIT, Head, MAX_VERSION};
 pub use inspect::inspect;
 #[cfg(feature = "origin")]
@@ -120,7 +127,11 @@ pub use object::{ObjectKind, ObjectRef};
 #[cfg(feature = "origin")]
 pub use plan::{GOAL, MAX_SINGLE, Plan, PlanOption, SHARE_OF_CLUSTERS};
 #[cfg(feature = "origin")]
+pub use publish::{OverlayPublisher, PublishError, PublishedOverlay, overlay};
+#[cfg(feature = "origin")]
 pub use refresh::{Refreshed, UpdateReport, refresh};
+#[cfg(feature = "origin")]
+pub use stock::{ItemStock, Matched, Stock};
 #[cfg(feature = "origin")]
 use update::update_within;
 #[cfg(feature = "build")]
@@ -128,7 +139,7 @@ pub use update::{Anew, Catalogue, Change, Update, UpdateParams, update};
 #[cfg(feature = "origin")]
 pub use verify::{Report, open, verify};
 #[cfg(feature = "origin")]
-pub use write::{ReleaseContent, ReleaseWriter, Written};
+pub use write::{Carried, ReleaseContent, ReleaseWriter, Written};
 
 /// The format of head and manifest that this build writes.
 pub const FORMAT_VERSION: u16 = 1;

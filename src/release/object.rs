@@ -33,6 +33,8 @@ pub enum ObjectKind {
     Rules,
     /// What orders candidates.
     Ranker,
+    /// What is out of stock right now, and other prices.
+    Overlay,
 }
 
 impl ObjectKind {
@@ -44,7 +46,7 @@ impl ObjectKind {
             Self::Shard | Self::Delta => 1 << 30,
             Self::Directory => MAX_BUCKET_BYTES as u64,
             Self::Cards => 1 << 28,
-            Self::Lists => 1 << 24,
+            Self::Lists | Self::Overlay => 1 << 24,
         }
     }
 
@@ -62,6 +64,7 @@ impl ObjectKind {
             Self::Lists => "lists",
             Self::Rules => "rules",
             Self::Ranker => "ranker",
+            Self::Overlay => "overlay",
         }
     }
 
@@ -78,6 +81,7 @@ impl ObjectKind {
             Self::Lists => "lists",
             Self::Rules => "rules",
             Self::Ranker => "ranker",
+            Self::Overlay => "overlay",
         }
     }
 }
@@ -160,7 +164,7 @@ mod tests {
     #[test]
     fn a_kind_is_called_as_serde_writes_it() {
         let mut kinds = vec![ObjectKind::Manifest, ObjectKind::Tower, ObjectKind::Shard, ObjectKind::Delta];
-        kinds.extend([ObjectKind::Routing, ObjectKind::Directory, ObjectKind::Cards]);
+        kinds.extend([ObjectKind::Routing, ObjectKind::Directory, ObjectKind::Cards, ObjectKind::Overlay]);
         for kind in kinds {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.key());
         }

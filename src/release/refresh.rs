@@ -54,9 +54,10 @@ pub struct UpdateReport {
 
 impl fmt::Display for UpdateReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Written { version, manifest, changed, .. } = self.written;
+        let Written { version, manifest, changed, overlay, .. } = self.written;
         let change = if changed { "new" } else { "unchanged" };
         writeln!(f, "release      version {version} ({change}), manifest {manifest}")?;
+        write!(f, "{overlay}")?;
         let (added, removed) = (self.added, self.removed);
         writeln!(
             f,

@@ -1,15 +1,14 @@
 //! Small releases for tests, in memory.
 
 use std::collections::BTreeMap;
-#[cfg(feature = "build")]
 use std::sync::Arc;
 
 use super::manifest::columns_of;
+use super::overlay::{OverlayContent, ShardStock};
 use super::{ENGINE, FORMAT_VERSION, Head, LAYOUT_SINGLE, Manifest, ManifestShard, ObjectRef, Part, ReleaseError};
 use crate::Digest;
 use crate::features::{FeatureSchema, HistorySchema};
-#[cfg(feature = "build")]
-use crate::shard::delta::Chain;
+use crate::shard::delta::{Chain, Delta};
 use crate::shard::testing::{columns, content};
 use crate::shard::{Shard, ShardContent};
 use crate::towers::{InputKind, Op, Program, QueryTower, Unary};
@@ -51,6 +50,7 @@ pub(crate) struct Files {
     pub(crate) version: u64,
     pub(crate) manifest: Manifest,
     pub(crate) objects: BTreeMap<Digest, Vec<u8>>,
+    pub(crate) overlay: Option<Vec<u8>>,
 }
 
 impl Files {
@@ -88,7 +88,7 @@ impl Files {
             requires: Vec::new(),
         };
         let objects = shards.iter().cloned().chain([tower]).chain(cards).map(|bytes| (Digest::of(&bytes), bytes));
-        Self { version, manifest, objects: objects.collect() }
+        Self { version, manifest, objects: objects.collect(), overlay: None }
     }
 
     /// A release of these clusters, of which a query visits `probes`.
@@ -113,7 +113,7 @@ impl Files {
     #[cfg(feature = "build")]
     pub(crate) fn updated(&self, update: &super::Update) -> Self {
         let manifest = update.manifest(&self.manifest).unwrap();
-        let mut files = Self { version: self.version + 1, manifest, objects: self.objects.clone() };
+        let mut files = Self { version: self.version + 1, manifest, objects: self.objects.clone(), overlay: None };
         files.objects.extend(update.objects().map(|bytes| (Digest::of(bytes), bytes.to_vec())));
         files
     }
@@ -178,6 +178,35 @@ impl Files {
         files
     }
 
+    /// These files with another version and an overlay: what is out, and what has another price. `exact` is whether slots of the
+    /// directory are.
+    pub(crate) fn stocked(
+        &self,
+        version: u64,
+        out: &dyn Fn(&str) -> bool,
+        price: &dyn Fn(&str) -> Option<u64>,
+        exact: bool,
+    ) -> Self {
+        let shards = self.manifest.shards.iter().map(|entry| {
+            let base = Shard::open(self.objects[&entry.object.digest].clone()).unwrap().verify().unwrap();
+            let deltas = entry
+                .deltas
+                .iter()
+                .map(|delta| Arc::new(Delta::open(&self.objects[&delta.object.digest], delta.object.digest).unwrap()));
+            let chain = Chain::new(Arc::new(base), deltas.collect());
+            let prices = chain.nodes().filter_map(|node| Some((node.0, price(&chain.id(node))?)));
+            ShardStock {
+                rows: chain.rows() as u32,
+                out: chain.nodes().filter(|&node| out(&chain.id(node))).map(|node| node.0).collect(),
+                prices: prices.collect(),
+                has_exact_slots: exact,
+            }
+        });
+        let manifest = Digest::of(&self.manifest_bytes());
+        let content = OverlayContent { made_ms: version, manifest, shards: shards.collect() };
+        Self { version, overlay: Some(content.to_bytes().unwrap()), ..self.clone() }
+    }
+
     /// The manifest's bytes.
     pub(crate) fn manifest_bytes(&self) -> Vec<u8> {
         self.manifest.to_bytes().unwrap()
@@ -185,13 +214,16 @@ impl Files {
 
     /// The head's bytes.
     pub(crate) fn head(&self) -> Vec<u8> {
-        head(self.version, &self.manifest_bytes())
+        let overlay = self.overlay.as_ref().map(|bytes| ObjectRef::of(bytes));
+        let manifest = ObjectRef::of(&self.manifest_bytes());
+        Head { version: self.version, manifest, overlay, signatures: Vec::new() }.to_bytes().unwrap()
     }
 
     /// Any object, the manifest among them.
     pub(crate) fn get(&self, digest: Digest) -> Vec<u8> {
         let manifest = self.manifest_bytes();
-        if Digest::of(&manifest) == digest { manifest } else { self.objects[&digest].clone() }
+        let own = self.overlay.iter().chain([&manifest]).find(|bytes| Digest::of(bytes) == digest);
+        if let Some(own) = own { own.clone() } else { self.objects[&digest].clone() }
     }
 
     /// The query tower and the shards, opened.
@@ -214,5 +246,5 @@ impl Files {
 
 /// A head that names this manifest.
 pub(crate) fn head(version: u64, manifest: &[u8]) -> Vec<u8> {
-    Head { version, manifest: ObjectRef::of(manifest), signatures: Vec::new() }.to_bytes().unwrap()
+    Head { version, manifest: ObjectRef::of(manifest), overlay: None, signatures: Vec::new() }.to_bytes().unwrap()
 }

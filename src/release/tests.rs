@@ -32,7 +32,7 @@ fn with(bytes: &[u8], pointer: &str, value: Value) -> Vec<u8> {
 #[test]
 fn a_head_has_the_form_that_is_described() {
     let manifest = ObjectRef { digest: Digest::of(b"manifest"), size: 312 };
-    let head = Head { version: 7, manifest, signatures: Vec::new() };
+    let head = Head { version: 7, manifest, overlay: None, signatures: Vec::new() };
     let text = format!(
         r#"{{"signed":{{"format":1,"version":7,"manifest":{{"digest":"{}","size":312}}}},"signatures":[]}}"#,
         manifest.digest
@@ -137,7 +137,7 @@ fn parts_of_different_towers_sizes_or_counts_are_refused() {
     let error = |manifest: Manifest, objects: &[Vec<u8>]| {
         let objects = objects.iter().map(|bytes| (Digest::of(bytes), bytes.clone()));
         let objects = files.objects.clone().into_iter().chain(objects).collect();
-        Files { version: 1, manifest, objects }.open().unwrap_err()
+        Files { version: 1, manifest, objects, overlay: None }.open().unwrap_err()
     };
     let good = &files.manifest;
 

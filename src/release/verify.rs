@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::lists::Lists;
+use super::publish::overlay_of;
 use super::{HEAD_FILE, HEAD_LIMIT, Head, Manifest, ObjectKind, ObjectRef, Part, Release, ReleaseError, card_ids};
 use crate::Digest;
 use crate::shard::Shard;
@@ -39,7 +40,9 @@ pub struct Report {
     pub lists: usize,
     /// Sets of rules.
     pub scenarios: usize,
-    /// Objects, the manifest among them.
+    /// Items out of stock, and items with another price, where the head names an overlay.
+    pub overlay: Option<(u64, usize)>,
+    /// Objects, the manifest and the overlay among them.
     pub objects: usize,
     /// Bytes of all objects.
     pub bytes: u64,
@@ -55,19 +58,26 @@ impl fmt::Display for Report {
         writeln!(f, "candidates   {} x {} in {} shards{deltas}, {cards}", self.items, self.dim, self.shards)?;
         writeln!(f, "lists        {}", self.lists)?;
         writeln!(f, "scenarios    {}", self.scenarios)?;
+        match self.overlay {
+            Some((out, priced)) => writeln!(f, "overlay      {out} out of stock, {priced} with another price")?,
+            None => writeln!(f, "overlay      none")?,
+        }
         writeln!(f, "objects      {}, {} bytes", self.objects, self.bytes)?;
         writeln!(f, "checked      sizes, digests, every value, towers; signatures are not checked by this build")
     }
 }
 
 /// Checks the release in `dir`: the head, the manifest, and of every object that they name the size, the digest, every
-/// value, and that it belongs to the same towers; that there is one card per candidate, and that lists name candidates only.
+/// value, and that it belongs to the same towers; that there is one card per candidate, that lists name candidates only, and
+/// that the overlay is of this release.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
-    let release = open(dir)?;
+    let head = read_head(dir)?;
+    let release = open_of(dir, &head)?;
     let manifest = release.manifest();
+    let overlay = overlay_of(dir, &head, &release)?;
     let chains: Vec<&Chain> = release.shards().iter().flatten().map(AsRef::as_ref).collect();
     check_chains(manifest, &chains)?;
     let buckets = |of: fn(Part) -> bool| read_buckets(dir, manifest, of);
@@ -91,19 +101,29 @@ pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
         cards: !manifest.cards.is_empty(),
         lists,
         scenarios: release.rules().map_or(0, |rules| rules.names().count()),
-        objects: 1 + sizes().count(),
-        bytes: manifest_size + sizes().sum::<u64>(),
+        objects: 1 + sizes().count() + usize::from(overlay.is_some()),
+        bytes: manifest_size + sizes().sum::<u64>() + overlay.as_ref().map_or(0, |overlay| overlay.object().size),
+        overlay: overlay.map(|overlay| (overlay.out(), overlay.priced())),
     })
 }
 
 /// Opens the release in `dir` with all its shards and their deltas, and every check but those of directories and cards. Of a release
-/// by column, [`Release::for_segment`] is what answers queries.
+/// by column, [`Release::for_segment`] is what answers queries. It counts everything as in stock, so that what is measured of it is
+/// the release's; `overlay` reads what [`Release::with_overlay`] takes.
 ///
 /// # Errors
 /// The first thing that is wrong.
-#[expect(clippy::missing_panics_doc, reason = "every part that a release needs has been read before it is joined")]
 pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
-    let head = Head::parse(&read_limited(&dir.join(HEAD_FILE), HEAD_LIMIT as u64)?)?;
+    open_of(dir, &read_head(dir)?)
+}
+
+pub(super) fn read_head(dir: &Path) -> Result<Head, ReleaseError> {
+    Head::parse(&read_limited(&dir.join(HEAD_FILE), HEAD_LIMIT as u64)?)
+}
+
+/// As [`open`], of a head that was read.
+#[expect(clippy::missing_panics_doc, reason = "every part that a release needs has been read before it is joined")]
+pub(super) fn open_of(dir: &Path, head: &Head) -> Result<Release, ReleaseError> {
     let manifest = Manifest::parse(&read_object(dir, ObjectKind::Manifest, &head.manifest)?)?;
     // What has been read has been compared with the digest that names it.
     let tower = manifest.query_tower;

@@ -1,20 +1,24 @@
 //! Writing a release.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::manifest::columns_of;
-use super::verify::{check_all_cards, check_chains, check_directories, check_lists, read_limited};
+use super::publish::overlay_of;
+use super::stock::{RowsById, stock_of};
+use super::verify::{check_all_cards, check_chains, check_directories, check_lists, open_of, read_limited};
 use super::{
     ENGINE, ENGINE_TRACT, FORMAT_VERSION, HEAD_FILE, HEAD_LIMIT, Head, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS,
     LAYOUT_SINGLE, Manifest, ManifestDelta, ManifestShard, ObjectRef, Part, REQUIRES_DELTAS, REQUIRES_RANKER,
     REQUIRES_RULES, ReleaseError, Routing,
 };
 use crate::Digest;
-use crate::platform::files::write_atomically;
+use crate::platform::files::{locked, write_atomically};
 use crate::shard::Shard;
 use crate::shard::delta::Chain;
+use crate::shard::directory::DirectoryBucket;
 use crate::towers::QueryTower;
 
 /// What a release is made of: the bytes of its objects.
@@ -55,9 +59,32 @@ pub struct ReleaseWriter {
     dir: PathBuf,
 }
 
+/// What became of an overlay when the release was written again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried {
+    /// There was none.
+    None,
+    /// It says the same of the items that are still there.
+    Kept,
+    /// It, or the release that it was of, could not be read: there is none until the next one is published.
+    Dropped,
+}
+
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => Ok(()),
+            Self::Kept => writeln!(f, "overlay      the one before, for the items that are still there"),
+            Self::Dropped => writeln!(f, "overlay      none: the one before could not be read, run nearshelf overlay"),
+        }
+    }
+}
+
 /// What [`ReleaseWriter::write`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
+    /// What became of the overlay.
+    pub overlay: Carried,
     /// The version of the release: one more than before if it changed.
     pub version: u64,
     /// The digest of the manifest.
@@ -76,27 +103,35 @@ impl ReleaseWriter {
         Self { dir: dir.into() }
     }
 
-    /// Makes `content` the release of the folder. The same content gives the same bytes, and no new version.
+    /// Makes `content` the release of the folder. The same content gives the same bytes, and no new version. An overlay that the release
+    /// before had is written again, for the items that are still there: what is out of stock stays so.
     ///
     /// # Errors
     /// If a part is damaged, the parts do not belong together, the folder has a head that cannot be read, or a file cannot
     /// be written.
     pub fn write(&self, content: &ReleaseContent) -> Result<Written, ReleaseError> {
-        let manifest = manifest(content)?.to_bytes()?;
+        let (manifest, chains) = manifest(content)?;
+        let manifest = manifest.to_bytes()?;
+        let _lock = locked(&self.dir);
         let object = ObjectRef::of(&manifest);
         let old = self.old_head()?;
         let changed = old.as_ref().is_none_or(|old| old.manifest != object);
         let version = old.as_ref().map_or(0, |old| old.version) + u64::from(changed);
-        let head = Head { version, manifest: object, signatures: Vec::new() }.to_bytes()?;
+        let (overlay, bytes_of_overlay) = match &old {
+            Some(old) if changed && old.overlay.is_some() => self.carried(old, content, &chains, object.digest),
+            _ => (Carried::None, None),
+        };
+        let named = bytes_of_overlay.as_ref().map(|bytes| ObjectRef::of(bytes));
+        let head = Head { version, manifest: object, overlay: named, signatures: Vec::new() }.to_bytes()?;
 
-        let mut written = Written { version, manifest: object.digest, changed, objects: 0, bytes: 0 };
+        let mut written = Written { overlay, version, manifest: object.digest, changed, objects: 0, bytes: 0 };
         let routing = content.routing.iter().map(|(bytes, _)| bytes);
         let parts = std::iter::once(&content.query_tower).chain(routing).chain(&content.shards);
         let parts = parts.chain(content.deltas.iter().flatten());
         let parts = parts.chain(&content.directory).chain(&content.recent).chain(&content.cards).chain(&content.lists);
-        let parts = parts.chain(&content.rules).chain(&content.ranker);
+        let parts = parts.chain(&content.rules).chain(&content.ranker).chain(&bytes_of_overlay);
         for bytes in parts.chain([&manifest]) {
-            if self.put(bytes)? {
+            if put(&self.dir, bytes)? {
                 written.objects += 1;
                 written.bytes += bytes.len() as u64;
             }
@@ -116,23 +151,49 @@ impl ReleaseWriter {
         }
     }
 
-    /// Writes an object unless it is there, whole.
-    fn put(&self, bytes: &[u8]) -> Result<bool, ReleaseError> {
-        let path = self.dir.join(ObjectRef::of(bytes).path());
-        if read_limited(&path, bytes.len() as u64).is_ok_and(|there| there == bytes) {
-            return Ok(false);
+    /// The overlay that the release `old` has, for the one of these chains.
+    fn carried(
+        &self,
+        old: &Head,
+        content: &ReleaseContent,
+        chains: &[Chain],
+        manifest: Digest,
+    ) -> (Carried, Option<Vec<u8>>) {
+        let open = |bytes: &Vec<u8>| Ok(DirectoryBucket::open(bytes.clone())?);
+        let carry = || -> Result<Option<Vec<u8>>, ReleaseError> {
+            let before = open_of(&self.dir, old)?;
+            let Some(overlay) = overlay_of(&self.dir, old, &before)? else { return Ok(None) };
+            let held: Vec<&Chain> = before.shards().iter().flatten().map(AsRef::as_ref).collect();
+            let stock = stock_of(&held, &overlay);
+            let buckets = |buckets: &[Vec<u8>]| buckets.iter().map(open).collect::<Result<Vec<_>, ReleaseError>>();
+            let (directory, recent) = (buckets(&content.directory)?, buckets(&content.recent)?);
+            let rows = RowsById::of(chains, &directory, &recent);
+            Ok(Some(rows.overlay(manifest, overlay.made_ms(), &stock).0.to_bytes()?))
+        };
+        match carry() {
+            Ok(None) => (Carried::None, None),
+            Ok(Some(bytes)) => (Carried::Kept, Some(bytes)),
+            Err(_) => (Carried::Dropped, None),
         }
-        write(&path, bytes)?;
-        Ok(true)
     }
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), ReleaseError> {
+/// Writes an object unless it is there, whole.
+pub(super) fn put(dir: &Path, bytes: &[u8]) -> Result<bool, ReleaseError> {
+    let path = dir.join(ObjectRef::of(bytes).path());
+    if read_limited(&path, bytes.len() as u64).is_ok_and(|there| there == bytes) {
+        return Ok(false);
+    }
+    write(&path, bytes)?;
+    Ok(true)
+}
+
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), ReleaseError> {
     write_atomically(path, bytes).map_err(|error| ReleaseError::io(path, error))
 }
 
-/// The manifest of `content`, every part of which has been checked.
-fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
+/// The manifest of `content`, every part of which has been checked, and its shards with their deltas.
+fn manifest(content: &ReleaseContent) -> Result<(Manifest, Vec<Chain>), ReleaseError> {
     let query_tower = QueryTower::open(&content.query_tower)?;
     let routing =
         content.routing.as_ref().map(|(bytes, probes)| Routing { object: ObjectRef::of(bytes), probes: *probes });
@@ -206,5 +267,5 @@ fn manifest(content: &ReleaseContent) -> Result<Manifest, ReleaseError> {
     check_directories(&chains, &directory.collect::<Result<Vec<_>, _>>()?, &recent.collect::<Result<Vec<_>, _>>()?)?;
     check_all_cards(&manifest, &chains, content.cards.iter().cloned())?;
     check_lists(&chains, &content.lists)?;
-    Ok(manifest)
+    Ok((manifest, chains))
 }

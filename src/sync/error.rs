@@ -17,17 +17,17 @@ pub enum SyncError {
         /// The highest version that was accepted.
         trusted: u64,
     },
-    /// Two heads of one version name different manifests.
+    /// Two heads of one version name different manifests or overlays.
     #[error(
-        "head: version {version} names the manifest {found}, expected {trusted} as before; publish the release again, \
+        "head: version {version} names the object {found}, expected {trusted} as before; publish the release again, \
          with a new version"
     )]
     Conflict {
         /// The version of both.
         version: u64,
-        /// The manifest of the new head.
+        /// What the new head names.
         found: Digest,
-        /// The manifest of the head that was accepted.
+        /// What the head named that was accepted.
         trusted: Digest,
     },
     /// An object that nobody asked for.

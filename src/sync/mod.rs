@@ -9,6 +9,8 @@
 //! - A host that computes SHA-256 itself hands the digest over beside the bytes ([`Assembly::accept_digested`]).
 //! - Whatever fails changes nothing: the old release serves on, and the object stays on the list.
 //! - A head of a lower version than one that was accepted is refused, so that an old release cannot come back.
+//! - An overlay that the head names is on the list as soon as the manifest is held; the release does not wait for it, and a damaged one
+//!   leaves the last good one in place.
 //! - Cards of a release that is held whole are on the list, after everything else, until they are accepted; the release does not
 //!   wait for them. Those of clusters are fetched for what a page shows ([`Assembly::cards_of`]).
 //!
@@ -27,12 +29,13 @@
 
 mod error;
 mod held;
+mod overlay;
 mod plan;
 mod state;
 
 pub use error::SyncError;
 pub use plan::{Fetch, plan};
-pub use state::{Assembly, Next, Serving, Status};
+pub use state::{Assembly, Next, Serving, Status, Stock};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,10 @@ use serde::Serialize;
 use super::held::{Held, HeldObjects, Object};
 use super::{Fetch, SyncError, plan};
 use crate::Digest;
-use crate::release::{Absent, Head, Manifest, ManifestDelta, ObjectKind, ObjectRef, Part, Release, ReleaseError};
+use crate::release::overlay::Overlay;
+use crate::release::{
+    Absent, Head, Manifest, ManifestDelta, Named, ObjectKind, ObjectRef, Part, Release, ReleaseError,
+};
 use crate::shard::delta::Chain;
 use crate::shard::directory::{DirectoryBucket, bucket_of};
 
@@ -15,10 +18,12 @@ use crate::shard::directory::{DirectoryBucket, bucket_of};
 #[derive(Debug, Clone, Default)]
 pub struct Assembly {
     /// The highest head that was accepted.
-    trusted: Option<(u64, ObjectRef)>,
+    pub(super) trusted: Option<Named>,
     segment: Option<String>,
-    serving: Option<Release>,
+    pub(super) serving: Option<Release>,
     next: Option<Arriving>,
+    /// The last good overlay, of the served release or of the next one.
+    pub(super) overlay: Option<Arc<Overlay>>,
     /// The objects of `serving` and `next` that are held, checked.
     pub(super) held: HeldObjects,
 }
@@ -57,6 +62,19 @@ pub struct Serving {
     pub shards: usize,
     /// Bytes of what is held: the query tower, the shards, and what finds them.
     pub bytes: u64,
+    /// What is out of stock, where that is known.
+    pub overlay: Option<Stock>,
+}
+
+/// What the served release knows of stock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Stock {
+    /// The moment that it is of, in milliseconds since 1970-01-01 UTC.
+    pub made_ms: u64,
+    /// Items out of stock.
+    pub out: u64,
+    /// Items with another price than the catalogue's.
+    pub priced: usize,
 }
 
 /// A release that is not whole yet.
@@ -76,21 +94,25 @@ impl Assembly {
         self.segment = segment;
     }
 
-    /// Takes a head, and says what to fetch for it: nothing if its release is served already.
+    /// Takes a head, and says what to fetch for it: nothing if its release is served already, with its overlay.
     ///
     /// # Errors
     /// If the head is damaged or of another format, or its version goes back. Then nothing has changed.
     pub fn set_head(&mut self, bytes: &[u8]) -> Result<Vec<Fetch>, SyncError> {
-        let (version, manifest) = Head::parse_signed(bytes)?;
-        if let Some((trusted, known)) = self.trusted {
-            if version < trusted {
-                return Err(SyncError::Rollback { found: version, trusted });
+        let named @ Named { version, manifest, .. } = Head::parse_signed(bytes)?;
+        if let Some(trusted) = self.trusted {
+            if version < trusted.version {
+                return Err(SyncError::Rollback { found: version, trusted: trusted.version });
             }
-            if version == trusted && manifest != known {
-                return Err(SyncError::Conflict { version, found: manifest.digest, trusted: known.digest });
+            if version == trusted.version && named != trusted {
+                let what = |head: &Named| match head.overlay {
+                    Some(overlay) if manifest == trusted.manifest => overlay.digest,
+                    _ => head.manifest.digest,
+                };
+                return Err(SyncError::Conflict { version, found: what(&named), trusted: what(&trusted) });
             }
         }
-        self.trusted = Some((version, manifest));
+        self.trusted = Some(named);
         match self.serving.take() {
             Some(serving) if serving.digest() == manifest.digest => {
                 self.serving = Some(serving.with_version(version));
@@ -103,6 +125,7 @@ impl Assembly {
                 self.next = Some(Arriving { version, object: manifest, manifest: known });
             }
         }
+        self.apply_overlay();
         Ok(self.missing())
     }
 
@@ -150,6 +173,8 @@ impl Assembly {
             check_held(&manifest, &self.held)?;
             next.manifest = Some(manifest);
             self.forget_others();
+        } else if let Some(object) = self.named_overlay().filter(|object| object.digest == digest) {
+            self.accept_overlay(object, bytes, computed)?;
         } else {
             return Err(SyncError::Unexpected { found: digest });
         }
@@ -165,17 +190,19 @@ impl Assembly {
     /// What is to be fetched, what is needed first at the front.
     pub fn missing(&self) -> Vec<Fetch> {
         let held = |digest: &Digest| self.held.contains(*digest);
-        match (&self.next, &self.serving, &self.trusted) {
+        let mut missing = match (&self.next, &self.serving, &self.trusted) {
             (Some(next), _, _) => {
                 let manifest = next.manifest.as_deref();
                 let is_shown = |at| manifest.is_some_and(|manifest| self.shows(manifest, at));
                 plan(&next.object, manifest, self.segment.as_deref(), is_shown, held)
             }
-            (None, Some(serving), Some((_, object))) => {
-                plan(object, Some(serving.manifest()), self.segment.as_deref(), |_| false, held)
+            (None, Some(serving), Some(Named { manifest, .. })) => {
+                plan(manifest, Some(serving.manifest()), self.segment.as_deref(), |_| false, held)
             }
             _ => Vec::new(),
-        }
+        };
+        missing.extend(self.missing_overlay());
+        missing
     }
 
     /// What is served, and what is on its way.
@@ -193,6 +220,11 @@ impl Assembly {
                 dim: manifest.dim,
                 shards: manifest.shards.len(),
                 bytes: computed.map(|(_, object)| object.size).sum(),
+                overlay: release.overlay().map(|overlay| Stock {
+                    made_ms: overlay.made_ms(),
+                    out: overlay.out(),
+                    priced: overlay.priced(),
+                }),
             }
         });
         let next = self.next.as_ref().map(|next| {
@@ -301,11 +333,19 @@ impl Assembly {
             && serving.shards().get(at).is_some_and(Option::is_some)
     }
 
+    /// The manifest that the head names, if it is held.
+    pub(super) fn head_manifest(&self) -> Option<Arc<Manifest>> {
+        match &self.next {
+            Some(next) => next.manifest.clone(),
+            None => self.serving.as_ref().map(Release::shared_manifest),
+        }
+    }
+
     fn holds(&self, digest: Digest) -> bool {
         let manifest_held =
             self.next.as_ref().is_some_and(|next| next.object.digest == digest && next.manifest.is_some());
         let manifest_served = self.serving.as_ref().is_some_and(|release| release.digest() == digest);
-        self.held.contains(digest) || manifest_held || manifest_served
+        self.held.contains(digest) || manifest_held || manifest_served || self.holds_overlay(digest)
     }
 
     fn manifests(&self) -> impl Iterator<Item = Arc<Manifest>> {
@@ -325,7 +365,7 @@ impl Assembly {
 
     /// Serves the next release if all that it needs at once is held.
     fn swap_if_whole(&mut self) {
-        if self.missing().iter().any(|fetch| !is_for_page(fetch.kind)) {
+        if self.missing().iter().any(|fetch| !is_for_page(fetch.kind) && fetch.kind != ObjectKind::Overlay) {
             return;
         }
         let Some(Arriving { version, object, manifest: Some(manifest) }) = &self.next else { return };
@@ -357,6 +397,7 @@ impl Assembly {
         }
         self.serving = Some(release);
         self.next = None;
+        self.apply_overlay();
         self.forget_others();
     }
 }

@@ -1,6 +1,7 @@
 //! Releases that arrive in pieces, damaged, late and again.
 
 mod cut;
+mod overlay;
 
 use std::collections::BTreeSet;
 
@@ -51,7 +52,10 @@ fn served(sync: &Assembly) -> Option<(u64, Digest, Vec<usize>)> {
 
 fn code_is_stable(error: &SyncError) {
     let (stage, what) = error.code().split_once('/').unwrap();
-    assert!(["sync", "shard", "release", "towers", "directory", "delta", "columns"].contains(&stage), "{error}");
+    assert!(
+        ["sync", "shard", "release", "towers", "directory", "delta", "columns", "overlay"].contains(&stage),
+        "{error}"
+    );
     assert!(what.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{error}");
 }
 

@@ -8,6 +8,7 @@
 mod fixtures;
 mod foreign;
 mod onnx;
+mod overlay;
 mod shop;
 mod signals;
 mod training;

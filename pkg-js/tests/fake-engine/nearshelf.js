@@ -26,6 +26,8 @@ export class Engine {
   #next;
   #serving;
   #segment;
+  /** What the last overlay said that arrived. */
+  #stock;
 
   constructor() {
     if (!started) throw new Error("the module was not loaded");
@@ -45,8 +47,8 @@ export class Engine {
       throw fail("sync/head-malformed", "head.json: not JSON; publish the release again");
     }
     if (head.format !== 1) throw fail("sync/head-format", `head.json: format ${head.format}, this build reads 1`);
-    if (this.#serving && head.version < this.#serving.manifest.version) {
-      throw fail("sync/version-went-back", `head.json: version ${head.version}, held ${this.#serving.manifest.version}`);
+    if (this.#serving && head.version < this.#serving.version) {
+      throw fail("sync/version-went-back", `head.json: version ${head.version}, held ${this.#serving.version}`);
     }
     this.#next = { head };
     return this.#missing();
@@ -56,7 +58,8 @@ export class Engine {
     const manifests = [this.#next?.head.manifest.digest, this.#serving?.digest];
     const named = manifests.filter((manifest) => this.#held.has(manifest)).flatMap((manifest) => parse(this.#held.get(manifest)).objects);
     const object = named.find((object) => object.digest === digest);
-    if (object === undefined && !manifests.includes(digest)) throw fail("sync/unexpected", `objects/${digest}: not missing`);
+    const isStock = this.#next?.head.overlay?.digest === digest;
+    if (object === undefined && !isStock && !manifests.includes(digest)) throw fail("sync/unexpected", `objects/${digest}: not missing`);
     if (this.#held.has(digest) && object?.kind !== "cards" && object?.kind !== "lists") return this.#missing();
     const found = computed ? hexadecimal(computed) : sha256(bytes);
     if (found !== digest) throw fail("sync/digest-mismatch", `objects/${digest}: digest ${found}; download it again`);
@@ -64,7 +67,9 @@ export class Engine {
     if (!RUNS_ONNX && digest === this.#next.head.manifest.digest && parse(bytes).engine === "tract") {
       throw fail("towers/engine", "query tower: an ONNX graph, which this build does not run; load nearshelf/onnx");
     }
-    this.#held.set(digest, bytes);
+    if (isStock && parse(bytes).of !== this.#next.head.manifest.digest) throw fail("overlay/manifest", "overlay: made for another manifest");
+    if (isStock) this.#stock = { digest, ...parse(bytes) };
+    else this.#held.set(digest, bytes);
     return this.#missing();
   }
 
@@ -76,13 +81,16 @@ export class Engine {
     const wanted = manifest.objects.filter(({ kind }) => (kind !== "cards" || one) && kind !== "lists");
     const missing = wanted.filter((object) => !this.#held.has(object.digest)).map(place);
     if (missing.every(({ kind }) => kind === "cards")) this.#serve(manifest, digest);
+    const { overlay } = this.#next.head;
+    if (overlay && overlay.digest !== this.#stock?.digest) missing.push(place({ ...overlay, kind: "overlay" }));
+    if (!overlay) this.#stock = undefined;
     return JSON.stringify(missing);
   }
 
   #serve(manifest, digest) {
     const bytes = (kind) => manifest.objects.filter((object) => object.kind === kind).map(({ digest }) => this.#held.get(digest));
     const items = new Map(bytes("shard").flatMap(parse).map(([id, words, popularity]) => [id, { words, popularity }]));
-    this.#serving = { manifest, digest, items, tower: manifest.objects.find(({ kind }) => kind === "tower").digest };
+    this.#serving = { version: this.#next.head.version, manifest, digest, items, tower: manifest.objects.find(({ kind }) => kind === "tower").digest };
   }
 
   isReady() {
@@ -90,10 +98,11 @@ export class Engine {
   }
 
   status() {
-    const { manifest, items, tower } = this.#serving;
+    const { version, manifest, items, tower } = this.#serving;
+    const stock = this.#stock && { made: this.#stock.made, out: this.#stock.out.length, priced: Object.keys(this.#stock.prices).length };
     const shards = manifest.objects.filter(({ kind }) => kind === "shard");
     return JSON.stringify({
-      name: manifest.name, version: manifest.version, towers: tower, items: items.size, dim: 64,
+      name: manifest.name, version, stock, towers: tower, items: items.size, dim: 64,
       shards: shards.length, bytes: shards.reduce((sum, { size }) => sum + size, 0),
     });
   }
@@ -132,7 +141,8 @@ export class Engine {
       const weight = (type === "view" ? 1 : 2) * (age + 1);
       for (const word of items.get(id).words) wanted.set(word, (wanted.get(word) ?? 0) + weight);
     });
-    const dropped = new Set(exclude);
+    const dropped = new Set([...exclude, ...(this.#stock?.out ?? [])]);
+    const priced = (row) => ({ ...row, ...(this.#stock?.prices[row.id] === undefined ? {} : { price: this.#stock.prices[row.id] }) });
     if (candidates) {
       const given = candidates.filter(([id]) => items.has(id) && !dropped.has(id) && passes(items.get(id).words));
       const rows = given.map(([id, score]) => ({ id, score })).sort((a, b) => b.score - a.score).slice(0, limit);
@@ -143,7 +153,7 @@ export class Engine {
     }));
     rows.sort((a, b) => b.score - a.score || (a.id < b.id ? -1 : 1));
     return JSON.stringify({
-      items: rows.slice(0, limit),
+      items: rows.slice(0, limit).map(priced),
       history: used.map(({ id }) => id).toReversed(),
       source: used.length > 0 ? "history" : "default",
       timings: { tower: 0.125, search: 0.25, rank: 0.0625 },

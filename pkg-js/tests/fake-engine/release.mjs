@@ -1,5 +1,5 @@
 // Writes a small made-up release that the fake engine beside this file reads, and the fake engine's package folder.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
@@ -67,6 +67,16 @@ export function writeFakeRelease(folder, { version = 1, products = fakeProducts(
   const { digest, size } = manifest;
   writeFileSync(join(folder, "head.json"), encode({ signed: { format: 1, version, manifest: { digest, size } }, signatures: [] }));
   return Object.fromEntries([manifest, ...objects].map(({ kind, digest }) => [kind, join(folder, "objects", digest)]));
+}
+
+/** Writes what is out of stock, and other prices, beside the release of `folder`; the path of the overlay. */
+export function writeFakeStock(folder, { version, made = 1, out = [], prices = {}, of = undefined }) {
+  const { signed } = JSON.parse(readFileSync(join(folder, "head.json"), "utf8"));
+  const bytes = encode({ of: of ?? signed.manifest.digest, made, out, prices });
+  const overlay = { digest: sha256(bytes), size: bytes.length };
+  writeFileSync(join(folder, "objects", overlay.digest), bytes);
+  writeFileSync(join(folder, "head.json"), encode({ signed: { ...signed, version, overlay }, signatures: [] }));
+  return `objects/${overlay.digest}`;
 }
 
 function cardsFile(products) {

@@ -5,13 +5,24 @@ use std::sync::Arc;
 use super::format::ColumnKind;
 use super::view::{ColumnView, Predicate};
 use super::{ColumnsError, ColumnsView};
-use crate::index::RowSet;
+use crate::index::{NodeId, RowSet};
 use crate::json::{self, Value};
 
 /// Conditions on columns, all of which must hold. A missing value passes none but that it is missing. Copies share them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ColumnFilter {
     parts: Arc<Vec<Part>>,
+}
+
+/// Prices that are others than a column says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Changed<'a> {
+    /// The column.
+    pub column: &'a str,
+    /// Rows and prices in cents; rows are counted from `start` before the first row of the columns.
+    pub prices: &'a [(NodeId, u64)],
+    /// What the first row of the columns is called there.
+    pub start: u32,
 }
 
 /// One of the conditions.
@@ -152,24 +163,31 @@ impl ColumnFilter {
         Ok(())
     }
 
-    /// The rows that pass.
+    /// The rows that pass, with these in place of what the columns say of them.
     ///
     /// # Errors
     /// As [`ColumnFilter::check`].
-    pub fn rows(&self, columns: &ColumnsView<'_>) -> Result<RowSet, ColumnsError> {
+    pub fn rows(&self, columns: &ColumnsView<'_>, changed: Changed<'_>) -> Result<RowSet, ColumnsError> {
         let mut rows = RowSet::full(columns.rows());
         for part in self.parts.iter() {
             let passing = match part {
-                Part::Column(name, condition) => condition.rows(&columns.named(name)?)?,
+                Part::Column(name, condition) => {
+                    let column = columns.named(name)?;
+                    let mut passing = condition.rows(&column)?;
+                    if name == changed.column && !column.kind().has_dictionary() {
+                        condition.renew(&mut passing, changed);
+                    }
+                    passing
+                }
                 Part::Any(filters) => {
                     let mut any = RowSet::empty(columns.rows());
                     for filter in filters {
-                        any.or(&filter.rows(columns)?);
+                        any.or(&filter.rows(columns, changed)?);
                     }
                     any
                 }
                 Part::Not(filter) => {
-                    let mut others = filter.rows(columns)?;
+                    let mut others = filter.rows(columns, changed)?;
                     others.not();
                     others
                 }
@@ -188,6 +206,22 @@ impl Condition {
             }
             Self::AnyNumber(_) | Self::Between { .. } => !kind.has_dictionary(),
             Self::Missing => true,
+        }
+    }
+
+    /// Asks again of the rows whose price is another now.
+    fn renew(&self, rows: &mut RowSet, changed: Changed<'_>) {
+        for (node, price) in changed.prices {
+            let Some(node) = node.0.checked_sub(changed.start).filter(|row| (*row as usize) < rows.len()) else {
+                continue;
+            };
+            let price = *price as f64;
+            let passes = match self {
+                Self::AnyNumber(wanted) => wanted.contains(&price),
+                Self::Between { low, high } => (*low..=*high).contains(&price),
+                Self::AnyPath(_) | Self::Missing => false,
+            };
+            if passes { rows.insert(NodeId(node)) } else { rows.remove(NodeId(node)) }
         }
     }
 

@@ -1,0 +1,72 @@
+/** Seconds from one look for newer stock to the next, unless told. */
+export const DEFAULT_SECONDS = 45;
+/** Fewer seconds count as these: stock that is half a minute old is new enough, and hosts are asked often enough. */
+export const LEAST_SECONDS = 30;
+
+/** The part of a page that says whether somebody looks at it. */
+interface Page {
+  visibilityState: string;
+  addEventListener(type: "visibilitychange", listener: () => void): void;
+  removeEventListener(type: "visibilitychange", listener: () => void): void;
+}
+
+/**
+ * Looks again and again, from the end of one look on, while the page is in sight; when it comes back into sight, at once where a look is due.
+ * @internal
+ */
+export class Refresher {
+  readonly #milliseconds: number;
+  readonly #look: () => Promise<unknown>;
+  readonly #page = (globalThis as { document?: Page }).document;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isLooking = false;
+  #isClosed = false;
+  /** When the next look is due. */
+  #due = 0;
+
+  constructor(seconds: number, look: () => Promise<unknown>) {
+    this.#milliseconds = Math.max(seconds, LEAST_SECONDS) * 1000;
+    this.#look = look;
+    this.#page?.addEventListener("visibilitychange", this.#seen);
+    this.#wait();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#page?.removeEventListener("visibilitychange", this.#seen);
+  }
+
+  #wait(): void {
+    if (this.#isClosed) return;
+    this.#due = Date.now() + this.#milliseconds;
+    this.#arm();
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    if (this.#page?.visibilityState === "hidden") return;
+    this.#timer = setTimeout(() => this.#now(), Math.max(this.#due - Date.now(), 0));
+    // Node waits for timers; a page does not.
+    (this.#timer as { unref?: () => void }).unref?.();
+  }
+
+  #now(): void {
+    this.#isLooking = true;
+    // What fails is in the status, and is looked for again.
+    void this.#look().catch(() => undefined).finally(() => {
+      this.#isLooking = false;
+      this.#wait();
+    });
+  }
+
+  readonly #seen = (): void => {
+    if (!this.#isLooking) this.#arm();
+  };
+}
+
+/** How often a recommender looks, where it does: in pages unless told, and elsewhere where it is told. @internal */
+export function secondsOf(refresh: number | false | undefined): number | undefined {
+  if (refresh === false) return undefined;
+  return refresh ?? ("document" in globalThis ? DEFAULT_SECONDS : undefined);
+}
