@@ -117,7 +117,7 @@ pub struct Request {
     pub boosts: Vec<Boost>,
     /// What the shopper did, where the history is of another: for rules.
     pub past: Vec<HistoryEvent>,
-    /// How often the shopper has been shown an item.
+    /// How often the shopper has been shown an item since last doing something with it.
     pub shown: Vec<(String, u32)>,
     /// What chance depends on where a scenario leaves something to it: one number for a visit.
     pub seed: u64,
@@ -339,7 +339,7 @@ impl Recommender {
         }
         let candidate = |(score, at, node): (Score, usize, NodeId)| {
             let id = self.release.shards()[at].as_ref().map(|shard| shard.id(node)).unwrap_or_default();
-            Candidate { id, score: score.0, found: Some(Found { shard: at, node }), is_pinned: false }
+            Candidate { id, score: score.0, found: Some(Found { shard: at, node }), ..Candidate::default() }
         };
         Ok(found.into_iter().map(candidate).collect())
     }

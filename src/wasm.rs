@@ -131,9 +131,12 @@ impl Engine {
         let items = recommender.arrange(candidates, &request).map_err(|error| request_error(&error))?;
         let items = write::array(items.iter().map(|item| {
             let score = write::float(item.score);
-            let fields =
-                [("id", Field::Text(&item.id)), ("score", Field::Json(&score)), ("pinned", Field::Json("true"))];
-            write::object(if item.is_pinned { &fields } else { &fields[..2] })
+            let propensity = item.propensity.map(write::float);
+            let mut fields = vec![("id", Field::Text(&item.id)), ("score", Field::Json(&score))];
+            fields.extend(item.is_pinned.then_some(("pinned", Field::Json("true"))));
+            fields.extend(propensity.as_deref().map(|propensity| ("propensity", Field::Json(propensity))));
+            fields.extend(item.instead_of.as_deref().map(|other| ("insteadOf", Field::Text(other))));
+            write::object(&fields)
         }));
         let history = write::array(query.history.iter().map(|id| write::quoted(id)));
         let timings = [("tower", embedded - started), ("search", retrieved - embedded), ("rank", now() - retrieved)]

@@ -68,7 +68,7 @@ impl Recommender {
                 None => !asks,
             };
             if passes {
-                candidates.push(Candidate { id: id.clone(), score: *score, found, is_pinned: false });
+                candidates.push(Candidate { id: id.clone(), score: *score, found, ..Candidate::default() });
             }
         }
         Ok(candidates)
