@@ -57,45 +57,51 @@ pub fn rotated(candidates: &mut [Arranged], rotation: f32, shown: &[(String, u32
 /// Gives slots of a row to draws from a pool, as the module says. `row` holds the row of `limit` products and, behind it, what would come next,
 /// in an order of which every part keeps the caps; what is left is the row.
 pub fn explored(row: &mut Vec<Arranged>, limit: usize, exploration: f32, seed: u64) {
-    let mut pool = row.split_off(limit.min(row.len()));
-    if exploration <= 0.0 {
-        return;
+    if exploration > 0.0 {
+        let limit = limit.min(row.len());
+        draw(row, limit, exploration, seed);
     }
-    // A pin's slot lies beyond this row.
-    pool.retain(|candidate| candidate.slot.is_none());
+    row.truncate(limit);
+}
+
+fn draw(row: &mut [Arranged], limit: usize, exploration: f32, seed: u64) {
     let fixed = usize::from(exploration < 1.0);
-    let mut open: Vec<usize> =
-        (0..row.len()).filter(|&place| place >= fixed && !row[place].candidate.is_pinned).collect();
+    let (mut open, mut pool) = (Vec::new(), Vec::new());
+    for (place, Arranged { candidate, slot, .. }) in row.iter().enumerate() {
+        let places = if place < limit { &mut open } else { &mut pool };
+        // A pin's slot is its own, or lies beyond this row.
+        if place >= fixed && slot.is_none() && !candidate.is_pinned {
+            places.push((key(&candidate.id, seed, 2), place));
+        }
+    }
     let slots = (exploration * open.len() as f32).min(pool.len() as f32);
     let whole = slots as usize;
     // A row of its own kind has a draw of its own in a visit, and the same row the same one.
     let first = row.first().map_or(0, |first| key(&first.candidate.id, seed, 1));
-    let more = unit(first) < slots - whole as f32;
-    for candidate in &mut *row {
-        candidate.candidate.propensity = Some(1.0);
+    let drawn = whole + usize::from(unit(first) < slots - whole as f32);
+    for one in &mut row[..limit] {
+        one.candidate.propensity = Some(1.0);
     }
-    for &place in &open {
+    for &(_, place) in &open {
         row[place].candidate.propensity = Some(1.0 - slots / open.len() as f32);
     }
     let chance = slots / pool.len() as f32;
-    let drawn = whole + usize::from(more);
-    least(&mut open, drawn, |&place| key(&row[place].candidate.id, seed, 2));
-    least(&mut pool, drawn, |candidate| key(&candidate.candidate.id, seed, 3));
-    for (&place, mut candidate) in open.iter().zip(pool) {
-        candidate.candidate.propensity = Some(chance);
-        std::mem::swap(&mut row[place], &mut candidate);
-        row[place].candidate.instead_of = Some(candidate.candidate.id);
+    for at in 0..drawn.min(open.len()).min(pool.len()) {
+        let (place, from) = (least(&mut open, at), least(&mut pool, at));
+        row.swap(place, from);
+        row[place].candidate.propensity = Some(chance);
+        row[place].candidate.instead_of = Some(std::mem::take(&mut row[from].candidate.id));
     }
 }
 
-/// Keeps the `count` with the least keys, in the order of these: a draw without replacement.
-fn least<T>(from: &mut Vec<T>, count: usize, key: impl Fn(&T) -> u64) {
-    let count = count.min(from.len());
-    for place in 0..count {
-        let next = (place..from.len()).reduce(|a, b| if key(&from[b]) < key(&from[a]) { b } else { a });
-        from.swap(place, next.unwrap_or(place));
+/// Moves the least key from `at` on there, and gives its place: one after the other, a draw without replacement.
+fn least(places: &mut [(u64, usize)], at: usize) -> usize {
+    for other in at + 1..places.len() {
+        if places[other] < places[at] {
+            places.swap(at, other);
+        }
     }
-    from.truncate(count);
+    places[at].1
 }
 
 /// A number that looks random and follows from an id, the visit's seed and what it is for.
