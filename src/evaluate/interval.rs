@@ -57,9 +57,8 @@ impl Estimate {
     /// The ratio of two sums over clusters, such as the clicks and impressions of visitors, with the standard error by the delta method
     /// (Deng, Knoblich and Lu 2018): what a cluster holds may depend on each other, clusters do not.
     pub fn ratio(clusters: impl Iterator<Item = (f64, f64)> + Clone) -> Self {
-        let (count, above, below) = clusters
-            .clone()
-            .fold((0.0, 0.0, 0.0), |(count, above, below), (y, n)| (count + 1.0, above + y, below + n));
+        let (count, above, below) =
+            clusters.clone().fold((0.0, 0.0, 0.0), |(count, above, below), (y, n)| (count + 1.0, above + y, below + n));
         let value = above / below;
         let squares: f64 = clusters.map(|(y, n)| (y - value * n) * (y - value * n)).sum();
         let error = libm::sqrt(squares * count / (count - 1.0)) / below.abs();
@@ -98,8 +97,7 @@ pub fn chi_squared(counts: &[f64], shares: &[f64]) -> (f64, f64) {
     let statistic: f64 = counts.iter().zip(shares).map(term).sum();
     // The upper incomplete gamma function at half the degrees of freedom, from 1/2 or 1 upwards by steps of 1 (DLMF 8.8.2).
     let (freedom, x) = (counts.len().saturating_sub(1), statistic / 2.0);
-    let (mut a, mut upper) =
-        if freedom % 2 == 1 { (0.5, libm::erfc(libm::sqrt(x))) } else { (1.0, libm::exp(-x)) };
+    let (mut a, mut upper) = if freedom % 2 == 1 { (0.5, libm::erfc(libm::sqrt(x))) } else { (1.0, libm::exp(-x)) };
     if freedom == 0 {
         return (statistic, 1.0);
     }

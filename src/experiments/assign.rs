@@ -66,7 +66,8 @@ mod tests {
         }
         let (statistic, p) = crate::evaluate::chi_squared(&counts, &[0.5, 0.2, 0.1, 0.2]);
         assert!(p > 0.001, "{counts:?}: {statistic}");
-        let thirds = Experiment { name: "x".into(), variants: ["a", "b", "c"].map(|name| (name.into(), 1.0 / 3.0)).into() };
+        let thirds =
+            Experiment { name: "x".into(), variants: ["a", "b", "c"].map(|name| (name.into(), 1.0 / 3.0)).into() };
         assert!((0..20_000).all(|visitor| thirds.variant_of(&visitor.to_string()).is_some()));
     }
 }

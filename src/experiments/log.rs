@@ -245,11 +245,13 @@ mod tests {
     fn actions_find_what_was_seen_in_any_order_and_repeats_count_once() {
         let lines = format!(
             "{POST}\n{}\n{}\n\n",
-            r#"{"type":"purchase","id":"7","at":9,"recommendationId":"r"}"#, r#"{"type":"cart","id":"8","at":9,"recommendationId":"r"}"#
+            r#"{"type":"purchase","id":"7","at":9,"recommendationId":"r"}"#,
+            r#"{"type":"cart","id":"8","at":9,"recommendationId":"r"}"#
         );
         let log = log(lines.as_bytes());
         assert_eq!((log.rows.len(), log.events, log.unattributed, log.left_out), (1, 6, 1, 0));
-        let expected = Impression { item: "7".into(), propensity: Some(0.5), instead_of: None, did: [true, false, true] };
+        let expected =
+            Impression { item: "7".into(), propensity: Some(0.5), instead_of: None, did: [true, false, true] };
         assert_eq!((&log.rows[0].impressions, &log.rows[0].variant), (&vec![expected], &Some((0, "b".into()))));
     }
 
@@ -270,7 +272,13 @@ mod tests {
             bytes.extend(good.as_bytes());
             let found = log(&bytes);
             assert!(found.rows.iter().any(|row| row.id == "q"), "bit {bit}");
-            assert!(found.rows.iter().flat_map(|row| &row.impressions).all(|one| one.propensity.is_none_or(|p| p > 0.0 && p <= 1.0)));
+            assert!(
+                found
+                    .rows
+                    .iter()
+                    .flat_map(|row| &row.impressions)
+                    .all(|one| one.propensity.is_none_or(|p| p > 0.0 && p <= 1.0))
+            );
         }
         let wrong = log(br#"{"type":"impression","id":"9","at":1,"recommendationId":"q","propensity":0}"#);
         assert!(wrong.first_left_out.unwrap().contains(":1: a propensity"));

@@ -79,7 +79,8 @@ impl Target {
     /// # Errors
     /// [`ExperimentsError::Target`] with the line.
     pub fn read(path: &Path) -> Result<Self, ExperimentsError> {
-        let wrong = |line, found: String, expected| ExperimentsError::Target { path: path.to_owned(), line, found, expected };
+        let wrong =
+            |line, found: String, expected| ExperimentsError::Target { path: path.to_owned(), line, found, expected };
         let bad_csv = |error: csv::Error| {
             let line = error.position().map_or(1, csv::Position::line);
             wrong(line, error.to_string(), "CSV in UTF-8 with a header")
@@ -96,7 +97,8 @@ impl Target {
             let record = record.map_err(bad_csv)?;
             let line = record.position().map_or(0, csv::Position::line);
             let found: Option<f64> = record[probability].trim().parse().ok().filter(|p| (0.0..=1.0).contains(p));
-            let found = found.ok_or_else(|| wrong(line, record[probability].to_owned(), "a probability from 0 to 1"))?;
+            let found =
+                found.ok_or_else(|| wrong(line, record[probability].to_owned(), "a probability from 0 to 1"))?;
             let list = match row.map(|row| &record[row]).filter(|id| !id.is_empty()) {
                 Some(id) => rows.entry(id.to_owned()).or_default(),
                 None => &mut others,
@@ -113,7 +115,9 @@ impl Target {
     fn of<'t>(&'t self, row: &'t Row) -> Vec<(&'t str, f64)> {
         let pairs = |list: &'t [(String, f64)]| list.iter().map(|(item, pi)| (item.as_str(), *pi)).collect();
         match self {
-            Self::Greedy => row.impressions.iter().map(|one| (one.instead_of.as_ref().unwrap_or(&one.item).as_str(), 1.0)).collect(),
+            Self::Greedy => {
+                row.impressions.iter().map(|one| (one.instead_of.as_ref().unwrap_or(&one.item).as_str(), 1.0)).collect()
+            }
             Self::Given { rows, others } => pairs(rows.get(&row.id).unwrap_or(others)),
         }
     }
@@ -134,7 +138,8 @@ struct Sums {
 
 /// Estimates for rows that have propensities; none where none has.
 pub fn off_policy<'l>(log: &'l Log, rows: impl Iterator<Item = &'l Row>, target: &Target) -> Option<OffPolicy> {
-    let is_known = |row: &&Row| !row.impressions.is_empty() && row.impressions.iter().all(|one| one.propensity.is_some());
+    let is_known =
+        |row: &&Row| !row.impressions.is_empty() && row.impressions.iter().all(|one| one.propensity.is_some());
     let rows: Vec<&Row> = rows.filter(is_known).collect();
     if rows.is_empty() {
         return None;

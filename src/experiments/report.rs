@@ -125,8 +125,7 @@ pub fn report(log: &Log, asked: &Asked) -> Result<Report, ExperimentsError> {
         None => 0,
     };
     let target = asked.target.clone().unwrap_or(Target::Greedy);
-    let mut found: Vec<VariantReport> =
-        variants.iter().map(|(name, rows)| variant(log, name, rows, &target)).collect();
+    let mut found: Vec<VariantReport> = variants.iter().map(|(name, rows)| variant(log, name, rows, &target)).collect();
     let first = found.remove(control);
     for other in &mut found {
         other.against = Some(std::array::from_fn(|at| compared(first.rates[at], other.rates[at])));
@@ -161,7 +160,8 @@ fn chosen(log: &Log, asked: &Asked) -> Result<Option<usize>, ExperimentsError> {
 }
 
 fn named(names: &[&str], what: &'static str, name: &str) -> Result<usize, ExperimentsError> {
-    let wrong = || ExperimentsError::Asked { what, found: name.to_owned(), expected: format!("one of {}", names.join(", ")) };
+    let wrong =
+        || ExperimentsError::Asked { what, found: name.to_owned(), expected: format!("one of {}", names.join(", ")) };
     names.iter().position(|known| *known == name).ok_or_else(wrong)
 }
 
@@ -198,7 +198,11 @@ fn compared(control: Estimate, other: Estimate) -> Compared {
     Compared { difference, interval: difference.interval(), p_value: difference.p_value(), lift, lift_interval }
 }
 
-fn ratio_check(found: &[VariantReport], names: &[&str], shares: &[(String, f64)]) -> Result<RatioCheck, ExperimentsError> {
+fn ratio_check(
+    found: &[VariantReport],
+    names: &[&str],
+    shares: &[(String, f64)],
+) -> Result<RatioCheck, ExperimentsError> {
     let wrong = |found: String, expected: String| ExperimentsError::Asked { what: "shares", found, expected };
     for (name, share) in shares {
         named(names, "shares", name)?;

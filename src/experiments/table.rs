@@ -70,7 +70,8 @@ impl Report {
         for variant in &self.variants {
             for (rate, compared) in RATES.iter().zip(variant.against.iter().flatten()) {
                 let Compared { difference, p_value, lift, lift_interval: (low, high), .. } = compared;
-                let lift = number(*lift, || format!("{:+.1} % ({:+.1} to {:+.1})", 100.0 * lift, 100.0 * low, 100.0 * high));
+                let lift =
+                    number(*lift, || format!("{:+.1} % ({:+.1} to {:+.1})", 100.0 * lift, 100.0 * low, 100.0 * high));
                 let p = number(*p_value, || format!("{p_value:.4}"));
                 table.push(vec![variant.name.clone(), (*rate).to_owned(), percent(*difference), lift, p]);
             }
@@ -86,7 +87,10 @@ impl Report {
             for (rate, value) in RATES.iter().zip(values) {
                 let mut row = vec![variant.name.clone(), (*rate).to_owned()];
                 row.extend([value.logged, value.ips, value.snips, value.doubly_robust].map(percent));
-                row.extend([number(*effective, || format!("{effective:.0}")), number(*support, || format!("{support:.3}"))]);
+                row.extend([
+                    number(*effective, || format!("{effective:.0}")),
+                    number(*support, || format!("{support:.3}")),
+                ]);
                 table.push(row);
             }
         }
@@ -100,20 +104,31 @@ impl Report {
             let counts: Vec<String> = self.variants.iter().map(|variant| variant.visitors.to_string()).collect();
             let shares: Vec<String> = check.expected.iter().map(|share| format!("{share:.3}")).collect();
             let verdict = if check.is_suspect {
-                format!("SUSPECT (p < {SUSPECT}): who is counted depends on the variant; do not trust the comparison before that is explained")
+                format!(
+                    "SUSPECT (p < {SUSPECT}): who is counted depends on the variant; do not trust the comparison before that is explained"
+                )
             } else {
                 "as it should be".to_owned()
             };
             notes.push(format!(
                 "sample ratio {} visitors where shares of {} were expected: chi-squared {:.2}, p {:.4}: {verdict}",
-                counts.join(" : "), shares.join(" : "), check.chi_squared, check.p_value
+                counts.join(" : "),
+                shares.join(" : "),
+                check.chi_squared,
+                check.p_value
             ));
         }
         let counted = [
-            (self.in_several, "visitors have rows of several variants, and count in each: was the salt or were the shares changed?"),
+            (
+                self.in_several,
+                "visitors have rows of several variants, and count in each: was the salt or were the shares changed?",
+            ),
             (self.other_rows, "rows of no variant of this experiment are not in the tables"),
             (self.unattributed, "actions were not on anything that a row was seen to show"),
-            (self.unknown_visitors, "rows have no visitor, and count as one each: intervals are too narrow where visitors saw several"),
+            (
+                self.unknown_visitors,
+                "rows have no visitor, and count as one each: intervals are too narrow where visitors saw several",
+            ),
         ];
         notes.extend(counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
         if let Some(first) = &self.first_left_out {
@@ -121,7 +136,7 @@ impl Report {
         }
         for variant in &self.variants {
             let support = variant.off_policy.as_ref().map_or(1.0, |found| found.support);
-            if !((support - 1.0).abs() <= 0.1) {
+            if !(0.9..=1.1).contains(&support) {
                 notes.push(format!(
                     "{}: support {support:.3} is far from 1, so the rows do not show what the target would: do not use these estimates",
                     variant.name

@@ -106,8 +106,8 @@ fn least(places: &mut [(u64, usize)], at: usize) -> usize {
 
 /// A number that looks random and follows from an id, the visit's seed and what it is for.
 fn key(id: &str, seed: u64, purpose: u64) -> u64 {
-    let mut hash =
-        crate::features::hashing::hash64(id) ^ (seed.wrapping_mul(4).wrapping_add(purpose)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut hash = crate::features::hashing::hash64(id)
+        ^ (seed.wrapping_mul(4).wrapping_add(purpose)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     // The finaliser of SplitMix64 (Steele, Lea and Flood 2014).
     hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -129,7 +129,6 @@ fn noise(id: &str, seed: u64) -> f32 {
     let sum: u32 = (0..4).map(|part| u32::from((hash >> (16 * part)) as u16)).sum();
     (sum as f32 - 131_070.0) / DEVIATION
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -220,10 +219,10 @@ mod tests {
                 }
                 let open: Vec<usize> =
                     (usize::from(exploration < 1.0)..6).filter(|slot| pinned != Some(*slot)).collect();
-                for slot in 0..6 {
+                for (slot, found) in slots.iter().enumerate() {
                     let expected = if open.contains(&slot) { expected / open.len() as f64 } else { 0.0 };
                     let deviation = (expected / VISITS as f64).sqrt();
-                    assert!((slots[slot] - expected).abs() <= 4.5 * deviation + 1e-6, "{of}: slot {slot}");
+                    assert!((found - expected).abs() <= 4.5 * deviation + 1e-6, "{of}: slot {slot}");
                 }
             }
             let open = 6 - usize::from(exploration < 1.0) - usize::from(pinned.is_some());

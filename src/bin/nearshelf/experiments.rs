@@ -115,16 +115,13 @@ impl AbOptions {
         let funnel = FunnelParams { slates: self.visits, ..FunnelParams::new(self.seed, self.shoppers) };
         let params = AbParams { funnel, out_of_stock: self.out_of_stock };
         let scorer;
-        let (other, name): (Box<dyn Arm>, String) = match &self.against {
-            Some(folder) => {
-                let other = OfRelease::new(&dataset, open(folder)?, self.against_scenario.clone());
-                (Box::new(other), folder.display().to_string())
-            }
-            None => {
-                let knobs = BaselineParams::read(&place.baselines())?.als;
-                scorer = Als::fit(&Interactions::of_training(&dataset), &knobs);
-                (Box::new(Batch::new(&dataset, &scorer)), self.baseline.clone())
-            }
+        let (other, name): (Box<dyn Arm>, String) = if let Some(folder) = &self.against {
+            let other = OfRelease::new(&dataset, open(folder)?, self.against_scenario.clone());
+            (Box::new(other), folder.display().to_string())
+        } else {
+            let knobs = BaselineParams::read(&place.baselines())?.als;
+            scorer = Als::fit(&Interactions::of_training(&dataset), &knobs);
+            (Box::new(Batch::new(&dataset, &scorer)), self.baseline.clone())
         };
         let events = ab(&dataset, &params, [&*other, &tested])?;
         let report = write(&params, [&name, &self.release.display().to_string()], &events, &self.out)?;

@@ -42,7 +42,8 @@ fn intervals_cover_the_truth_about_as_often_as_they_say() {
     let mut covered = [0.0; 3];
     for seed in 0..RUNS {
         let found = report(&experiment(seed, 250, factor), &Asked::default()).unwrap();
-        let holds = |(low, high): (f64, f64), truth: f64| f64::from(u8::from(low <= truth && truth <= high)) / RUNS as f64;
+        let holds =
+            |(low, high): (f64, f64), truth: f64| f64::from(u8::from(low <= truth && truth <= high)) / RUNS as f64;
         covered[0] += holds(found.variants[0].rates[0].interval(), truth[0]);
         covered[1] += holds(found.variants[1].rates[0].interval(), truth[1]);
         covered[2] += holds(found.variants[1].against.unwrap()[0].lift_interval, factor - 1.0);
@@ -102,10 +103,11 @@ fn rate(item: usize) -> f64 {
 #[test]
 fn off_policy_estimates_are_without_bias_and_their_intervals_cover() {
     const RUNS: u64 = 300;
-    let shown = |item: usize| (item.to_string(), if item % 2 == 0 { 1.0 } else { 0.5 });
+    let shown = |item: usize| (item.to_string(), if item.is_multiple_of(2) { 1.0 } else { 0.5 });
     let given = [1, 7, 13, 19, 22].map(shown);
     let mass: f64 = given.iter().map(|(_, pi)| pi).sum();
-    let of_given = [1, 7, 13, 19, 22].into_iter().zip(&given).map(|(item, (_, pi))| pi * rate(item)).sum::<f64>() / mass;
+    let of_given =
+        [1, 7, 13, 19, 22].into_iter().zip(&given).map(|(item, (_, pi))| pi * rate(item)).sum::<f64>() / mass;
     let others = Target::Given { rows: HashMap::new(), others: given.to_vec() };
     for (target, truth) in [(Target::Greedy, (0..5).map(rate).sum::<f64>() / 5.0), (others, of_given)] {
         let mut found: Vec<[Estimate; 3]> = Vec::new();
@@ -139,7 +141,9 @@ fn what_is_asked_and_is_not_there_is_a_typed_error() {
     assert!(asked(|asked| asked.experiment = Some("y".into())).contains("found y, expected one of x"));
     assert!(asked(|asked| asked.shares = vec![("a".into(), 0.5)]).contains("one of b, too"));
     assert!(asked(|asked| asked.shares = vec![("a".into(), f64::NAN), ("b".into(), 1.0)]).contains("above 0"));
-    assert!(report(&Log::of([]), &Asked::default()).unwrap_err().to_string().contains("no impression of a row among 0"));
+    assert!(
+        report(&Log::of([]), &Asked::default()).unwrap_err().to_string().contains("no impression of a row among 0")
+    );
 }
 
 #[test]

@@ -179,7 +179,9 @@ pub fn write(params: &AbParams, arms: [&str; 2], events: &[Event], out: &Path) -
     };
     let mut lines = Vec::new();
     for event in events {
-        serde_json::to_writer(&mut lines, event).expect("memory takes all, and events are texts and numbers");
+        let failed =
+            |error: serde_json::Error| SimulateError::Io { path: out.join(files::EVENTS), source: error.into() };
+        serde_json::to_writer(&mut lines, event).map_err(failed)?;
         lines.push(b'\n');
     }
     put(files::EVENTS, &lines)?;
@@ -193,4 +195,5 @@ pub fn write(params: &AbParams, arms: [&str; 2], events: &[Event], out: &Path) -
 }
 
 /// Stands above what is printed and written.
-pub const SYNTHETIC: &str = "SYNTHETIC: shoppers, clicks and purchases were invented by `nearshelf simulate ab`; nobody did any of it";
+pub const SYNTHETIC: &str =
+    "SYNTHETIC: shoppers, clicks and purchases were invented by `nearshelf simulate ab`; nobody did any of it";

@@ -67,7 +67,8 @@ fn what_is_out_of_stock_is_clicked_and_not_bought_and_comes_back() {
         // Carts and purchases follow the visit by minutes, perhaps after midnight.
         run.is_out(item, run.window.day(event.at as i64)) && run.is_out(item, run.window.day(event.at as i64 - 600_000))
     };
-    let count = |kind: &str, out: bool| events.iter().filter(|event| event.kind == kind && is_out(event) == out).count();
+    let count =
+        |kind: &str, out: bool| events.iter().filter(|event| event.kind == kind && is_out(event) == out).count();
     assert!(count("click", true) > 100 && count("purchase", false) > 10);
     assert_eq!((count("cart", true), count("purchase", true)), (0, 0));
     let spells: Vec<bool> = (0..60).map(|day| run.is_out(9, day)).collect();
