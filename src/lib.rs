@@ -23,6 +23,8 @@ pub mod digest;
 #[cfg(feature = "origin")]
 pub mod evaluate;
 #[cfg(feature = "origin")]
+pub mod experiments;
+#[cfg(feature = "origin")]
 pub mod factors;
 pub mod features;
 pub mod index;

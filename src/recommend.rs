@@ -120,7 +120,7 @@ pub struct Request {
     pub boosts: Vec<Boost>,
     /// What the shopper did, where the history is of another: for rules.
     pub past: Vec<HistoryEvent>,
-    /// How often the shopper has been shown an item.
+    /// How often the shopper has been shown an item since last doing something with it.
     pub shown: Vec<(String, u32)>,
     /// What chance depends on where a scenario leaves something to it: one number for a visit.
     pub seed: u64,

@@ -131,15 +131,14 @@ impl Engine {
         let items = recommender.arrange(candidates, (&query, &request)).map_err(|error| request_error(&error))?;
         let items = write::array(items.iter().map(|item| {
             let score = write::float(item.score);
+            let propensity = item.propensity.map(write::float);
             let price = recommender.price(item);
-            let fields = [
-                ("id", Field::Text(&item.id)),
-                ("score", Field::Json(&score)),
-                ("price", price.map_or(Field::Json("null"), Field::Whole)),
-                ("pinned", Field::Json("true")),
-            ];
-            let count = if item.is_pinned { 4 } else { 2 + usize::from(price.is_some()) };
-            write::object(&fields[..count])
+            let mut fields = vec![("id", Field::Text(&item.id)), ("score", Field::Json(&score))];
+            fields.extend(price.map(|price| ("price", Field::Whole(price))));
+            fields.extend(item.is_pinned.then_some(("pinned", Field::Json("true"))));
+            fields.extend(propensity.as_deref().map(|propensity| ("propensity", Field::Json(propensity))));
+            fields.extend(item.instead_of.as_deref().map(|other| ("insteadOf", Field::Text(other))));
+            write::object(&fields)
         }));
         let history = write::array(query.history.iter().map(|id| write::quoted(id)));
         let timings = [("tower", embedded - started), ("search", retrieved - embedded), ("rank", now() - retrieved)]

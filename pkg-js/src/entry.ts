@@ -1,3 +1,4 @@
+import { Trial } from "./experiment.js";
 import type { Host, HostOptions } from "./host.js";
 import { DeviceHistory } from "./device-history.js";
 import { memoryStorage } from "./history.js";
@@ -5,7 +6,7 @@ import { compiled, type WasmSource } from "./init.js";
 import { Keeper } from "./keeper.js";
 import { Outbox } from "./outbox.js";
 import type { Mode, RecommenderOptions } from "./options.js";
-import { Recommender, releaseAddress } from "./recommender.js";
+import { newId, Recommender, releaseAddress } from "./recommender.js";
 import { NoWorker, RemoteHost, startWorker } from "./remote.js";
 
 /** The engine on this thread. @internal */
@@ -70,14 +71,18 @@ export function entry({ local, isLarger = false, worker }: Engines): Entry {
   }
 
   async function createRecommender(options: RecommenderOptions): Promise<Recommender> {
+    const { experiment, consent = false } = options;
+    const trial = experiment && new Trial(experiment, isKept(options), consent, newId);
+    // The history is the shop's, whatever release a variant has.
     const keeper = keeperOf(options);
     let outbox: Outbox | undefined;
     try {
       outbox = options.events && new Outbox(options.events);
+      if (outbox !== undefined) outbox.assignment = trial?.assignment;
       const loading = options.consent === true ? keeper.allow() : undefined;
       // Both end before a failure is reported, so that the next call meets nothing of this one.
-      const host = await open(options).finally(() => loading);
-      return new Recommender(host, keeper, options, outbox);
+      const host = await open({ ...options, release: trial?.variant?.release ?? options.release }).finally(() => loading);
+      return new Recommender(host, keeper, options, outbox, trial);
     } catch (cause) {
       // Another tab withdrew the consent, after which this one stored what it was loading.
       if (options.consent === true && !keeper.isAllowed) await keeper.eraseStored().catch(() => undefined);

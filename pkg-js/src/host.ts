@@ -59,7 +59,7 @@ export interface Request {
   show?: number;
   /** What the shopper did, where the history says another thing: for rules. */
   past?: Asked[];
-  /** How often products were shown to the shopper since the page was opened. */
+  /** How often products were shown to the shopper since the page was opened, or since the shopper last did something with them. */
   shown: [id: string, times: number][];
   scenario?: string;
   boosts: { where: object; by: number }[];
@@ -72,7 +72,7 @@ export interface Request {
 
 /** A row and what it was made of. @internal */
 export interface Row {
-  items: { id: string; score: number; card?: Card; price?: number | null; pinned?: true }[];
+  items: { id: string; score: number; card?: Card; price?: number | null; pinned?: true; propensity?: number; insteadOf?: string }[];
   history: string[];
   source: "history" | "default";
   /** Of a row of lists: how many of them there are. */

@@ -1,3 +1,4 @@
+import type { ExperimentOptions } from "./experiment.js";
 import type { HistoryStorage } from "./history.js";
 import type { WasmSource } from "./init.js";
 import type { EventsOptions } from "./outbox.js";
@@ -69,6 +70,8 @@ export interface RecommenderOptions {
   refresh?: number | false;
   /** The rules of rows, by their name in the release; those of the scenario `default`, if the release has it, unless told. */
   scenario?: string;
+  /** Shows each visitor one of several variants, and says so in rows and events. */
+  experiment?: ExperimentOptions;
   /** The worker, or its script's address, where a bundler does not find `nearshelf/worker` by itself. */
   worker?: Worker | string | URL;
   /** Asks in place of the global `fetch`, for the release alone; the engine then works on the page's thread. */

@@ -1,8 +1,10 @@
 import { NearshelfError } from "./errors.js";
+import type { Assignment } from "./experiment.js";
 import type { EventType } from "./history.js";
+import type { Recommendation, RecommendedItem } from "./recommendation.js";
 
 /** What is sent to the shop of what happened on a page. */
-export interface SentEvent {
+export interface SentEvent extends Partial<Assignment> {
   /** What happened. */
   type: EventType | "impression" | "click";
   /** The product's id. */
@@ -11,6 +13,14 @@ export interface SentEvent {
   at: number;
   /** The row that showed the product, where one did. */
   recommendationId?: string;
+  /** Where the product is in that row, from 1. */
+  slot?: number;
+  /** As in {@link RecommendedItem.propensity}. */
+  propensity?: number;
+  /** As in {@link RecommendedItem.insteadOf}. */
+  insteadOf?: string;
+  /** The row's, as in {@link Recommendation.scenario}. */
+  scenario?: string;
 }
 
 /** Where and when the shop hears of events. At most 1,000 wait, of which the oldest go first; nothing is sent before consent. */
@@ -49,8 +59,10 @@ export class Outbox {
   #sending: SentEvent[] = [];
   #failures = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** The row that showed a product last. */
-  readonly #rows: { id: string; items: Set<string> }[] = [];
+  /** What rows said of their products, the last row first. */
+  readonly #rows: { id: string; items: Map<string, Partial<SentEvent>> }[] = [];
+  /** What all events say, in an experiment. */
+  assignment: Assignment | undefined;
   readonly #leave = () => {
     if (document.visibilityState === "hidden") this.#beacon();
   };
@@ -84,15 +96,23 @@ export class Outbox {
   }
 
   /** Remembers what a row showed. */
-  shown(recommendationId: string, items: readonly string[]): void {
-    this.#rows.unshift({ id: recommendationId, items: new Set(items) });
+  shown({ recommendationId, scenario, items }: Recommendation): void {
+    const of = ({ id, propensity, insteadOf }: RecommendedItem, place: number): [string, Partial<SentEvent>] => [id, {
+      recommendationId,
+      slot: place + 1,
+      ...(propensity === undefined ? {} : { propensity }),
+      ...(insteadOf === undefined ? {} : { insteadOf }),
+      ...(scenario === undefined ? {} : { scenario }),
+    }];
+    this.#rows.unshift({ id: recommendationId, items: new Map(items.map(of)) });
     this.#rows.length = Math.min(this.#rows.length, ROWS);
   }
 
   add(type: SentEvent["type"], id: string, at: number, recommendationId?: string): void {
     if (!this.#isAllowed) return;
-    const row = recommendationId ?? this.#rows.find(({ items }) => items.has(id))?.id;
-    this.#waiting = [...this.#waiting, { type, id, at, ...(row === undefined ? {} : { recommendationId: row }) }].slice(-MOST_WAITING);
+    const row = this.#rows.find((row) => (recommendationId === undefined ? row.items.has(id) : row.id === recommendationId));
+    const event: SentEvent = { type, id, at, ...(recommendationId === undefined ? {} : { recommendationId }), ...row?.items.get(id), ...this.assignment };
+    this.#waiting = [...this.#waiting, event].slice(-MOST_WAITING);
     this.#later(this.#waiting.length >= this.#batch ? 0 : this.#every);
   }
 

@@ -8,9 +8,9 @@ import type { Recommender } from "./recommender.js";
 /**
  * Why a product is in a row: the shopper's `"history"`; the trained `"default"`, where there is none; `"related"` or `"similar"` to the product that
  * the row is for; `"viewed"` before; bought `"together"` with the products that the row is for; `"trending"`, selling better than it did; `"pinned"` by a
- * rule of the shop.
+ * rule of the shop; `"explored"`, drawn by chance because a rule asks for that.
  */
-export type Reason = "history" | "default" | "related" | "similar" | "viewed" | "together" | "trending" | "pinned";
+export type Reason = "history" | "default" | "related" | "similar" | "viewed" | "together" | "trending" | "pinned" | "explored";
 
 /** A product of a row. */
 export interface RecommendedItem {
@@ -20,6 +20,10 @@ export interface RecommendedItem {
   score: number;
   /** Why it is in the row. */
   reason: Reason;
+  /** Where the rules explore: how probable it was that it is in this row, above 0 to 1. */
+  propensity?: number;
+  /** Of an explored product: the one that would be here otherwise. */
+  insteadOf?: string;
   /** Where cards are loaded and hold the product. */
   card?: Card;
   /** The price right now, in cents, where it is another than the catalogue's; it goes before that of the card. */
@@ -38,6 +42,10 @@ export interface Recommendation {
   items: RecommendedItem[];
   /** Names this row, so that clicks and purchases are attributed to it. */
   recommendationId: string;
+  /** The rules that counted, where they were named. */
+  scenario?: string;
+  /** The visitor's variant, of who takes part in an experiment. */
+  variant?: string;
   /** The ids of the history that entered the query: those that this release knows, the latest first. */
   history: string[];
   /**
@@ -77,6 +85,8 @@ export interface Exported {
   context: Context;
   /** Whether anything is stored. */
   consent: boolean;
+  /** Where there is an experiment, the visitor's id in it. */
+  visitor?: string;
 }
 
 /** The shopper's consent to what is stored on the device. It is not stored itself: the shop says it every time. */

@@ -1,6 +1,7 @@
 import type { Card, Cards } from "./cards.js";
 import { NearshelfError } from "./errors.js";
 import { type EventType, type HistoryEvent, isHistoryEvent } from "./history.js";
+import type { Trial } from "./experiment.js";
 import type { Host, Request as Asked } from "./host.js";
 import type { Keeper } from "./keeper.js";
 import { listName } from "./lists.js";
@@ -36,10 +37,11 @@ export class Recommender {
   readonly #mode: Mode;
   readonly #keeper: Keeper;
   readonly #outbox: Outbox | undefined;
+  readonly #trial: Trial | undefined;
   readonly #listeners = new Set<(status: Status) => void>();
   #context: Context;
   readonly #scenario: string | undefined;
-  /** How often each product was shown; gone with the page. */
+  /** How often each product was shown since the shopper last did something with it; gone with the page. */
   readonly #shown = new Map<string, number>();
   /** What chance depends on where rules leave something to it: the same for a visit. */
   readonly #seed = Math.floor(Math.random() * 2 ** 32);
@@ -49,18 +51,21 @@ export class Recommender {
   readonly consent: Consent;
 
   /** @internal */
-  constructor([host, mode]: [Host, Mode], keeper: Keeper, options: Pick<RecommenderOptions, "consent" | "context" | "refresh" | "scenario">, outbox?: Outbox) {
+  constructor([host, mode]: [Host, Mode], keeper: Keeper, options: Pick<RecommenderOptions, "consent" | "context" | "refresh" | "scenario">, outbox?: Outbox, trial?: Trial) {
     const { context = {}, scenario } = options;
-    this.#scenario = scenario;
+    this.#trial = trial;
+    this.#scenario = trial?.variant?.scenario ?? scenario;
     this.#host = host;
     this.#mode = mode;
     this.#keeper = keeper;
     this.#context = context;
     this.#outbox = outbox;
     outbox?.allow(keeper.isAllowed);
+    if (keeper.isAllowed) trial?.keep(true);
     const ask = async (isAllowed: boolean) => {
       this.#open();
       outbox?.allow(isAllowed);
+      trial?.keep(isAllowed);
       await Promise.all([isAllowed ? keeper.allow() : keeper.forbid(), host.keep(isAllowed)]).finally(() => this.#changed());
     };
     this.consent = {
@@ -72,6 +77,7 @@ export class Recommender {
     };
     keeper.onRevoked = () => {
       outbox?.allow(false);
+      trial?.keep(false);
       if (!this.#closed) void host.keep(false).catch(() => undefined).then(() => this.#changed());
     };
     // Another tab may have withdrawn it while the release was loaded, and kept.
@@ -99,6 +105,7 @@ export class Recommender {
       throw new NearshelfError("request/event", `${found}: expected "view", "cart", "purchase", "impression" or "click", and an id`);
     }
     if (type === "impression") this.#shown.set(itemId, (this.#shown.get(itemId) ?? 0) + 1);
+    else this.#shown.delete(itemId);
     this.#outbox?.add(type, itemId, at, options.recommendationId);
   }
 
@@ -157,7 +164,7 @@ export class Recommender {
   async #listed(reason: Reason, lists: string[], options: RecommendOptions, items?: readonly string[]): Promise<Recommendation> {
     const exclude = [...(options.exclude ?? []), ...(items ?? [])];
     const row = await this.#asked({ ...options, exclude }, { history: [], lists });
-    const listed = row.items.map((item) => ({ ...item, reason: item.reason === "pinned" ? item.reason : reason }));
+    const listed = row.items.map((item) => ({ ...item, reason: item.reason === "pinned" || item.reason === "explored" ? item.reason : reason }));
     return this.#given({ ...row, items: listed, source: items ? "item" : "shop" }, options, row.empty ?? "nothing-passed");
   }
 
@@ -219,8 +226,14 @@ export class Recommender {
     return {
       // Of a product that is not known, nobody asked for what the trained default would say.
       items: item !== undefined && !read.includes(item) ? [] : items.filter(({ score, pinned }) => pinned || score >= threshold)
-        .map(({ pinned, price, ...found }) => ({ ...found, ...(price == null ? {} : { price }), reason: pinned ? "pinned" : reason })),
+        .map(({ pinned, price, ...found }) => ({
+          ...found,
+          ...(price == null ? {} : { price }),
+          reason: pinned ? "pinned" : found.insteadOf === undefined ? reason : "explored",
+        })),
       recommendationId: newId(),
+      ...(scenario === undefined ? {} : { scenario }),
+      ...(this.#trial?.variant === undefined ? {} : { variant: this.#trial.variant.name }),
       history: read,
       source: item === undefined ? source : "item",
       status: { name: release.name, version: release.version, freshness: isStale ? "stale" : "fresh" },
@@ -238,7 +251,7 @@ export class Recommender {
       if (fallback !== undefined) return fallback(this, transformItems === undefined ? rest : { ...rest, transformItems });
       row.empty = why;
     }
-    this.#outbox?.shown(row.recommendationId, row.items.map(({ id }) => id));
+    this.#outbox?.shown(row);
     this.#changed();
     return row;
   }
@@ -262,7 +275,7 @@ export class Recommender {
   /** Everything that is known of the shopper here, for whoever asks for it. */
   export(): Exported {
     this.#open();
-    return { history: this.history(), context: { ...this.#context }, consent: this.consent.granted };
+    return { history: this.history(), context: { ...this.#context }, consent: this.consent.granted, ...(this.#trial && { visitor: this.#trial.visitor }) };
   }
 
   /** Sets the shopper's long-term vector, which `nearshelf user-vectors` computes at the origin. Whether its length is right, the next row says. */
@@ -379,8 +392,8 @@ function report(cause: unknown): void {
   else host.reportError(cause);
 }
 
-/** Names a row: unlike others, and no secret. */
-function newId(): string {
+/** Names a row or a visitor: unlike others, and no secret. @internal */
+export function newId(): string {
   // The type leaves out that insecure origins lack it.
   const host = globalThis.crypto as { randomUUID?: () => string } | undefined;
   return host?.randomUUID?.() ?? `${Date.now().toString(16)}-${Math.random().toString(16).slice(2)}`;

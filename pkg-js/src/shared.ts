@@ -1,5 +1,6 @@
 export type { Card, Cards } from "./cards.js";
 export { type ErrorCode, NearshelfError } from "./errors.js";
+export { assignedVariant, type Assignment, type ExperimentOptions, type Variant } from "./experiment.js";
 export { type EventType, type HistoryEvent, type HistoryStorage, memoryStorage } from "./history.js";
 export type { Downloaded, ReleaseStatus, StockStatus } from "./host.js";
 export type { EventsOptions, SentEvent } from "./outbox.js";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fakeProducts, writeFakeRelease } from "./fake-engine/release.mjs";
-import { folderFetch, freshPackage, RELEASE, settled, temporaryFolder } from "./helpers.mjs";
+import { EVENTS, folderFetch, freshPackage, inbox, RELEASE, settled, temporaryFolder } from "./helpers.mjs";
 
 async function shop(t, { lists, ...options } = {}) {
   const nearshelf = await freshPackage(t);
@@ -254,24 +254,6 @@ test("listeners hear of a consent, and one that throws stops nothing", async (t)
   await recommender.sync();
   assert.deepEqual([heard.length, reported], [5, ["a bug of the shop", "a bug of the shop"]]);
 });
-
-/** The shop's address for events; `answers` are the states that it gives in turn, then 204. */
-function inbox(t, answers = []) {
-  const posts = [];
-  const { fetch } = globalThis;
-  t.after(() => {
-    globalThis.fetch = fetch;
-  });
-  globalThis.fetch = async (url, { body, keepalive }) => {
-    const status = answers.shift() ?? 204;
-    posts.push({ url, status, keepalive, events: JSON.parse(body).events });
-    if (status === 0) throw new TypeError("offline");
-    return { status };
-  };
-  return posts;
-}
-
-const EVENTS = { url: "https://shop.test/events", every: 1000, batch: 3 };
 
 test("nothing is sent without consent, and then in batches, attributed to the row that showed the product", async (t) => {
   const posts = inbox(t);

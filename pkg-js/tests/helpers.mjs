@@ -82,3 +82,22 @@ export async function serveFolder(t, folder) {
   t.after(() => new Promise((resolve) => server.close(resolve)));
   return `http://127.0.0.1:${server.address().port}/`;
 }
+
+/** The shop's address for events; `answers` are the states that it gives in turn, then 204. */
+export function inbox(t, answers = []) {
+  const posts = [];
+  const { fetch } = globalThis;
+  t.after(() => {
+    globalThis.fetch = fetch;
+  });
+  globalThis.fetch = async (url, { body, keepalive }) => {
+    const status = answers.shift() ?? 204;
+    posts.push({ url, status, keepalive, events: JSON.parse(body).events });
+    if (status === 0) throw new TypeError("offline");
+    return { status };
+  };
+  return posts;
+}
+
+/** Where to and how often, in tests. */
+export const EVENTS = { url: "https://shop.test/events", every: 1000, batch: 3 };

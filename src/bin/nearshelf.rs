@@ -35,6 +35,8 @@ macro_rules! say_on {
     ($($text:tt)*) => { printed(write!(std::io::stdout(), $($text)*)) };
 }
 
+#[path = "nearshelf/experiments.rs"]
+mod experiments;
 #[path = "nearshelf/overlay.rs"]
 mod overlay;
 #[path = "nearshelf/ranker.rs"]
@@ -83,6 +85,8 @@ enum Command {
         #[command(subcommand)]
         what: Simulation,
     },
+    /// Compare the variants of an experiment by the events that the npm package posts
+    Report(experiments::ReportOptions),
     /// Compare the towers with popularity, own counts, item neighbours, matrix factorisation, a linear model and sequential rules
     Evaluate(Evaluation),
     /// Choose the baselines' knobs on what is before the test, and write them beside the configuration
@@ -148,6 +152,8 @@ enum Simulation {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// A test of a release against another one or a baseline, with such shoppers: synthetic
+    Ab(experiments::AbOptions),
 }
 
 #[derive(Args)]
@@ -223,6 +229,8 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
         Command::Simulate { what: Simulation::Funnel { data, seed, shoppers, out } } => {
             run_simulate(place, data.as_deref(), &FunnelParams::new(*seed, *shoppers), out)
         }
+        Command::Simulate { what: Simulation::Ab(options) } => options.run(place),
+        Command::Report(options) => options.run(),
         Command::Evaluate(evaluation) => run_evaluate(place, evaluation),
         Command::Tune => {
             let params = tune_baselines(&place.dataset(&place.config()?)?)?;

@@ -22,7 +22,7 @@ pub use baselines::{
     BaselineParams, EASE_MAX_ITEMS, Ease, EaseParams, ItemKnn, ItemKnnParams, OwnCounts, POPULARITY_WINDOW_MS,
     Popularity, SequentialRules, SequentialRulesParams, baselines,
 };
-pub use interval::CONFIDENCE;
+pub use interval::{CONFIDENCE, Estimate, chi_squared};
 pub use protocol::{Case, Group, Mode, Protocol, Split};
 pub use ranked::{Ranked, train_ranker_on_candidates};
 pub use report::{Figure, Report, Row};

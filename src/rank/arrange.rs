@@ -1,7 +1,7 @@
-//! The order in which candidates are shown: boosts, chance, diversity, caps and pins, in this order of their say.
+//! The order in which candidates are shown: boosts, rotation, chance, diversity, caps and pins, in this order of their say.
 //!
-//! Values are relevances from 0, the worst candidate, to 1, the best, plus what boosts add. [`dithered`] lets chance change the order a
-//! little; [`arrange`] then fills one slot after the other.
+//! Values are relevances from 0, the worst candidate, to 1, the best, plus what boosts add. [`chance`](super::chance) says what is left to
+//! chance; [`arrange`] fills one slot after the other.
 
 use super::Candidate;
 
@@ -53,32 +53,6 @@ pub fn order(candidates: &mut [Arranged]) {
 
 fn comes_before(a: &Arranged, b: &Arranged) -> bool {
     b.value.total_cmp(&a.value).then_with(|| a.candidate.id.cmp(&b.candidate.id)).is_lt()
-}
-
-/// Lets chance change an order: place `n` becomes `ln(n) + strength * noise`, with noise of mean 0 and standard deviation 1, and the
-/// candidates take over the values of the places that they come to (dithering, Dunning and Friedman 2014). The noise depends on
-/// `seed` and id alone, so that a visit has one order. `strength` is 0 to 1; at 1, places within a factor of about 3 mix.
-pub fn dithered(candidates: &mut [Arranged], strength: f32, seed: u64) {
-    if strength <= 0.0 {
-        return;
-    }
-    let values: Vec<f32> = candidates.iter().map(|candidate| candidate.value).collect();
-    for (place, candidate) in (1_u16..).zip(&mut *candidates) {
-        candidate.value = -(libm::logf(place.into()) + strength * noise(&candidate.candidate.id, seed));
-    }
-    order(candidates);
-    candidates.iter_mut().zip(values).for_each(|(candidate, value)| candidate.value = value);
-}
-
-/// The sum of four uniform numbers, moved and scaled to mean 0 and deviation 1: near enough to a normal one, and the same everywhere.
-fn noise(id: &str, seed: u64) -> f32 {
-    // Of a uniform number from 0 to 65,535 the variance is 65,536 squared by 12.
-    const DEVIATION: f32 = 37_837.23;
-    let mut hash = crate::features::hashing::hash64(id) ^ seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    hash = (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    hash ^= hash >> 32;
-    let sum: u32 = (0..4).map(|part| u32::from((hash >> (16 * part)) as u16)).sum();
-    (sum as f32 - 131_070.0) / DEVIATION
 }
 
 /// Fills the slots from candidates in order: a slot gets what is pinned to it, else the best that the caps still let through, where being
@@ -178,29 +152,6 @@ mod tests {
         assert_eq!(ids(&arrange(sample(), &how(0.5))), "a d c b");
         assert_eq!(ids(&arrange(sample(), &how(1.0))), "a d c b");
         assert_eq!(ids(&arrange(sample(), &how(0.1))), "a b c d");
-    }
-
-    #[test]
-    fn chance_is_the_same_for_a_seed_and_keeps_the_values_of_the_places() {
-        let many =
-            || (0..200_u8).map(|n| candidate(&n.to_string(), 1.0 - f32::from(n) / 200.0, "", &[])).collect::<Vec<_>>();
-        let dither = |strength, seed| {
-            let mut list = many();
-            dithered(&mut list, strength, seed);
-            list
-        };
-        assert_eq!(dither(0.0, 1), many());
-        assert_eq!(dither(0.5, 1), dither(0.5, 1));
-        assert_ne!(dither(0.5, 1), dither(0.5, 2));
-        let (list, before) = (dither(0.5, 3), many());
-        assert!(list.iter().zip(&before).all(|(a, b)| a.value == b.value));
-        // What is far apart stays apart: the best of 200 stay before the last half.
-        let place = |id: &str| list.iter().position(|one| one.candidate.id == id).unwrap();
-        assert!(place("0") < 20 && place("199") > 50, "{} {}", place("0"), place("199"));
-        let noises: Vec<f32> = (0..4000).map(|n| noise(&n.to_string(), 9)).collect();
-        let mean = noises.iter().sum::<f32>() / 4000.0;
-        let variance = noises.iter().map(|x| (x - mean) * (x - mean)).sum::<f32>() / 4000.0;
-        assert!(mean.abs() < 0.05 && (variance - 1.0).abs() < 0.06, "{mean} {variance}");
     }
 
     #[test]

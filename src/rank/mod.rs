@@ -3,13 +3,13 @@
 //! Candidates come from one or more shards, each list in order. [`best`] merges them into one list whose order depends on
 //! nothing but scores and ids, so that a server and a browser with other shards in memory show the same.
 //!
-//! [`arrange`] fills the slots of a row as the shop's rules say.
+//! [`arrange`] fills the slots of a row as the shop's rules say; [`chance`] is what they leave to chance.
 //!
 //! A ranker predicts from [`ranking`](crate::features::ranking) how probable it is that each of them is clicked, put into the cart and bought.
 //! It is trained and judged at the origin (`train`).
 
 pub mod arrange;
-
+pub mod chance;
 #[cfg(feature = "origin")]
 pub mod train;
 
@@ -31,6 +31,10 @@ pub struct Candidate {
     pub found: Option<Found>,
     /// Whether a rule gave it its place.
     pub is_pinned: bool,
+    /// Under exploration, how probable it was that it is in this row ([`chance`]).
+    pub propensity: Option<f32>,
+    /// What would be here if exploration had not drawn this one.
+    pub instead_of: Option<String>,
 }
 
 /// The `limit` best candidates: by falling score, equal scores by id.

@@ -7,7 +7,8 @@ use super::ranked::of_values;
 use super::selection::Asked;
 use super::{HistoryEvent, Query, RecommendError, Recommender, Request};
 use crate::index::NodeId;
-use crate::rank::arrange::{Arranged, Arrangement, arrange, dithered, order, relevances};
+use crate::rank::arrange::{Arranged, Arrangement, arrange, order, relevances};
+use crate::rank::chance::{POOL, dithered, explored, rotated};
 use crate::rank::{self, Candidate};
 use crate::release::rules::{Boost, Cap, DEFAULT, Exclude, Scenario};
 use crate::release::{Absent, Found};
@@ -72,7 +73,9 @@ impl Recommender {
 
     /// How many candidates a request needs: more than it shows where some of them will be passed over.
     pub(super) fn wanted(&self, request: &Request) -> usize {
-        let passes_over = |scenario: Arc<Scenario>| !scenario.caps.is_empty() || scenario.diversity > 0.0;
+        let passes_over = |scenario: Arc<Scenario>| {
+            !scenario.caps.is_empty() || scenario.diversity > 0.0 || scenario.exploration > 0.0
+        };
         let times = if self.scenario(request).ok().flatten().is_some_and(passes_over) { WIDER } else { 1 };
         request.limit.saturating_mul(times).max(super::RETRIEVED)
     }
@@ -101,7 +104,7 @@ impl Recommender {
         let values = match ranker {
             Some(ranker) => {
                 self.rank(&ranker, &mut candidates, (query, request))?;
-                of_values(&candidates.iter().filter_map(|candidate| candidate.value).collect::<Vec<_>>())
+                of_values(&candidates.iter().map(|candidate| candidate.value.unwrap_or(0.0)).collect::<Vec<_>>())
             }
             None => relevances(&candidates.iter().map(|candidate| candidate.score).collect::<Vec<_>>()),
         };
@@ -112,12 +115,16 @@ impl Recommender {
             let vector = if scenario.diversity > 0.0 { self.direction(&candidate) } else { Vec::new() };
             arranged.push(Arranged { candidate, value, groups, vector, slot: None });
         }
+        rotated(&mut arranged, scenario.rotation, &request.shown);
         order(&mut arranged);
         dithered(&mut arranged, scenario.dither, request.seed);
         self.pin(&mut arranged, &scenario, request);
         let at_most = scenario.caps.iter().map(|cap| cap.at_most).collect();
-        let how = Arrangement { limit: request.limit, diversity: scenario.diversity, at_most };
-        Ok(arrange(arranged, &how).into_iter().map(|arranged| arranged.candidate).collect())
+        let next = if scenario.exploration > 0.0 { request.limit.saturating_mul(POOL) } else { 0 };
+        let how = Arrangement { limit: request.limit.saturating_add(next), diversity: scenario.diversity, at_most };
+        let mut row = arrange(arranged, &how);
+        explored(&mut row, request.limit, scenario.exploration, request.seed);
+        Ok(row.into_iter().map(|arranged| arranged.candidate).collect())
     }
 
     /// What all boosts that hold add to a candidate's relevance.

@@ -231,6 +231,45 @@ fn rules_leave_out_what_the_shopper_has_or_has_seen() {
 }
 
 #[test]
+fn what_is_explored_passes_filters_and_caps_and_what_was_shown_in_vain_falls() {
+    let rules = json!({
+        "explored": {"where": {"price": {"min": 200}}, "caps": [["category", 3, 1]], "exploration": 0.5},
+        "plain": {"where": {"price": {"min": 200}}, "caps": [["category", 3, 1]]},
+        "rotated": {"rotation": 1},
+    });
+    let release = ruled(&rules).unwrap();
+    let mut recommender = Recommender::of(&release);
+    let mut row = |scenario: &str, change: &dyn Fn(&mut Request)| {
+        let mut request = Request { scenario: Some(scenario.to_owned()), ..request(ColumnFilter::new(), 6) };
+        change(&mut request);
+        recommender.recommend(&request).unwrap()
+    };
+    let plain = row("plain", &|_| {});
+    let outer = |candidate: &Candidate| {
+        let Found { shard, node } = candidate.found.unwrap();
+        let columns = release.shards()[shard].as_ref().unwrap().base().columns().unwrap();
+        columns.column("category").unwrap().path_at(node).and_then(|mut path| path.next().map(str::to_owned))
+    };
+    let mut drawn = 0;
+    for seed in 0..200 {
+        let explored = row("explored", &|request| request.seed = seed);
+        assert_eq!(explored[0], Candidate { propensity: Some(1.0), ..plain[0].clone() }, "seed {seed}");
+        for (before, one) in plain.iter().zip(&explored) {
+            assert_eq!(one.instead_of, (one.id != before.id).then(|| before.id.clone()), "seed {seed}");
+            assert!(passes(&release, &one.id, &|price, _, _| price.is_some_and(|price| price >= 200)), "seed {seed}");
+            let alike = explored.iter().filter(|other| outer(one).is_some() && outer(other) == outer(one)).count();
+            assert!(alike <= 3, "seed {seed}: {alike} of {:?}", outer(one));
+        }
+        drawn += explored.iter().filter(|one| one.instead_of.is_some()).count();
+        assert_eq!(explored, row("explored", &|request| request.seed = seed), "seed {seed}");
+    }
+    assert!((400..600).contains(&drawn), "{drawn} of 1000 open slots at a budget of one half");
+    let before = row("rotated", &|_| {});
+    let after = row("rotated", &|request| request.shown = vec![(before[0].id.clone(), 1)]);
+    assert_eq!(ids(&after[..5]), ids(&before[1..]));
+}
+
+#[test]
 fn rules_that_are_not_right_are_refused() {
     let release = ruled(&json!({"home": {}, "cart": {}})).unwrap();
     let asked = Request { scenario: Some("kart".into()), ..request(ColumnFilter::new(), 5) };

@@ -1,7 +1,7 @@
 //! The rules of a release as clients read them: JSON that the origin compiled (`rules`), so that here is nothing to parse but that.
 //!
 //! ```json
-//! {"format":1,"scenarios":{"default":{"where":{"price":{"min":1}},"min_score":0.1,"diversity":0.2,"dither":0.1,"boost_limit":0.5,
+//! {"format":1,"scenarios":{"default":{"where":{"price":{"min":1}},"min_score":0.1,"diversity":0.2,"dither":0.1,"rotation":0.2,"exploration":0.1,"boost_limit":0.5,
 //!  "exclude":{"purchased_days":14,"in_cart":true,"seen":6},"caps":[["brand",3,1]],
 //!  "boosts":[{"where":{"brand":["69"]},"by":0.2,"from":1796083200000,"until":1798329600000}],"pins":[{"item":"7","slot":1}]}}}
 //! ```
@@ -48,6 +48,10 @@ pub struct Scenario {
     pub diversity: f32,
     /// How much chance changes the order, 0 to 1.
     pub dither: f32,
+    /// How much a value falls every time that its item was shown in vain, 0 to 1.
+    pub rotation: f32,
+    /// The share of the slots that is given to draws, 0 to 1.
+    pub exploration: f32,
     /// The most that all boosts together add to a relevance or take from it.
     pub boost_limit: f32,
     /// What is left out for what the shopper did.
@@ -67,6 +71,8 @@ impl Default for Scenario {
             min_score: None,
             diversity: 0.0,
             dither: 0.0,
+            rotation: 0.0,
+            exploration: 0.0,
             boost_limit: 1.0,
             exclude: Exclude::default(),
             caps: Vec::new(),
@@ -237,6 +243,8 @@ impl Scenario {
             min_score: number(json, "min_score", f32::MIN.into(), f32::MAX.into())?.map(|least| least as f32),
             diversity: share(json, "diversity", 0.0)?,
             dither: share(json, "dither", 0.0)?,
+            rotation: share(json, "rotation", 0.0)?,
+            exploration: share(json, "exploration", 0.0)?,
             boost_limit: share(json, "boost_limit", 1.0)?,
             exclude: Exclude {
                 purchased_days: number(&exclude, "purchased_days", 0.0, 3660.0)?.map(|days| days as f32),

@@ -56,6 +56,8 @@ struct Scenario {
     min_score: Option<Spanned<f64>>,
     diversity: Option<Spanned<f64>>,
     dither: Option<Spanned<f64>>,
+    rotation: Option<Spanned<f64>>,
+    exploration: Option<Spanned<f64>>,
     boost_limit: Option<Spanned<f64>>,
     exclude: Option<Exclude>,
     #[serde(default)]
@@ -191,6 +193,8 @@ impl Compiler<'_> {
             ("min_score", &scenario.min_score, f64::from(f32::MIN), f64::from(f32::MAX)),
             ("diversity", &scenario.diversity, 0.0, 1.0),
             ("dither", &scenario.dither, 0.0, 1.0),
+            ("rotation", &scenario.rotation, 0.0, 1.0),
+            ("exploration", &scenario.exploration, 0.0, 1.0),
             ("boost_limit", &scenario.boost_limit, 0.0, 1.0),
         ];
         for (name, value, low, high) in numbers {

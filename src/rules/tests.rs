@@ -15,6 +15,8 @@ fn a_file_becomes_what_clients_read() {
 where = 'price > 0 and not category under ["TOBACCO"]'
 min_score = 0.1
 diversity = 0.25
+rotation = 0.5
+exploration = 0.125
 exclude = { purchased_days = 14, in_cart = true, seen = 6 }
 cap = [{ column = "brand", at_most = 3 }, { column = "category", depth = 2, at_most = 4 }]
 
@@ -34,7 +36,7 @@ slot = 2
         "a quiet page": {},
         "default": {
             "where": ["and", {"price": {"min": 1.0}}, ["not", {"category": [["TOBACCO"]]}]],
-            "min_score": 0.1, "diversity": 0.25,
+            "min_score": 0.1, "diversity": 0.25, "rotation": 0.5, "exploration": 0.125,
             "exclude": {"purchased_days": 14.0, "in_cart": true, "seen": 6},
             "caps": [["brand", 3, 1], ["category", 4, 2]],
             "boosts": [{"where": {"brand": ["69"]}, "by": -0.5, "from": 1_796_083_200_000_i64, "until": 1_798_372_800_000_i64}],
@@ -54,6 +56,7 @@ fn what_is_wrong_is_named_with_its_place_in_the_file() {
         (&scenario("where = 'price < '"), 2, 18, "found the end, expected a number"),
         (&scenario("where = '''\n  price <\n  \"x\"'''"), 4, 3, "found \"x\", expected a number"),
         (&scenario("diversity = 1.5"), 2, 13, "found 1.5, expected a number from 0 to 1"),
+        (&scenario("exploration = -0.1"), 2, 15, "found -0.1, expected a number from 0 to 1"),
         (&scenario("min_score = nan"), 2, 13, "found NaN"),
         (&scenario("exclude = { seen = 0 }"), 2, 20, "found 0, expected a whole number from 1 to 1000"),
         (&scenario("cap = [{ column = \"price\", at_most = 1 }]"), 2, 19, "a column of texts or paths"),

@@ -1,6 +1,8 @@
 //! What can be wrong with a simulation.
 
 use crate::data::ImpressionsError;
+use crate::experiments::ExperimentsError;
+use crate::recommend::RecommendError;
 
 /// An error of the simulation.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,18 @@ pub enum SimulateError {
     /// What was simulated could not be written.
     #[error(transparent)]
     Impressions(#[from] ImpressionsError),
+    /// A release did not answer.
+    #[error(transparent)]
+    Recommend(#[from] RecommendError),
+    /// What was simulated could not be reported on.
+    #[error(transparent)]
+    Experiments(#[from] ExperimentsError),
+    /// A share of the items that is none.
+    #[error("simulation: found {found} as the share of items out of stock, expected 0 to less than 1; change the call")]
+    OutOfStock {
+        /// What was asked.
+        found: f64,
+    },
     /// A file could not be written.
     #[error("{}: {source}; check the folder", path.display())]
     Io {

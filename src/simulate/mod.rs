@@ -8,6 +8,7 @@
 //! What comes out is synthetic. It shows whether a model learns what is there to be learned, and says nothing about a shop: all files say
 //! so. It is the same for the same data and seed, on any number of threads and any machine.
 
+pub mod ab;
 mod error;
 mod shoppers;
 mod slates;

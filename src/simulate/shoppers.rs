@@ -87,6 +87,12 @@ impl<'d> Shopper<'d> {
         [libm::log1p(*count), libm::exp(-days / NEED_DAYS)]
     }
 
+    /// Takes a purchase into what the shopper knows and has.
+    pub(super) fn buys(&mut self, item: u32, time_ms: i64) {
+        let (count, last) = self.bought.entry(item).or_insert((0.0, time_ms));
+        (*count, *last) = (*count + 1.0, time_ms);
+    }
+
     /// The shelf that a draw from 0 to 1 falls on, loved ones more often.
     pub(super) fn shelf(&self, draw: f64) -> u32 {
         let loves = || self.tastes.iter().map(|taste| libm::exp(*taste));

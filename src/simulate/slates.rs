@@ -67,15 +67,10 @@ impl<'d> Window<'d> {
     /// All that a shopper sees, with the truth of each impression.
     pub(super) fn slates(&self, shopper: &Shopper<'_>, rng: &mut ChaCha8Rng) -> Vec<(Impression, [f64; 3])> {
         let mut rows = Vec::with_capacity(self.params.slates * usize::from(self.params.slots));
-        let mut times: Vec<i64> = (0..self.params.slates).map(|_| self.time(shopper, rng)).collect();
-        times.sort_unstable();
-        // A shopper looks at one slate at a time.
-        (1..times.len()).for_each(|at| times[at] = times[at].max(times[at - 1] + 1000));
-        for time_ms in times {
+        for time_ms in self.times(shopper, rng) {
             let slate = self.slate(shopper, rng);
             rows.extend(slate.into_iter().zip(0..).map(|(item, position)| {
-                let signals = self.signals(shopper, item, time_ms, position);
-                let steps = self.params.weights.map(|weights| weights.probability(&signals));
+                let steps = self.steps(shopper, item, time_ms, position);
                 let took = Task::ALL.into_iter().zip(steps).take_while(|(_, step)| rng.random::<f64>() < *step);
                 let furthest = took.map(|(task, _)| task).last();
                 let row = Impression { user: Some(shopper.user), item, time_ms, position, furthest, row: 0 };
@@ -83,6 +78,26 @@ impl<'d> Window<'d> {
             }));
         }
         rows
+    }
+
+    /// When a shopper comes, in order.
+    pub(super) fn times(&self, shopper: &Shopper<'_>, rng: &mut ChaCha8Rng) -> Vec<i64> {
+        let mut times: Vec<i64> = (0..self.params.slates).map(|_| self.time(shopper, rng)).collect();
+        times.sort_unstable();
+        // A shopper looks at one slate at a time.
+        (1..times.len()).for_each(|at| times[at] = times[at].max(times[at - 1] + 1000));
+        times
+    }
+
+    /// The day of a moment, from the first one on.
+    pub(super) fn day(&self, time_ms: i64) -> i64 {
+        (time_ms - self.start_ms).div_euclid(DAY_MS)
+    }
+
+    /// How probable it is that each step of the funnel follows the one before.
+    pub(super) fn steps(&self, shopper: &Shopper<'_>, item: u32, time_ms: i64, position: u16) -> [f64; 3] {
+        let signals = self.signals(shopper, item, time_ms, position);
+        self.params.weights.map(|weights| weights.probability(&signals))
     }
 
     /// A day at random, at an hour at which the user shopped.
