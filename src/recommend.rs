@@ -4,6 +4,7 @@
 //! [`Recommender::retrieve`] searches the shards, [`Recommender::arrange`] orders what they found by the shop's rules. [`Recommender::recommend`] does all
 //! of it; who wants to time the stages calls them one by one. The same release and request give the same list everywhere.
 
+mod explain;
 mod given;
 mod ranked;
 mod second;
@@ -23,6 +24,7 @@ use crate::release::{Absent, Found, Part, Release};
 use crate::shard::columns::{ColumnFilter, ColumnsError};
 use crate::show;
 use crate::towers::{self, QueryTower, TowerError};
+pub use explain::{By, Explanation};
 use selection::{Asked, Selection};
 
 /// Most items that one request may ask for.
@@ -122,6 +124,9 @@ pub struct Request {
     pub past: Vec<HistoryEvent>,
     /// How often the shopper has been shown an item since last doing something with it.
     pub shown: Vec<(String, u32)>,
+    /// How many items of the history, the newest first, are left out one by one to see which of them moved the score of what is shown
+    /// most; 0 to give no such reasons.
+    pub reasons: usize,
     /// What chance depends on where a scenario leaves something to it: one number for a visit.
     pub seed: u64,
     /// The moment and the shopper.

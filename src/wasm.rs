@@ -9,7 +9,7 @@ use crate::Digest;
 use crate::features::Context;
 use crate::json::write::{self, Field};
 use crate::json::{self, Json, JsonError};
-use crate::recommend::{HistoryEvent, RecommendError, Recommender, Request};
+use crate::recommend::{By, Explanation, HistoryEvent, RecommendError, Recommender, Request};
 use crate::release::rules::Boost;
 use crate::shard::columns::ColumnFilter;
 use crate::sync::{Assembly, Fetch, Serving, SyncError};
@@ -129,6 +129,8 @@ impl Engine {
         let candidates = recommender.retrieve(&query, &request).map_err(|error| request_error(&error))?;
         let retrieved = now();
         let items = recommender.arrange(candidates, (&query, &request)).map_err(|error| request_error(&error))?;
+        let reasons = recommender.reasons(&items, (&query, &request), request.reasons);
+        let mut reasons = reasons.map_err(|error| request_error(&error))?.into_iter();
         let items = write::array(items.iter().map(|item| {
             let score = write::float(item.score);
             let propensity = item.propensity.map(write::float);
@@ -137,6 +139,10 @@ impl Engine {
             fields.extend(price.map(|price| ("price", Field::Whole(price))));
             fields.extend(item.is_pinned.then_some(("pinned", Field::Json("true"))));
             fields.extend(propensity.as_deref().map(|propensity| ("propensity", Field::Json(propensity))));
+            let value = item.value.map(write::float);
+            fields.extend(value.as_deref().map(|value| ("value", Field::Json(value))));
+            let because = reasons.next().flatten();
+            fields.extend(because.as_deref().map(|id| ("because", Field::Text(id))));
             fields.extend(item.instead_of.as_deref().map(|other| ("insteadOf", Field::Text(other))));
             write::object(&fields)
         }));
@@ -150,6 +156,20 @@ impl Engine {
             ("source", Field::Text(if query.history.is_empty() { "default" } else { "history" })),
             ("timings", Field::Json(&write::object(&timings))),
         ]))
+    }
+}
+
+#[wasm_bindgen]
+impl Engine {
+    /// What every stage decides of an item when it answers a request: both as JSON.
+    ///
+    /// # Errors
+    /// As [`Engine::recommend`].
+    pub fn explain(&mut self, request: &str, id: &str) -> Result<String, JsValue> {
+        let request = parse(request)?;
+        let recommender = self.recommender.as_mut().ok_or_else(not_ready)?;
+        let found = recommender.explain(&request, id, request.reasons).map_err(|error| request_error(&error))?;
+        Ok(explanation(&found))
     }
 }
 
@@ -226,11 +246,42 @@ fn read(json: &Json<'_>) -> Result<Request, JsonError> {
         boosts: json.field("boosts").list_or_none()?.iter().map(Boost::read).collect::<Result<_, _>>()?,
         past,
         shown: json.field("shown").list_or_none()?.iter().map(shown).collect::<Result<_, _>>()?,
+        reasons: json.field("reasons").optional().map_or(Ok(0), |events| events.number(100))? as usize,
         seed: json.field("seed").optional().map_or(Ok(0), |seed| seed.number(u64::MAX))?,
         exclude: json.field("exclude").texts()?,
         filter: ColumnFilter::default(),
         context: Context { now_ms, as_of_ms: None, location, attributes, user },
     })
+}
+
+fn explanation(found: &Explanation) -> String {
+    let truth = |truth| if truth { "true" } else { "false" };
+    let by = |by: Option<By>| by.map_or(Field::Json("null"), |by| Field::Text(by.name()));
+    let pair = |name, place: Option<(usize, f32)>| {
+        place.map_or("null".to_owned(), |(place, value)| {
+            let value = write::float(value);
+            write::object(&[("place", Field::Whole(place as u64)), (name, Field::Json(&value))])
+        })
+    };
+    let (retrieved, ranked) = (pair("score", found.retrieved), pair("value", found.ranked));
+    let because = write::array(found.because.iter().map(|(id, falls)| {
+        let falls = write::float(*falls);
+        write::object(&[("id", Field::Text(id)), ("score", Field::Json(&falls))])
+    }));
+    write::object(&[
+        ("known", Field::Json(truth(found.known))),
+        ("excluded", by(found.excluded)),
+        ("filtered", by(found.filtered)),
+        ("outOfStock", Field::Json(truth(found.out_of_stock))),
+        ("candidates", Field::Whole(found.candidates as u64)),
+        ("retrieved", Field::Json(&retrieved)),
+        ("ranked", Field::Json(&ranked)),
+        ("boost", Field::Json(&write::float(found.boost))),
+        ("shown", Field::Whole(found.shown.into())),
+        ("slot", found.slot.map_or(Field::Json("null"), |slot| Field::Whole(slot as u64))),
+        ("pinned", Field::Json(truth(found.is_pinned))),
+        ("because", Field::Json(&because)),
+    ])
 }
 
 fn fetches(fetches: &[Fetch]) -> String {

@@ -139,6 +139,12 @@ impl Recommender {
         Ok(sum.clamp(-scenario.boost_limit, scenario.boost_limit))
     }
 
+    /// What the boosts of scenario and request come to for a candidate.
+    pub(super) fn boosted_by(&mut self, candidate: &Candidate, request: &Request) -> Result<f32, RecommendError> {
+        let scenario = self.scenario(request)?.unwrap_or_default();
+        self.boost(candidate, &scenario, request)
+    }
+
     fn passes(&mut self, rule: usize, boost: &Boost, at: usize, node: NodeId) -> Result<bool, RecommendError> {
         let Some(shard) = &self.release.shards()[at] else { return Ok(false) };
         let shards = self.release.shards().len();
