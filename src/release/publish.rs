@@ -123,6 +123,7 @@ impl OverlayPublisher {
         let rows = RowsById::of(&chains, &directory, &recent);
         let (mut content, matched) = rows.overlay(release.digest(), made_ms, stock);
         check(&matched, stock, manifest.items, self.most)?;
+        // One that cannot be read is replaced.
         let before = overlay_of(&self.dir, &head, release).ok().flatten();
         let mut published = PublishedOverlay {
             version: head.version,
@@ -147,6 +148,12 @@ impl OverlayPublisher {
         put(&self.dir, &bytes)?;
         write(&self.dir.join(HEAD_FILE), &head)?;
         (published.version, published.changed, published.bytes) = (version, true, object.size);
+        self.delete_before(object);
+        Ok(published)
+    }
+
+    /// Notes what was written, and deletes what was long ago.
+    fn delete_before(&mut self, object: ObjectRef) {
         self.written.push(object);
         if self.written.len() > KEPT {
             let oldest = self.written.remove(0);
@@ -155,7 +162,6 @@ impl OverlayPublisher {
                 let _ = std::fs::remove_file(self.dir.join(oldest.path()));
             }
         }
-        Ok(published)
     }
 }
 
