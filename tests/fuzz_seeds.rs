@@ -82,6 +82,11 @@ fn columns() {
 }
 
 #[test]
+fn overlays() {
+    seeds_and_mutants("overlay", entry::overlay);
+}
+
+#[test]
 fn heads_and_manifests() {
     seeds_and_mutants("release", entry::release);
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use nearshelf::Digest;
 use nearshelf::index::{NodeId, RowSet, Scratch, SearchParams};
+use nearshelf::release::overlay::{Outline, Overlay};
 use nearshelf::release::{Head, Manifest, ObjectRef};
 use nearshelf::shard::Shard;
 use nearshelf::shard::columns::{Columns, Predicate};
@@ -108,6 +109,38 @@ pub fn columns(bytes: &[u8]) -> bool {
     true
 }
 
+/// Opens an overlay as one of two shards of forty rows, and takes what is out out of them.
+pub fn overlay(bytes: &[u8]) -> bool {
+    const ROWS: u32 = 40;
+    let Ok(outline) = Outline::parse(bytes) else { return false };
+    let object = |name: &str| format!(r#"{{"digest":"{}","size":1}}"#, Digest::of(name.as_bytes()));
+    let shard = |name: &str| format!(r#"{{"object":{},"count":{ROWS}}}"#, object(name));
+    let manifest = format!(
+        r#"{{"format":1,"name":"fuzz","towers":"{}","dim":8,"engine":"program","layout":"single","query_tower":{},"shards":[{},{}],"items":{}}}"#,
+        Digest::of(b"towers"),
+        object("tower"),
+        shard("one"),
+        shard("other"),
+        2 * ROWS
+    );
+    let manifest = Manifest::parse(manifest.as_bytes()).expect("it is written as the format says");
+    let named = ObjectRef::of(bytes);
+    let opened = Overlay::open(named, bytes.to_vec(), named.digest, (&manifest, outline.header.manifest));
+    let Ok(overlay) = opened else { return false };
+    assert_eq!((overlay.out(), overlay.priced() as u64), (outline.out, outline.priced), "both count the same");
+    for at in 0..=manifest.shards.len() {
+        let mut rows = RowSet::full(ROWS as usize);
+        overlay.remove_out(at, &mut rows);
+        assert_eq!(rows.count_ones() + overlay.out_of(at), ROWS as usize, "what is out is a row, and each once");
+        for node in (0..=ROWS).map(NodeId) {
+            let priced = overlay.prices(at).iter().find(|(row, _)| *row == node).map(|(_, price)| *price);
+            assert_eq!(overlay.price(at, node), priced, "prices are found");
+            assert_eq!(overlay.is_out(at, node), node.0 < ROWS && !rows.contains(node), "what is out is out");
+        }
+    }
+    true
+}
+
 /// Reads a head and a manifest, each from the whole input, and hands the manifest to a client.
 pub fn release(bytes: &[u8]) -> bool {
     let head = Head::parse(bytes);
@@ -115,7 +148,8 @@ pub fn release(bytes: &[u8]) -> bool {
         // Spaces between signatures may have been what kept it within its limit.
         if let Ok(written) = head.to_bytes() {
             let again = Head::parse(&written).expect("what is written is read");
-            assert_eq!((again.version, again.manifest), (head.version, head.manifest), "what is written says the same");
+            let named = |head: &Head| (head.version, head.manifest, head.overlay);
+            assert_eq!(named(&again), named(head), "what is written says the same");
         }
         Assembly::default().set_head(bytes).expect("the first head that parses is taken");
     }

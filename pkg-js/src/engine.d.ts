@@ -13,6 +13,7 @@ declare module "nearshelf-engine" {
     status(): string;
     absent(request: string): string;
     recommend(request: string): string;
+    explain(request: string, id: string): string;
     cards(id?: string): string;
     lists(name: string): string;
     free(): void;

@@ -1,7 +1,7 @@
 /** What went wrong where: `stage/what`, stable across versions, so that a shop can tell a damaged release from a lost connection. */
 export type ErrorCode = `${string}/${string}`;
 
-const ENGINE_CODE = /^(?:sync|shard|delta|release|towers|directory|columns|request)\/[a-z-]+$/;
+const ENGINE_CODE = /^(?:sync|shard|delta|release|towers|directory|columns|overlay|request)\/[a-z-]+$/;
 
 /**
  * The one error this package throws; what was thrown before it is its `cause`. `code` is for programs, `message` for people: it says what was found,

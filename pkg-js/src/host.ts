@@ -1,6 +1,7 @@
 import type { Card, Cards } from "./cards.js";
 import type { NearshelfError } from "./errors.js";
 import type { WasmSource } from "./init.js";
+import type { Explanation } from "./recommendation.js";
 
 /** The release that serves. */
 export interface ReleaseStatus {
@@ -63,6 +64,8 @@ export interface Request {
   shown: [id: string, times: number][];
   scenario?: string;
   boosts: { where: object; by: number }[];
+  /** How many events of the history are left out one by one to see what moved the scores. */
+  reasons?: number;
   /** One number for a visit. */
   seed: number;
   exclude: string[];
@@ -72,7 +75,7 @@ export interface Request {
 
 /** A row and what it was made of. @internal */
 export interface Row {
-  items: { id: string; score: number; card?: Card; price?: number | null; pinned?: true; propensity?: number; insteadOf?: string }[];
+  items: { id: string; score: number; card?: Card; price?: number | null; pinned?: true; propensity?: number; insteadOf?: string; value?: number; because?: string }[];
   history: string[];
   source: "history" | "default";
   /** Of a row of lists: how many of them there are. */
@@ -112,6 +115,8 @@ export interface HostOptions {
  */
 export interface Host {
   row(request: Request): Promise<Row>;
+  /** What every stage decides of a product when it answers. */
+  explain(request: Request, id: string): Promise<Explanation>;
   sync(): Promise<void>;
   cards(): Promise<Cards>;
   /** Keeps what was and will be downloaded on the device, or erases it there. */

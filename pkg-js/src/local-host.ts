@@ -4,6 +4,7 @@ import { engineError, NearshelfError, text } from "./errors.js";
 import type { Host, HostOptions, HostStatus, ReleaseStatus, Request, Row } from "./host.js";
 import type { Loader, WasmSource } from "./init.js";
 import { merged } from "./lists.js";
+import type { Explanation } from "./recommendation.js";
 import { ReleaseSync } from "./sync.js";
 
 /** An engine that serves, and what brings it releases. */
@@ -110,6 +111,18 @@ export class LocalHost implements Host {
     if (found) answer.lists = found.length;
     answer.bytes = sync.downloaded.bytes - before;
     return answer;
+  }
+
+  async explain(request: Request, id: string): Promise<Explanation> {
+    this.#open();
+    const { engine, sync } = this.#serving;
+    const json = JSON.stringify(request);
+    await sync.bring(() => engine.absent(json));
+    // Where it is, and what is known of it, its own row asks for.
+    const alike = JSON.stringify({ ...request, history: [], like: id });
+    await sync.bring(() => engine.absent(alike));
+    this.#open();
+    return this.#ask<Explanation>(() => engine.explain(json, id));
   }
 
   async cards(): Promise<Cards> {

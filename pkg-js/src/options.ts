@@ -125,6 +125,11 @@ export interface RecommendOptions {
   /** The rules that count for this row, by their name in the release: those of the recommender unless told. */
   scenario?: string;
   /**
+   * Whether to say `because` of which of the shopper's latest 8 products each one is there. That is found out, not guessed: the query tower runs once
+   * more for each of them.
+   */
+  reasons?: boolean;
+  /**
    * Asked in place of a row that would be empty: `(shop, options) => shop.trendingItems(options)`. It gets the options of the row, but `threshold` and
    * `fallback`; what it throws, the call throws.
    */

@@ -24,6 +24,10 @@ export interface RecommendedItem {
   propensity?: number;
   /** Of an explored product: the one that would be here otherwise. */
   insteadOf?: string;
+  /** Where the release has a ranker: the value of the shop's objective for the product, such as how probable a purchase is. */
+  value?: number;
+  /** Where reasons are asked for: the id of what the shopper did without which the score would be lowest; the product's own, if that is it. */
+  because?: string;
   /** Where cards are loaded and hold the product. */
   card?: Card;
   /** The price right now, in cents, where it is another than the catalogue's; it goes before that of the card. */
@@ -75,6 +79,34 @@ export interface Recommendation {
   bytes: number;
   /** Of an empty row: why. */
   empty?: Empty;
+}
+
+/** What every stage decided of one product. */
+export interface Explanation {
+  /** Whether the release has it; where not, nothing else is known. */
+  known: boolean;
+  /** Whose exclusion leaves it out. */
+  excluded: "request" | "rules" | null;
+  /** Whose filter it does not pass. */
+  filtered: "request" | "rules" | null;
+  /** Whether it is out of stock. */
+  outOfStock: boolean;
+  /** How many candidates retrieval found. */
+  candidates: number;
+  /** Its place among them, from 1, and its score; `null` where it is none of them. */
+  retrieved: { place: number; score: number } | null;
+  /** Its place by the ranker, from 1, and the value of the shop's objective; `null` without a ranker, or where it is no candidate. */
+  ranked: { place: number; value: number } | null;
+  /** What boosts add to its relevance, or take from it. */
+  boost: number;
+  /** How often it was shown, and nothing was done with it. */
+  shown: number;
+  /** Its slot, from 1; `null` where others, caps, diversity or chance leave none. */
+  slot: number | null;
+  /** Whether a rule gave it that slot. */
+  pinned: boolean;
+  /** What the shopper did without which its score would be lower, and by how much: the largest first. */
+  because: { id: string; score: number }[];
 }
 
 /** Everything that is known of a shopper. */

@@ -8,12 +8,14 @@ import { listName } from "./lists.js";
 import type { Context, Mode, RecommenderOptions, RecommendOptions, TrendingOptions } from "./options.js";
 import type { Outbox } from "./outbox.js";
 import { Refresher, secondsOf } from "./refresh.js";
-import type { Consent, Empty, Exported, Reason, Recommendation, RecommendedItem, Status } from "./recommendation.js";
+import type { Consent, Empty, Explanation, Exported, Reason, Recommendation, RecommendedItem, Status } from "./recommendation.js";
 
 /** What a row is made of; the shopper's history where nothing is said. */
 type Query = Partial<Pick<Asked, "history" | "like" | "lists" | "show">>;
 
 const DEFAULT_LIMIT = 12;
+/** Events that reasons are sought among: each costs a run of the query tower. */
+const REASONS = 8;
 
 /** The folder of a release. @internal */
 export function releaseAddress(release: string | URL): string {
@@ -160,6 +162,17 @@ export class Recommender {
     return this.#listed("trending", [listName("trending", ...path)], rest);
   }
 
+  /**
+   * What every stage decides of a product in the row that {@link Recommender.recommendedForYou} gives for these options: where retrieval finds it, what
+   * leaves it out, how it is ranked and moved, and which slot it gets.
+   * @throws as {@link Recommender.recommendedForYou}; `download/…` where what is asked for is not held and cannot be had
+   */
+  async explain(itemId: string, options: RecommendOptions = {}): Promise<Explanation> {
+    this.#open();
+    options.signal?.throwIfAborted();
+    return until(this.#host.explain({ reasons: REASONS, ...this.#query(options, {}) }, itemId), options.signal);
+  }
+
   /** A row of lists of the release; `items` are those that it is for. */
   async #listed(reason: Reason, lists: string[], options: RecommendOptions, items?: readonly string[]): Promise<Recommendation> {
     const exclude = [...(options.exclude ?? []), ...(items ?? [])];
@@ -198,16 +211,14 @@ export class Recommender {
     return this.#given(row, options, item !== undefined && !row.history.includes(item) ? "unknown-item" : "nothing-passed");
   }
 
-  /** A row as the engine has it; `item` is the product that it is for, which is not in it. */
-  async #asked(options: RecommendOptions, of: Query, item?: string): Promise<Recommendation> {
-    this.#open();
-    const { signal, threshold = -Infinity, scenario = this.#scenario } = options;
-    signal?.throwIfAborted();
+  /** What the engine is asked; `item` is the product that the row is for, which is not in it. */
+  #query(options: RecommendOptions, of: Query, item?: string): Asked {
+    const { scenario = this.#scenario } = options;
     const history = this.#history();
     // What is asked of a product is the same for everybody.
     const own = item === undefined ? this.#context : {};
     const { now = this.#context.now ?? Date.now(), ...context } = { ...own, ...options.context };
-    const asked: Asked = {
+    return {
       history,
       ...of,
       past: of.history === undefined ? [] : history,
@@ -217,9 +228,18 @@ export class Recommender {
       shown: [...this.#shown],
       boosts: (options.boosts ?? []).map(({ filters, by }) => ({ where: filters, by })),
       seed: this.#seed,
+      ...(options.reasons === true ? { reasons: REASONS } : {}),
       ...(scenario === undefined ? {} : { scenario }),
       context: { ...context, now: wallClock(now) },
     };
+  }
+
+  /** A row as the engine has it; `item` is the product that it is for, which is not in it. */
+  async #asked(options: RecommendOptions, of: Query, item?: string): Promise<Recommendation> {
+    this.#open();
+    const { signal, threshold = -Infinity, scenario = this.#scenario } = options;
+    signal?.throwIfAborted();
+    const asked = this.#query(options, of, item);
     const { items, history: read, source, timings, bytes, lists } = await until(this.#host.row(asked), signal);
     const reason: Reason = item === undefined ? source : of.like === undefined ? "related" : "similar";
     const { release, isStale } = this.#host.status();

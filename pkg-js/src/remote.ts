@@ -2,6 +2,7 @@ import type { Card, Cards } from "./cards.js";
 import { type ErrorCode, NearshelfError, text } from "./errors.js";
 import type { Host, HostOptions, HostStatus, Request, Row } from "./host.js";
 import { compiled, type WasmSource } from "./init.js";
+import type { Explanation } from "./recommendation.js";
 
 /** An error as it goes from one thread to another, which keeps no class and no code. */
 interface ErrorMessage {
@@ -14,7 +15,7 @@ type StatusMessage = Omit<HostStatus, "lastError"> & { lastError: ErrorMessage |
 /** What the page asks of the worker. @internal */
 export interface Ask {
   id: number;
-  call: "ready" | "open" | "row" | "sync" | "cards" | "keep";
+  call: "ready" | "open" | "row" | "explain" | "sync" | "cards" | "keep";
   argument?: unknown;
 }
 
@@ -98,6 +99,10 @@ export class RemoteHost implements Host {
     const row = (await this.#ask("row", request)) as Row;
     this.#show(row.items.flatMap(({ id, card }) => (card === undefined ? [] : [[id, card]])));
     return row;
+  }
+
+  async explain(request: Request, id: string): Promise<Explanation> {
+    return (await this.#ask("explain", [request, id])) as Explanation;
   }
 
   async sync(): Promise<void> {

@@ -19,6 +19,7 @@ async function answer({ call, argument }: Ask): Promise<unknown> {
   if (call === "ready") return;
   if (call === "open") return open(argument as OpenMessage);
   if (call === "row") return host?.row(argument as Request);
+  if (call === "explain") return host?.explain(...(argument as [Request, string]));
   if (call === "cards") return host?.cards();
   if (call === "keep") return host?.keep(argument === true);
   return host?.sync();

@@ -322,7 +322,7 @@ function tabbed(t) {
   const beacons = [];
   const page = {
     visibilityState: "visible", baseURI: "https://shop.test/",
-    addEventListener: (name, listener) => { heard[name] = listener; }, removeEventListener: () => undefined,
+    addEventListener: (name, listener) => (heard[name] ??= []).push(listener), removeEventListener: () => undefined,
   };
   const stand = { document: page, addEventListener: () => undefined, removeEventListener: () => undefined, navigator: { sendBeacon: (_, body) => beacons.push(JSON.parse(body).events.length) } };
   for (const [name, value] of Object.entries(stand)) {
@@ -332,7 +332,7 @@ function tabbed(t) {
   }
   const lookAway = () => {
     page.visibilityState = "hidden";
-    heard.visibilitychange();
+    for (const listener of heard.visibilitychange) listener();
     page.visibilityState = "visible";
   };
   return { beacons, lookAway };

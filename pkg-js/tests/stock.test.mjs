@@ -77,7 +77,7 @@ test("stock that cannot be had leaves the last one in place, keeps no release fr
   const gone = writeFakeStock(folder, { version: 2, out: ["1"] });
   rmSync(join(folder, gone));
   const recommender = await create();
-  assert.equal(recommender.status().lastError.code, "download/status");
+  assert.equal(recommender.status().lastError.code, "download/http-status");
   assert.equal((await recommender.recommendedForYou()).items.length, 12);
 
   const [first, second] = ids(await recommender.recommendedForYou());

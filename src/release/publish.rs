@@ -18,7 +18,12 @@ pub struct OverlayPublisher {
     dir: PathBuf,
     most: f64,
     release: Option<Release>,
+    /// What it wrote, oldest first.
+    written: Vec<ObjectRef>,
 }
+
+/// Overlays of one publisher that stay: whoever read a head some minutes ago finds what it names. Each minute's would fill a disk.
+const KEPT: usize = 16;
 
 /// What an overlay was published with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +99,7 @@ pub enum PublishError {
 impl OverlayPublisher {
     /// A publisher for the release in `dir`, which refuses stock of which more than the share `most` is out.
     pub fn new(dir: impl Into<PathBuf>, most: f64) -> Self {
-        Self { dir: dir.into(), most, release: None }
+        Self { dir: dir.into(), most, release: None, written: Vec::new() }
     }
 
     /// Publishes the overlay of `stock`, of the moment `made_ms`: the object first, then the head that names it. Where it would say
@@ -118,6 +123,7 @@ impl OverlayPublisher {
         let rows = RowsById::of(&chains, &directory, &recent);
         let (mut content, matched) = rows.overlay(release.digest(), made_ms, stock);
         check(&matched, stock, manifest.items, self.most)?;
+        // One that cannot be read is replaced.
         let before = overlay_of(&self.dir, &head, release).ok().flatten();
         let mut published = PublishedOverlay {
             version: head.version,
@@ -142,7 +148,20 @@ impl OverlayPublisher {
         put(&self.dir, &bytes)?;
         write(&self.dir.join(HEAD_FILE), &head)?;
         (published.version, published.changed, published.bytes) = (version, true, object.size);
+        self.delete_before(object);
         Ok(published)
+    }
+
+    /// Notes what was written, and deletes what was long ago.
+    fn delete_before(&mut self, object: ObjectRef) {
+        self.written.push(object);
+        if self.written.len() > KEPT {
+            let oldest = self.written.remove(0);
+            // Who reads it has it open, and an old one that stays does no harm.
+            if !self.written.contains(&oldest) {
+                let _ = std::fs::remove_file(self.dir.join(oldest.path()));
+            }
+        }
     }
 }
 

@@ -122,7 +122,6 @@ pub(super) fn read_head(dir: &Path) -> Result<Head, ReleaseError> {
 }
 
 /// As [`open`], of a head that was read.
-#[expect(clippy::missing_panics_doc, reason = "every part that a release needs has been read before it is joined")]
 pub(super) fn open_of(dir: &Path, head: &Head) -> Result<Release, ReleaseError> {
     let manifest = Manifest::parse(&read_object(dir, ObjectKind::Manifest, &head.manifest)?)?;
     // What has been read has been compared with the digest that names it.

@@ -11,7 +11,7 @@ use crate::release::Stock;
 /// How long a service may take to be reached.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a service may take for all of a feed.
-const WHOLE: Duration = Duration::from_secs(120);
+const WHOLE: Duration = Duration::from_mins(2);
 /// Items that Redis is asked for at a time, so that it answers others in between.
 const BATCH: usize = 5_000;
 

@@ -27,6 +27,7 @@ impl Assembly {
     }
 
     /// Takes the overlay `object`. The last good one stays where it is not what it should be.
+    #[inline(never)]
     pub(super) fn accept_overlay(
         &mut self,
         object: ObjectRef,

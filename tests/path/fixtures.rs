@@ -6,7 +6,7 @@ use nearshelf::data::{Config, IndexConfig, Layout};
 use nearshelf::features::Context;
 use nearshelf::recommend::{HistoryEvent, Recommender, Request};
 use nearshelf::release::rules::{Boost, Window};
-use nearshelf::release::{self, BuildInput};
+use nearshelf::release::{self, BuildInput, Release};
 use nearshelf::shard::columns::ColumnFilter;
 use nearshelf::towers::candidate::Towers;
 use rand::{RngExt, SeedableRng};
@@ -102,12 +102,9 @@ fn random_request(rng: &mut ChaCha8Rng) -> (Request, &'static str) {
 
 fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) -> serde_json::Value {
     let query = recommender.query(request).unwrap();
-    let items: Vec<_> = recommender
-        .recommend(request)
-        .unwrap()
-        .iter()
-        .map(|candidate| json!([candidate.id, candidate.score.to_bits()]))
-        .collect();
+    let found = recommender.recommend(request).unwrap();
+    let items: Vec<_> = found.iter().map(|candidate| json!([candidate.id, candidate.score.to_bits()])).collect();
+    let prices: Vec<_> = found.iter().map(|candidate| recommender.price(candidate)).collect();
     let embedding: Vec<u32> = query.embedding.iter().map(|number| number.to_bits()).collect();
     let mut exclude: Vec<&String> = request.exclude.iter().collect();
     exclude.sort();
@@ -132,6 +129,7 @@ fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) ->
         "embedding": embedding,
         "history": query.history,
         "items": items,
+        "prices": prices,
     })
 }
 
@@ -149,11 +147,7 @@ fn answers(release_folder: &Path, index: IndexConfig) -> Vec<serde_json::Value> 
 }
 
 fn answers_of(towers: &Towers, config: &Config, release_folder: &Path, requests: usize) -> Vec<serde_json::Value> {
-    let rules = TempDir::new().unwrap();
-    std::fs::write(rules.path().join("rules.toml"), RULES).unwrap();
-    let config = &Config { rules: Some(rules.path().join("rules.toml")), ..config.clone() };
-    let input = BuildInput::of(&trained().dataset.items);
-    println!("{}", release::build(&input, towers, config, release_folder).unwrap());
+    build_ruled(towers, config, release_folder);
     println!("{}", release::verify(release_folder).unwrap());
     let answers = || {
         let mut recommender = open(release_folder);
@@ -163,6 +157,23 @@ fn answers_of(towers: &Towers, config: &Config, release_folder: &Path, requests:
     let first = answers();
     assert_eq!(first, answers(), "seed {SEED}");
     first
+}
+
+/// Keeps what a release in the folder of this name answers.
+pub(crate) fn keep_answers(name: &str, release: &Release) {
+    let (mut recommender, mut rng) = (Recommender::of(release), ChaCha8Rng::seed_from_u64(SEED));
+    let answers: Vec<_> = (0..REQUESTS / 5).map(|_| answer(&mut recommender, &random_request(&mut rng))).collect();
+    let (folder, _temporary) = folder();
+    std::fs::write(folder.join(format!("{name}.json")), serde_json::to_vec(&answers).unwrap()).unwrap();
+}
+
+/// Builds a release with rules.
+pub(crate) fn build_ruled(towers: &Towers, config: &Config, release_folder: &Path) {
+    let rules = TempDir::new().unwrap();
+    std::fs::write(rules.path().join("rules.toml"), RULES).unwrap();
+    let config = &Config { rules: Some(rules.path().join("rules.toml")), ..config.clone() };
+    let input = BuildInput::of(&trained().dataset.items);
+    println!("{}", release::build(&input, towers, config, release_folder).unwrap());
 }
 
 /// Keeps a release with an encoder and what it answers.

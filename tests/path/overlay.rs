@@ -9,11 +9,11 @@ use std::process::{Child, Command, Output, Stdio};
 
 use nearshelf::data::{Config, IndexConfig, Item, Layout};
 use nearshelf::recommend::{Recommender, Request};
-use nearshelf::release::{self, BuildInput, Carried, Refreshed, Release};
+use nearshelf::release::{self, BuildInput, Carried, ItemStock, OverlayPublisher, Refreshed, Release, Stock};
 use nearshelf::towers::candidate::Towers;
 use tempfile::TempDir;
 
-use crate::{shop, trained};
+use crate::{fixtures, shop, trained};
 
 /// A release in a folder of its own.
 fn built(layout: Layout) -> (TempDir, Config) {
@@ -181,6 +181,36 @@ fn the_next_release_keeps_it(dir: &Path, config: &Config) {
         Refreshed::Anew { why, .. } => panic!("{why}"),
     }
     release::verify(dir).unwrap();
+}
+
+#[test]
+fn what_is_in_stock_is_recommended_by_the_webassembly_build_too() {
+    let (folder, _temporary) = fixtures::folder();
+    let dir = folder.join("stocked");
+    let towers = Towers::read(&shop::config(), &trained().run()).unwrap();
+    fixtures::build_ruled(&towers, &shop::config(), &dir);
+    let item = |number: u32| {
+        let cents = number.is_multiple_of(4).then_some(u64::from(number) * 13);
+        (id(number), ItemStock { in_stock: Some(!is_out(number)), cents })
+    };
+    let stock: Stock = (0..shop::ITEMS).map(item).collect();
+    let published = OverlayPublisher::new(&dir, 0.5).publish(&stock, 1_796_000_000_000).unwrap();
+    println!("{published}");
+    fixtures::keep_answers("stocked", &live(&dir));
+}
+
+#[test]
+fn a_publisher_that_goes_on_keeps_the_last_overlays_only() {
+    let (folder, _) = built(Layout::Single);
+    let objects = || fs::read_dir(folder.path().join("objects")).unwrap().count();
+    let before = objects();
+    let mut publisher = OverlayPublisher::new(folder.path(), 0.5);
+    for minute in 0..40 {
+        let stock = [(id(minute), ItemStock { in_stock: Some(false), cents: None })].into();
+        assert!(publisher.publish(&stock, u64::from(minute) * 60_000).unwrap().changed);
+    }
+    assert_eq!(objects() - before, 16);
+    assert_eq!(release::verify(folder.path()).unwrap().overlay, Some((1, 0)));
 }
 
 /// Answers one request.

@@ -36,11 +36,18 @@ async function repeats(name, count, release) {
     assert.deepEqual(answer.history, expected.history, `history of request ${index}`);
     const items = answer.items.map(({ id, score }) => [id, ...bits([score])]);
     assert.deepEqual(items, expected.items, `items of request ${index}`);
+    assert.deepEqual(answer.items.map(({ price }) => price ?? null), expected.prices, `prices of request ${index}`);
   }
   wasmEngine.free();
 }
 
 test('the WebAssembly build repeats the native answers bit for bit', () => repeats('answers.json', 1000, release));
+
+test('it does so with stock and prices of now', async () => {
+  await repeats('stocked.json', 200, join(fixtures, 'stocked'));
+  const prices = JSON.parse(await readFile(join(fixtures, 'stocked.json'), 'utf8')).flatMap(({ prices }) => prices);
+  assert.ok(prices.some((price) => price !== null) && prices.includes(null));
+});
 
 for (const encoder of ['attention', 'gru', 'lstm']) {
   test(`it does so with histories read by ${encoder}`, () => repeats(`${encoder}.json`, 200, join(fixtures, encoder)));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::chromium::Chromium;
 use crate::demo::{COMPLETE_JOURNEY, Shop};
 use crate::error::XtaskError;
+use crate::redis;
 use crate::repository::Repository;
 use crate::run::{Counts, Outcome, counted, run};
 use crate::{data, demo, setup, tools, wasm, worker};
@@ -219,7 +220,13 @@ fn rust_tests(on: &Context<'_>) -> Outcome {
     if let Err(error) = fs::create_dir_all(&fixtures).map_err(XtaskError::io(&fixtures)) {
         return Err(error).into();
     }
-    counted(on.repository.cargo("test --release --workspace").env("NEARSHELF_WASM_FIXTURES", fixtures))
+    let mut tests = on.repository.cargo("test --release --workspace");
+    match redis::server() {
+        Ok(server) => {
+            counted(tests.env("NEARSHELF_WASM_FIXTURES", fixtures).envs(server.map(|path| ("REDIS_SERVER", path))))
+        }
+        Err(error) => Err(error).into(),
+    }
 }
 
 fn wasm_tests(on: &Context<'_>) -> Outcome {

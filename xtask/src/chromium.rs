@@ -22,8 +22,7 @@ pub(crate) enum Chromium {
 impl Chromium {
     /// Looks, and changes nothing.
     pub(crate) fn look() -> Self {
-        let apt = on_path("apt-get").is_some() && is_root();
-        Self::choose(std::env::var_os("CHROME_PATH").as_deref(), &on_path, apt)
+        Self::choose(std::env::var_os("CHROME_PATH").as_deref(), &on_path, has_apt())
     }
 
     fn choose(chosen: Option<&OsStr>, find: &dyn Fn(&str) -> Option<PathBuf>, apt: bool) -> Self {
@@ -54,18 +53,27 @@ impl Chromium {
             Self::Found(path) => Ok(path),
             Self::Missing(line) => Err(XtaskError::MissingTools(vec![line])),
             Self::Package => {
-                let apt = |arguments: &[&str]| {
-                    run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
-                };
-                apt(&["update"])?;
-                apt(&["install", "-y", "--no-install-recommends", "chromium"])?;
+                apt_install("chromium")?;
                 Self::choose(None, &on_path, false).install()
             }
         }
     }
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+/// Whether Debian's packages can be installed.
+pub(crate) fn has_apt() -> bool {
+    on_path("apt-get").is_some() && is_root()
+}
+
+/// Installs one of them.
+pub(crate) fn apt_install(package: &str) -> Result<(), XtaskError> {
+    let apt =
+        |arguments: &[&str]| run(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"));
+    apt(&["update"])?;
+    apt(&["install", "-y", "--no-install-recommends", package])
+}
+
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
     std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|path| path.is_file())
 }

@@ -9,6 +9,7 @@ mod chromium;
 mod data;
 mod demo;
 mod error;
+mod redis;
 mod repository;
 mod run;
 mod setup;

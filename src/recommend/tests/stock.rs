@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::index::testing::Random;
 
+/// What a filter says of an id and its price in the catalogue.
+type Test<'a> = dyn Fn(&str, Option<u64>) -> bool + 'a;
+
 /// Ids out of stock, and other prices.
 struct Stock {
     out: BTreeSet<String>,
@@ -17,7 +20,7 @@ impl Stock {
         let mut random = Random::new(seed);
         let out = ids.clone().filter(|_| random.next() % 10 < 3).collect();
         let mut random = Random::new(seed + 1);
-        let prices = ids.filter_map(|id| (random.next() % 4 == 0).then(|| (id, random.next() % 5000)));
+        let prices = ids.filter_map(|id| random.next().is_multiple_of(4).then(|| (id, random.next() % 5000)));
         Self { out, prices: prices.collect() }
     }
 
@@ -47,7 +50,7 @@ fn what_is_out_of_stock_is_left_out_and_prices_are_those_of_now() {
         let stock = Stock::random(items(), seed);
         let mut recommender = Recommender::of(&released(&stock.of(&two(), 2, false)));
         let price = |id: &str, old: Option<u64>| stock.prices.get(id).copied().or(old);
-        let cases: [(Value, &dyn Fn(&str, Option<u64>) -> bool); 5] = [
+        let cases: [(Value, &Test<'_>); 5] = [
             (json!({}), &|_, _| true),
             (json!({"price": {"max": 900}}), &|id, old| price(id, old).is_some_and(|price| price <= 900)),
             (json!({"price": [140, 180, 260]}), &|id, old| matches!(price(id, old), Some(140 | 180 | 260))),

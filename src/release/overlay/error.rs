@@ -39,13 +39,16 @@ pub enum OverlayError {
         /// The largest allowed value.
         high: u64,
     },
-    /// A number in the table or in a list is cut or too long.
+    /// The table is cut, counts more rows than there are, or lists of other lengths follow.
     #[error(
-        "overlay: {what} of shard {shard} is cut or too long; the file is damaged, download it again or run nearshelf overlay again"
+        "overlay: found a table that is cut or counts too much, expected three numbers for each shard; run nearshelf overlay again"
     )]
-    Number {
-        /// Which number.
-        what: &'static str,
+    Table,
+    /// A list is cut, goes on too long, or names rows that there are not.
+    #[error(
+        "overlay: found lists of shard {shard} that are cut or name too much, expected rows of it; run nearshelf overlay again"
+    )]
+    Lists {
         /// The shard's place in the manifest.
         shard: usize,
     },
@@ -66,7 +69,8 @@ impl OverlayError {
             Self::Magic { .. } => "overlay/magic",
             Self::Version { .. } => "overlay/version",
             Self::Field { .. } => "overlay/field",
-            Self::Number { .. } => "overlay/number",
+            Self::Table => "overlay/table",
+            Self::Lists { .. } => "overlay/lists",
             Self::Manifest { .. } => "overlay/manifest",
         }
     }

@@ -56,6 +56,8 @@ pub const MAX_PRICE: u64 = (1 << 53) - 1;
 /// The column that prices are of.
 pub const PRICE: &str = "price";
 
+/// Bits of the highest price.
+const PRICE_BITS: u64 = 53;
 /// Bits of a price's length.
 const LENGTH_BITS: u32 = 6;
 /// Bytes of the header.
@@ -91,6 +93,7 @@ impl Overlay {
     ///
     /// # Errors
     /// If it is another object, of another manifest, or damaged.
+    #[inline(never)]
     pub fn open(
         object: ObjectRef,
         bytes: Vec<u8>,
@@ -102,7 +105,6 @@ impl Overlay {
         Ok(Self::parse(object, bytes, manifest, of)?)
     }
 
-    #[inline(never)]
     fn parse(object: ObjectRef, bytes: Vec<u8>, manifest: &Manifest, of: Digest) -> Result<Self, OverlayError> {
         let Header { made_ms, manifest: found, shards } = Header::parse(&bytes)?;
         if found != of {
@@ -110,45 +112,39 @@ impl Overlay {
         }
         let expected = manifest.shards.len() as u64;
         OverlayError::check("number of shards", shards.into(), expected, expected)?;
-        let rows = manifest.shards.iter().map(|shard| shard.rows(shard.deltas.len()) as u32);
         let mut overlay = Self { object, made_ms, manifest: of, shards: Vec::new(), prices: Vec::new(), bytes };
-        let (shards, table) = read_table(&overlay.bytes[HEADER_LEN..], rows)?;
-        overlay.shards = shards;
-        let start = (HEADER_LEN + table) as u32;
+        let mut rows = manifest.shards.iter().map(|shard| shard.rows(shard.deltas.len()) as u32);
+        let table = read_table(&overlay.bytes[HEADER_LEN..], &mut rows).ok_or(OverlayError::Table)?;
+        overlay.shards = table.0;
+        let start = HEADER_LEN as u32 + table.1;
         for entry in &mut overlay.shards {
             entry.lists = (entry.lists.0 + start, entry.lists.1 + start);
         }
         for at in 0..overlay.shards.len() {
-            overlay.check_lists(at)?;
+            overlay.check_lists(at).ok_or(OverlayError::Lists { shard: at })?;
         }
         Ok(overlay)
     }
 
-    /// Walks through the lists of a shard, so that later walks need no checks, and takes the prices.
-    fn check_lists(&mut self, at: usize) -> Result<(), OverlayError> {
+    /// Walks through the lists of a shard, so that later walks need no checks, and takes the prices; nothing where they are damaged.
+    fn check_lists(&mut self, at: usize) -> Option<()> {
         let entry = self.shards[at];
-        let cut = |what| OverlayError::Number { what, shard: at };
-        let mut bits = self.lists(at);
-        let mut rows = Rows { bits: bits.clone(), next: 0, width: width(entry.rows, entry.out), left: entry.out };
-        while rows.left > 0 {
-            rows.next().filter(|row| row.0 < entry.rows).ok_or(cut("a row out of stock"))?;
+        let mut rows = Rows { bits: self.lists(at), next: 0, width: width(entry.rows, entry.out), left: entry.out };
+        for _ in 0..entry.out {
+            rows.next().filter(|row| row.0 < entry.rows)?;
         }
-        bits.clone_from(&rows.bits);
-        let (count, start) = (entry.prices.1, self.prices.len() as u32);
-        let mut rows = Rows { bits, next: 0, width: width(entry.rows, count), left: count };
+        let (start, count) = (self.prices.len() as u32, entry.prices.1);
         let mut prices = Vec::new();
-        while rows.left > 0 {
-            let row = rows.next().filter(|row| row.0 < entry.rows).ok_or(cut("a row with a price"))?;
-            let length = rows.bits.bits(LENGTH_BITS).filter(|&length| length <= 53);
-            let price = length.and_then(|length| rows.bits.bits(length as u32));
-            prices.push((row, price.ok_or(cut("a price"))?));
+        rows = Rows { bits: rows.bits, next: 0, width: width(entry.rows, count), left: count };
+        for _ in 0..count {
+            let row = rows.next().filter(|row| row.0 < entry.rows)?;
+            let length = rows.bits.bits(LENGTH_BITS).filter(|&length| length <= PRICE_BITS)?;
+            prices.push((row, rows.bits.bits(length as u32)?));
         }
-        if !rows.bits.is_at_end() {
-            return Err(cut("the end of the lists"));
-        }
-        self.prices.extend(prices);
+        let is_whole = rows.bits.is_at_end();
+        self.prices.append(&mut prices);
         self.shards[at].prices = (start, start + count);
-        Ok(())
+        is_whole.then_some(())
     }
 
     fn lists(&self, at: usize) -> BitReader<'_> {
@@ -234,30 +230,28 @@ impl Overlay {
     }
 }
 
+/// Reads a number from the front.
+#[inline(never)]
+fn number(rest: &mut &[u8]) -> Option<u32> {
+    let (number, after) = read_varint(rest)?;
+    *rest = after;
+    Some(number)
+}
+
 /// Reads a table, whose shards have so many rows; what it says, and its length. Lists are counted from its end, and all prices from 0.
-fn read_table(bytes: &[u8], rows: impl Iterator<Item = u32>) -> Result<(Vec<Entry>, usize), OverlayError> {
+/// Nothing where it is damaged, or lists of these lengths are not all that follows.
+fn read_table(bytes: &[u8], rows: &mut dyn Iterator<Item = u32>) -> Option<(Vec<Entry>, u32)> {
     let (mut rest, mut end, mut entries) = (bytes, 0_u32, Vec::new());
-    for (shard, rows) in rows.enumerate() {
-        let mut next = |what| {
-            let (number, after) = read_varint(rest).ok_or(OverlayError::Number { what, shard })?;
-            rest = after;
-            Ok::<u32, OverlayError>(number)
-        };
-        let (out, priced, length) = (next("rows out of stock")?, next("prices")?, next("bytes of the lists")?);
-        OverlayError::check("rows out of stock of a shard", (out / 2).into(), 0, rows.into())?;
-        OverlayError::check("prices of a shard", priced.into(), 0, rows.into())?;
-        let start = end;
-        end = start.checked_add(length).ok_or(OverlayError::Number { what: "bytes of the lists", shard })?;
-        entries.push(Entry {
-            rows,
-            out: out / 2,
-            has_exact_slots: out % 2 == 1,
-            lists: (start, end),
-            prices: (0, priced),
-        });
+    for rows in rows {
+        let (out, priced) = (number(&mut rest)?, number(&mut rest)?);
+        let (has_exact_slots, out, start) = (out % 2 == 1, out / 2, end);
+        end = start.checked_add(number(&mut rest)?)?;
+        if out > rows || priced > rows {
+            return None;
+        }
+        entries.push(Entry { rows, out, has_exact_slots, lists: (start, end), prices: (0, priced) });
     }
-    OverlayError::check("bytes behind the table", rest.len() as u64, end.into(), end.into())?;
-    Ok((entries, bytes.len() - rest.len()))
+    (rest.len() as u64 == u64::from(end)).then_some((entries, (bytes.len() - rest.len()) as u32))
 }
 
 /// What an overlay says of itself, readable without its manifest.
@@ -317,7 +311,8 @@ impl Outline {
     /// If they are damaged, or the file is longer or shorter than they say.
     pub fn parse(bytes: &[u8]) -> Result<Self, OverlayError> {
         let header = Header::parse(bytes)?;
-        let (table, _) = read_table(&bytes[HEADER_LEN..], (0..header.shards).map(|_| u32::MAX))?;
+        let mut rows = (0..header.shards).map(|_| u32::MAX);
+        let (table, _) = read_table(&bytes[HEADER_LEN..], &mut rows).ok_or(OverlayError::Table)?;
         let priced = table.iter().map(|entry| u64::from(entry.prices.1)).sum();
         Ok(Self { header, out: table.iter().map(|entry| u64::from(entry.out)).sum(), priced })
     }

@@ -121,7 +121,7 @@ fn an_overlay_that_is_cut_anywhere_is_refused_and_so_is_one_of_another_manifest(
         assert!(error.code().starts_with("overlay/"), "{len}: {error}");
     }
     let longer = [&bytes[..], &[0]].concat();
-    assert_eq!(open(&longer, &whole).unwrap_err().code(), "overlay/field");
+    assert_eq!(open(&longer, &whole).unwrap_err().code(), "overlay/table");
     for rows in [&[40][..], &[40, 40, 40], &[40, 39], &[2, 40]] {
         assert!(open(&bytes, &manifest(rows)).unwrap_err().code().starts_with("overlay/"), "{rows:?}");
     }

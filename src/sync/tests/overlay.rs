@@ -69,8 +69,7 @@ fn a_damaged_or_foreign_overlay_leaves_the_last_good_one() {
         assert_eq!((out(&sync), sync.missing()), (Some((1, 3)), missing.clone()), "{error}");
     }
     // What is whole by its digest is still read with care.
-    let mut version = 3;
-    for damaged in damages(next.overlay.as_ref().unwrap()) {
+    for (version, damaged) in (3..).zip(damages(next.overlay.as_ref().unwrap())) {
         let next = Files { version, overlay: Some(damaged), ..next.clone() };
         sync.set_head(&next.head()).unwrap();
         match sync.accept(overlay(&next), next.overlay.clone().unwrap()) {
@@ -78,7 +77,6 @@ fn a_damaged_or_foreign_overlay_leaves_the_last_good_one() {
             Ok(missing) => assert_eq!(missing, []),
         }
         assert!(out(&sync).is_some() && served(&sync).is_some());
-        version += 1;
     }
     let mut sync = serving(&stocked(1, 3));
     let other = Files::new(2, &[shard(1, 9), shard(3, 5)], false).stocked(2, &|_| true, &|_| None, true);

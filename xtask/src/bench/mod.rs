@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: measurements against their bars, for readers as a table, for programs as JSON.
 
 mod figures;
+mod overlay;
 mod package;
 mod path;
 mod row;
@@ -33,6 +34,11 @@ pub(crate) struct Options {
 }
 
 const BENCHES: &[Bench] = &[
+    Bench {
+        name: "overlay",
+        about: "stock and prices of a million items: bytes, and the time to apply them",
+        rows: overlay::rows,
+    },
     Bench {
         name: "package",
         about: "the npm package in Chromium: bytes of a first and a second visit, clicks on a slow processor",
