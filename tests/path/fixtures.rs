@@ -40,6 +40,8 @@ exclude = { purchased_days = 3000, in_cart = true, seen = 5 }
 min_score = -1000.0
 diversity = 0.3
 dither = 0.4
+rotation = 0.25
+exploration = 0.4
 boost_limit = 0.7
 cap = [{ column = "brand", at_most = 2 }, { column = "category", at_most = 6 }]
 boost = [
@@ -106,7 +108,10 @@ fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) ->
         .recommend(request)
         .unwrap()
         .iter()
-        .map(|candidate| json!([candidate.id, candidate.score.to_bits()]))
+        .map(|candidate| {
+            let propensity = candidate.propensity.map(f32::to_bits);
+            json!([candidate.id, candidate.score.to_bits(), propensity, candidate.instead_of])
+        })
         .collect();
     let embedding: Vec<u32> = query.embedding.iter().map(|number| number.to_bits()).collect();
     let mut exclude: Vec<&String> = request.exclude.iter().collect();
