@@ -27,7 +27,7 @@ export const init = (source?: WasmSource): Promise<void> => here.init(source);
 /**
  * Loads a release and answers with a recommender that is ready. Where there is nothing to serve, it throws a {@link NearshelfError}, and the
  * next call starts over.
- * @throws `release/address` for an address that is none, `request/segment`, `request/events`, `init/…` as {@link init}, and, where the device holds no whole release,
+ * @throws `release/address` for an address that is none, `request/segment`, `request/events`, `request/experiment`, `init/…` as {@link init}, and, where the device holds no whole release,
  * `download/…` where a file cannot be had, or the code of what is wrong with the release: `sync/…`, `release/…`, `shard/…`, `towers/…`, `directory/…`, `columns/…`
  */
 export const createRecommender = (options: RecommenderOptions): Promise<Recommender> => here.createRecommender(options);

@@ -6,5 +6,5 @@ export type { Downloaded, ReleaseStatus, StockStatus } from "./host.js";
 export type { EventsOptions, SentEvent } from "./outbox.js";
 export type { WasmSource } from "./init.js";
 export type { Boost, Condition, Context, Filters, Mode, RecommenderOptions, RecommendOptions, TrendingOptions } from "./options.js";
-export type { Consent, Empty, Exported, Reason, Recommendation, RecommendedItem, Status } from "./recommendation.js";
+export type { Consent, Empty, Explanation, Exported, Reason, Recommendation, RecommendedItem, Status } from "./recommendation.js";
 export type { Recommender } from "./recommender.js";

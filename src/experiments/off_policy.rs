@@ -85,7 +85,9 @@ impl Target {
             let line = error.position().map_or(1, csv::Position::line);
             wrong(line, error.to_string(), "CSV in UTF-8 with a header")
         };
-        let mut reader = csv::Reader::from_path(path).map_err(bad_csv)?;
+        let file =
+            std::fs::File::open(path).map_err(|source| ExperimentsError::Io { path: path.to_owned(), source })?;
+        let mut reader = csv::Reader::from_reader(file);
         let header = reader.headers().map_err(bad_csv)?.clone();
         let column = |name| header.iter().position(|column| column == name);
         let (Some(item), Some(probability)) = (column("item"), column("probability")) else {

@@ -40,6 +40,8 @@ exclude = { purchased_days = 3000, in_cart = true, seen = 5 }
 min_score = -1000.0
 diversity = 0.3
 dither = 0.4
+rotation = 0.25
+exploration = 0.4
 boost_limit = 0.7
 cap = [{ column = "brand", at_most = 2 }, { column = "category", at_most = 6 }]
 boost = [
@@ -103,7 +105,13 @@ fn random_request(rng: &mut ChaCha8Rng) -> (Request, &'static str) {
 fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) -> serde_json::Value {
     let query = recommender.query(request).unwrap();
     let found = recommender.recommend(request).unwrap();
-    let items: Vec<_> = found.iter().map(|candidate| json!([candidate.id, candidate.score.to_bits()])).collect();
+    let items: Vec<_> = found
+        .iter()
+        .map(|candidate| {
+            let propensity = candidate.propensity.map(f32::to_bits);
+            json!([candidate.id, candidate.score.to_bits(), propensity, candidate.instead_of])
+        })
+        .collect();
     let prices: Vec<_> = found.iter().map(|candidate| recommender.price(candidate)).collect();
     let embedding: Vec<u32> = query.embedding.iter().map(|number| number.to_bits()).collect();
     let mut exclude: Vec<&String> = request.exclude.iter().collect();

@@ -25,6 +25,9 @@ async function engine(release) {
 
 const bits = (numbers) => [...new Uint32Array(Float32Array.from(numbers).buffer)];
 
+const listed = ({ id, score, propensity, insteadOf }) =>
+  [id, ...bits([score]), propensity === undefined ? null : bits([propensity])[0], insteadOf ?? null];
+
 async function repeats(name, count, release) {
   const answers = JSON.parse(await readFile(join(fixtures, name), 'utf8'));
   assert.equal(answers.length, count);
@@ -34,7 +37,7 @@ async function repeats(name, count, release) {
     assert.deepEqual(bits(wasmEngine.embed(request)), expected.embedding, `embedding of request ${index}`);
     const answer = JSON.parse(wasmEngine.recommend(request));
     assert.deepEqual(answer.history, expected.history, `history of request ${index}`);
-    const items = answer.items.map(({ id, score }) => [id, ...bits([score])]);
+    const items = answer.items.map(listed);
     assert.deepEqual(items, expected.items, `items of request ${index}`);
     assert.deepEqual(answer.items.map(({ price }) => price ?? null), expected.prices, `prices of request ${index}`);
   }
@@ -81,7 +84,7 @@ test('clusters are fetched when a request visits them, and answer as the native 
     }
     const answer = JSON.parse(wasmEngine.recommend(request));
     assert.deepEqual(answer.history, expected.history, `history of request ${index}`);
-    const items = answer.items.map(({ id, score }) => [id, ...bits([score])]);
+    const items = answer.items.map(listed);
     assert.deepEqual(items, expected.items, `items of request ${index}`);
   }
   wasmEngine.free();

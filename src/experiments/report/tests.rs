@@ -160,3 +160,29 @@ fn a_report_is_a_table_a_page_json_and_a_chart() {
     let found = report(&log, &Asked::default()).unwrap().to_string();
     assert!(found.contains("doubly robust"), "{found}");
 }
+
+#[test]
+fn a_target_is_read_by_row_and_for_the_others_and_what_is_wrong_is_named_with_its_line() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let read = |text: &[u8]| {
+        std::fs::write(file.path(), text).unwrap();
+        Target::read(file.path())
+    };
+    let good = b"recommendationId,item,probability\nr,7,1\n,8,0.5\nr,8,0.25\n";
+    let rows = HashMap::from([("r".to_owned(), vec![("7".to_owned(), 1.0), ("8".to_owned(), 0.25)])]);
+    assert_eq!(read(good).unwrap(), Target::Given { rows, others: vec![("8".to_owned(), 0.5)] });
+    let cases: [(&[u8], u64, &str); 5] = [
+        (b"item,value\n", 1, "the columns item and probability"),
+        (b"item,probability\na,1.5\n", 2, "a probability from 0 to 1"),
+        (b"item,probability\na,nan\n", 2, "a probability from 0 to 1"),
+        (b"item,probability\na,1\na,1\n", 3, "every item of a row once"),
+        (b"item,probability\na\n", 2, "CSV in UTF-8"),
+    ];
+    for (text, line, part) in cases {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains(&format!(":{line}: ")) && error.contains(part), "{error}");
+    }
+    for cut in 0..good.len() {
+        let _ = read(&good[..cut]);
+    }
+}

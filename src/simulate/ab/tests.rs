@@ -1,8 +1,12 @@
 //! Tests of recommenders that are good and bad by construction.
 
 use super::*;
+use crate::Digest;
 use crate::recommend::RecommendError;
+use crate::release::testing::{Files, shard};
+use crate::release::{ObjectRef, REQUIRES_RULES, Release};
 use crate::simulate::testing::shop;
+use crate::sync::Assembly;
 
 /// Shows what the user bought most, or the items in the order of their ids.
 struct Fixed<'d>(&'d Dataset, bool);
@@ -46,7 +50,7 @@ fn a_better_arm_wins_an_equal_one_does_not_and_threads_do_not_matter() {
     let text = std::fs::read_to_string(folder.path().join(files::REPORT)).unwrap();
     assert!(text.starts_with("SYNTHETIC"));
     // Of the same arm twice, one run in a thousand shows a difference of p < .001.
-    for seed in 1..=5 {
+    for seed in 1..=3 {
         let log = Log::of(ab(&data, &params(seed, 400), [&good, &good]).unwrap());
         let found = report(&log, &experiments::Asked::default()).unwrap();
         assert!(found.variants[1].against.unwrap().iter().all(|one| one.p_value > 0.001), "seed {seed}");
@@ -82,4 +86,48 @@ fn shares_of_stock_that_are_none_are_refused() {
     let arm = Fixed(&data, true);
     let params = AbParams { out_of_stock: f64::NAN, ..params(5, 30) };
     assert!(ab(&data, &params, [&arm, &arm]).unwrap_err().to_string().contains("expected 0 to less than 1"));
+}
+
+/// A shop of the items of a release that explores half of the slots.
+fn released() -> (Dataset, Release) {
+    let mut files = Files::new(1, &[shard(1, 320)], false);
+    let rules = br#"{"format":1,"scenarios":{"default":{},"explored":{"exploration":0.5}}}"#;
+    files.manifest.rules = Some(ObjectRef::of(rules));
+    files.manifest.requires.push(REQUIRES_RULES.to_owned());
+    files.objects.insert(Digest::of(rules), rules.to_vec());
+    let mut sync = Assembly::default();
+    let mut missing = sync.set_head(&files.head()).unwrap();
+    while let Some(next) = missing.first() {
+        missing = sync.accept(next.digest, files.get(next.digest)).unwrap();
+    }
+    let release = sync.ready().unwrap().clone();
+    let mut data = shop(7, 300);
+    let mut ids: Vec<String> = release.shards()[0].as_ref().unwrap().base().ids().collect();
+    ids.sort();
+    data.items.iter_mut().zip(ids).for_each(|(item, id)| item.id = id);
+    (data, release)
+}
+
+#[test]
+fn what_a_release_would_get_without_exploration_is_estimated_from_a_run_with_it() {
+    let (data, release) = released();
+    let arm = |scenario: &str| OfRelease::new(&data, release.clone(), Some(scenario.to_owned()));
+    // Both arms are the same, so that the first one has the truth: what shoppers of the same kind did without exploration.
+    let (plain, explored) = (arm("default"), arm("explored"));
+    let events = ab(&data, &params(11, 300), [&plain, &explored]).unwrap();
+    let found = report(&Log::of(events), &experiments::Asked::default()).unwrap();
+    let [plain, explored] = &found.variants[..] else { panic!("two variants") };
+    assert!(plain.off_policy.is_none() && plain.impressions == plain.rows * 12);
+    let estimates = explored.off_policy.as_ref().unwrap();
+    assert!((estimates.support - 1.0).abs() < 0.03, "support {}", estimates.support);
+    let effective = estimates.effective / estimates.impressions as f64;
+    // Of the slots 1/12 stays, and of the others half is shown, with weight 2.
+    assert!((effective - 1.0 / (1.0 / 12.0 + 2.0 * 11.0 / 12.0)).abs() < 0.02, "{effective}");
+    for value in &estimates.values {
+        for estimate in [value.ips, value.snips, value.doubly_robust] {
+            let at = experiments::ACTIONS.iter().position(|action| *action == value.action).unwrap();
+            let p = plain.rates[at].less_than(estimate).p_value();
+            assert!(p > 0.001, "{}: {estimate:?} against {:?}", value.action, plain.rates[at]);
+        }
+    }
 }
