@@ -1,9 +1,13 @@
 //! Native answers that the WebAssembly build has to repeat, bit for bit.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
 use nearshelf::data::{Config, IndexConfig, Layout};
+use nearshelf::evaluate::train_ranker_on_candidates;
 use nearshelf::features::Context;
+use nearshelf::rank::train::TrainedRanker;
 use nearshelf::recommend::{HistoryEvent, Recommender, Request};
 use nearshelf::release::rules::{Boost, Window};
 use nearshelf::release::{self, BuildInput, Release};
@@ -97,6 +101,7 @@ fn random_request(rng: &mut ChaCha8Rng) -> (Request, &'static str) {
         past: history[length..].to_vec(),
         shown,
         seed: rng.random_range(0..1 << 53),
+        reasons: rng.random_range(0..4),
         context,
     };
     (request, filter)
@@ -109,9 +114,12 @@ fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) ->
         .iter()
         .map(|candidate| {
             let propensity = candidate.propensity.map(f32::to_bits);
-            json!([candidate.id, candidate.score.to_bits(), propensity, candidate.instead_of])
+            let value = candidate.value.map(f32::to_bits);
+            json!([candidate.id, candidate.score.to_bits(), value, propensity, candidate.instead_of])
         })
         .collect();
+    let because = recommender.ruled(request.clone()).unwrap();
+    let because = recommender.reasons(&found, (&query, &because), request.reasons).unwrap();
     let prices: Vec<_> = found.iter().map(|candidate| recommender.price(candidate)).collect();
     let embedding: Vec<u32> = query.embedding.iter().map(|number| number.to_bits()).collect();
     let mut exclude: Vec<&String> = request.exclude.iter().collect();
@@ -130,6 +138,7 @@ fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) ->
             "past": request.past.iter().map(of_event).collect::<Vec<_>>(),
             "shown": request.shown,
             "seed": request.seed,
+            "reasons": request.reasons,
             "exclude": exclude,
             "where": serde_json::from_str::<serde_json::Value>(filter).unwrap(),
             "context": { "now": request.context.now_ms, "location": request.context.location, "attributes": attributes, "user": request.context.user },
@@ -138,6 +147,7 @@ fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) ->
         "history": query.history,
         "items": items,
         "prices": prices,
+        "because": because,
     })
 }
 
@@ -151,11 +161,16 @@ pub(crate) fn folder() -> (PathBuf, TempDir) {
 /// Builds a release and gives what it answers, the same each time it is opened.
 fn answers(release_folder: &Path, index: IndexConfig) -> Vec<serde_json::Value> {
     let towers = Towers::read(&shop::config(), &trained().run()).unwrap();
-    answers_of(&towers, &Config { index, ..shop::config() }, release_folder, REQUESTS)
+    answers_of(&towers, &Config { index, ..shop::config() }, release_folder, (REQUESTS, true))
 }
 
-fn answers_of(towers: &Towers, config: &Config, release_folder: &Path, requests: usize) -> Vec<serde_json::Value> {
-    build_ruled(towers, config, release_folder);
+fn answers_of(
+    towers: &Towers,
+    config: &Config,
+    release_folder: &Path,
+    (requests, ranked): (usize, bool),
+) -> Vec<serde_json::Value> {
+    build_ruled(towers, config, release_folder, ranked);
     println!("{}", release::verify(release_folder).unwrap());
     let answers = || {
         let mut recommender = open(release_folder);
@@ -175,19 +190,35 @@ pub(crate) fn keep_answers(name: &str, release: &Release) {
     std::fs::write(folder.join(format!("{name}.json")), serde_json::to_vec(&answers).unwrap()).unwrap();
 }
 
-/// Builds a release with rules.
-pub(crate) fn build_ruled(towers: &Towers, config: &Config, release_folder: &Path) {
+/// A ranker of the shop's towers.
+fn ranker() -> &'static TrainedRanker {
+    static TRAINED: OnceLock<TrainedRanker> = OnceLock::new();
+    TRAINED.get_or_init(|| {
+        let (folder, mut config) = (TempDir::new().unwrap(), shop::config());
+        config.ranker.steps = 40;
+        config.ranker.objective = Some("purchase * log1p(price) + 0.1 * click".to_owned());
+        let report =
+            train_ranker_on_candidates(&trained().dataset, &config, folder.path(), &AtomicBool::new(false)).unwrap();
+        println!("{report}");
+        let towers = Towers::read(&config, &trained().run()).unwrap().query.towers();
+        TrainedRanker::read(folder.path(), &config.ranker, towers).unwrap().unwrap()
+    })
+}
+
+/// Builds a release with rules, and perhaps a ranker.
+pub(crate) fn build_ruled(towers: &Towers, config: &Config, release_folder: &Path, ranked: bool) {
     let rules = TempDir::new().unwrap();
     std::fs::write(rules.path().join("rules.toml"), RULES).unwrap();
     let config = &Config { rules: Some(rules.path().join("rules.toml")), ..config.clone() };
-    let input = BuildInput::of(&trained().dataset.items);
+    let ranker = ranked.then(|| ranker().input(&trained().dataset));
+    let input = BuildInput { ranker: ranker.as_ref(), ..BuildInput::of(&trained().dataset.items) };
     println!("{}", release::build(&input, towers, config, release_folder).unwrap());
 }
 
 /// Keeps a release with an encoder and what it answers.
 pub(crate) fn keep_encoder(name: &str, towers: &Towers, config: &Config) {
     let (folder, _temporary) = folder();
-    let answers = answers_of(towers, config, &folder.join(name), REQUESTS / 5);
+    let answers = answers_of(towers, config, &folder.join(name), (REQUESTS / 5, false));
     std::fs::write(folder.join(format!("{name}.json")), serde_json::to_vec(&answers).unwrap()).unwrap();
 }
 

@@ -188,7 +188,7 @@ fn what_is_in_stock_is_recommended_by_the_webassembly_build_too() {
     let (folder, _temporary) = fixtures::folder();
     let dir = folder.join("stocked");
     let towers = Towers::read(&shop::config(), &trained().run()).unwrap();
-    fixtures::build_ruled(&towers, &shop::config(), &dir);
+    fixtures::build_ruled(&towers, &shop::config(), &dir, false);
     let item = |number: u32| {
         let cents = number.is_multiple_of(4).then_some(u64::from(number) * 13);
         (id(number), ItemStock { in_stock: Some(!is_out(number)), cents })

@@ -25,8 +25,8 @@ async function engine(release) {
 
 const bits = (numbers) => [...new Uint32Array(Float32Array.from(numbers).buffer)];
 
-const listed = ({ id, score, propensity, insteadOf }) =>
-  [id, ...bits([score]), propensity === undefined ? null : bits([propensity])[0], insteadOf ?? null];
+const bitsOf = (number) => (number === undefined ? null : bits([number])[0]);
+const listed = ({ id, score, value, propensity, insteadOf }) => [id, bitsOf(score), bitsOf(value), bitsOf(propensity), insteadOf ?? null];
 
 async function repeats(name, count, release) {
   const answers = JSON.parse(await readFile(join(fixtures, name), 'utf8'));
@@ -39,6 +39,7 @@ async function repeats(name, count, release) {
     assert.deepEqual(answer.history, expected.history, `history of request ${index}`);
     const items = answer.items.map(listed);
     assert.deepEqual(items, expected.items, `items of request ${index}`);
+    assert.deepEqual(answer.items.map(({ because }) => because ?? null), expected.because, `reasons of request ${index}`);
     assert.deepEqual(answer.items.map(({ price }) => price ?? null), expected.prices, `prices of request ${index}`);
   }
   wasmEngine.free();
@@ -67,7 +68,7 @@ test('clusters are fetched when a request visits them, and answer as the native 
     kinds.push(kind);
     missing = JSON.parse(wasmEngine.accept(digest, await readFile(join(clusters, path))));
   }
-  assert.deepEqual(kinds, ['manifest', 'tower', 'routing', 'rules']);
+  assert.deepEqual(kinds, ['manifest', 'tower', 'routing', 'rules', 'ranker']);
   assert.ok(wasmEngine.isReady());
   const fetched = new Set();
   for (const [index, expected] of answers.entries()) {
