@@ -39,7 +39,7 @@ pub fn relevances(scores: &[f32]) -> Vec<f32> {
     scores.iter().map(of).collect()
 }
 
-/// Puts candidates in order: by falling value, equal values by id.
+/// Puts candidates in order: by falling value, equal values by falling score, equal scores by id.
 pub fn order(candidates: &mut [Arranged]) {
     // They come nearly in order, and there are some hundreds: by insertion, since a sort is 3 KB of a client's download.
     for end in 1..candidates.len() {
@@ -52,7 +52,8 @@ pub fn order(candidates: &mut [Arranged]) {
 }
 
 fn comes_before(a: &Arranged, b: &Arranged) -> bool {
-    b.value.total_cmp(&a.value).then_with(|| a.candidate.id.cmp(&b.candidate.id)).is_lt()
+    let by_score = || b.candidate.score.total_cmp(&a.candidate.score);
+    b.value.total_cmp(&a.value).then_with(by_score).then_with(|| a.candidate.id.cmp(&b.candidate.id)).is_lt()
 }
 
 /// Fills the slots from candidates in order: a slot gets what is pinned to it, else the best that the caps still let through, where being

@@ -68,7 +68,8 @@ impl Recommender {
         let place = self.release.find(id).ok().flatten().filter(|found| self.release.shards()[found.shard].is_some());
         let Some(place) = place else { return Ok(found) };
         found.known = true;
-        found.excluded = by(asked.exclude.iter().any(|other| other == id), request.exclude.iter().any(|other| other == id));
+        found.excluded =
+            by(asked.exclude.iter().any(|other| other == id), request.exclude.iter().any(|other| other == id));
         let own = self.lets_pass(&asked.filter, place)?;
         found.filtered = by(!own, !self.lets_pass(&request.filter, place)?);
         found.out_of_stock = self.is_out(place);

@@ -55,7 +55,7 @@ impl Recommender {
     }
 
     /// What the columns say of an item.
-    fn facts(&self, found: Found) -> ItemFacts {
+    pub(super) fn facts(&self, found: Found) -> ItemFacts {
         let Some((columns, node)) = self.columns(found) else { return ItemFacts::default() };
         let number = |name| columns.column(name).and_then(|column| column.u64_at(node));
         ItemFacts {

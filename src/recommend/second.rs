@@ -53,7 +53,10 @@ impl Recommender {
     /// Whether something is asked of candidates that only their shards answer.
     pub(super) fn asks(&self, request: &Request) -> bool {
         let of_rules = |scenario: Arc<Scenario>| {
-            !scenario.boosts.is_empty() || !scenario.caps.is_empty() || scenario.diversity > 0.0
+            !scenario.boosts.is_empty()
+                || !scenario.caps.is_empty()
+                || scenario.diversity > 0.0
+                || scenario.popularity_penalty > 0.0
         };
         let rules = self.scenario(request).ok().flatten();
         !request.filter.is_empty() || !request.boosts.is_empty() || rules.is_some_and(of_rules)
@@ -115,6 +118,7 @@ impl Recommender {
             let vector = if scenario.diversity > 0.0 { self.direction(&candidate) } else { Vec::new() };
             arranged.push(Arranged { candidate, value, groups, vector, slot: None });
         }
+        self.penalize(&mut arranged, scenario.popularity_penalty);
         rotated(&mut arranged, scenario.rotation, &request.shown);
         order(&mut arranged);
         dithered(&mut arranged, scenario.dither, request.seed);
@@ -137,6 +141,19 @@ impl Recommender {
             }
         }
         Ok(sum.clamp(-scenario.boost_limit, scenario.boost_limit))
+    }
+
+    /// Takes `penalty` from the most popular of the candidates, and from the others by the logarithm of their events.
+    fn penalize(&self, candidates: &mut [Arranged], penalty: f32) {
+        if penalty <= 0.0 {
+            return;
+        }
+        let events = |of: &Arranged| of.candidate.found.map_or(0, |found| self.facts(found).events);
+        let logs: Vec<f32> = candidates.iter().map(|of| libm::log1pf(events(of) as f32)).collect();
+        let most = logs.iter().copied().fold(0.0, f32::max);
+        if most > 0.0 {
+            candidates.iter_mut().zip(logs).for_each(|(of, log)| of.value -= penalty * log / most);
+        }
     }
 
     /// What the boosts of scenario and request come to for a candidate.

@@ -48,6 +48,8 @@ pub struct Scenario {
     pub diversity: f32,
     /// How much chance changes the order, 0 to 1.
     pub dither: f32,
+    /// How much being popular counts against a candidate, 0 to 1.
+    pub popularity_penalty: f32,
     /// How much a value falls every time that its item was shown in vain, 0 to 1.
     pub rotation: f32,
     /// The share of the slots that is given to draws, 0 to 1.
@@ -71,6 +73,7 @@ impl Default for Scenario {
             min_score: None,
             diversity: 0.0,
             dither: 0.0,
+            popularity_penalty: 0.0,
             rotation: 0.0,
             exploration: 0.0,
             boost_limit: 1.0,
@@ -243,6 +246,7 @@ impl Scenario {
             min_score: number(json, "min_score", f32::MIN.into(), f32::MAX.into())?.map(|least| least as f32),
             diversity: share(json, "diversity", 0.0)?,
             dither: share(json, "dither", 0.0)?,
+            popularity_penalty: share(json, "popularity_penalty", 0.0)?,
             rotation: share(json, "rotation", 0.0)?,
             exploration: share(json, "exploration", 0.0)?,
             boost_limit: share(json, "boost_limit", 1.0)?,

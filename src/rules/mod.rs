@@ -33,6 +33,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use toml::Spanned;
 
+use crate::release::POPULARITY;
 use crate::release::rules::{FORMAT_VERSION, MAX_CAPS, MAX_RULES, MAX_SCENARIOS, MAX_SLOT};
 use crate::shard::columns::ColumnKind;
 pub use error::{Place, RuleError};
@@ -56,6 +57,7 @@ struct Scenario {
     min_score: Option<Spanned<f64>>,
     diversity: Option<Spanned<f64>>,
     dither: Option<Spanned<f64>>,
+    popularity_penalty: Option<Spanned<f64>>,
     rotation: Option<Spanned<f64>>,
     exploration: Option<Spanned<f64>>,
     boost_limit: Option<Spanned<f64>>,
@@ -193,6 +195,7 @@ impl Compiler<'_> {
             ("min_score", &scenario.min_score, f64::from(f32::MIN), f64::from(f32::MAX)),
             ("diversity", &scenario.diversity, 0.0, 1.0),
             ("dither", &scenario.dither, 0.0, 1.0),
+            ("popularity_penalty", &scenario.popularity_penalty, 0.0, 1.0),
             ("rotation", &scenario.rotation, 0.0, 1.0),
             ("exploration", &scenario.exploration, 0.0, 1.0),
             ("boost_limit", &scenario.boost_limit, 0.0, 1.0),
@@ -201,6 +204,16 @@ impl Compiler<'_> {
             if let Some(value) = value {
                 fields.insert(name.into(), self.number(value, low, high)?.into());
             }
+        }
+        if let Some(penalty) = &scenario.popularity_penalty
+            && (self.kind)(POPULARITY) != Some(ColumnKind::Popularity)
+        {
+            let found = "a release without the column \"popularity\"";
+            return Err(RuleError::new(
+                self.place(penalty),
+                found.to_owned(),
+                "that column, see [columns] of nearshelf.toml",
+            ));
         }
         if let Some(exclude) = &scenario.exclude {
             fields.insert("exclude".into(), self.exclude(exclude)?);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const COLUMNS: [&str; 4] = ["price: price", "brand: text", "category: path", "weight: float"];
+const COLUMNS: [&str; 5] = ["price: price", "brand: text", "category: path", "weight: float", "popularity: popularity"];
 
 fn read(text: &str) -> Result<Value, RuleError> {
     compile(text, &COLUMNS.map(str::to_owned)).map(|bytes| serde_json::from_slice(&bytes).unwrap())
@@ -15,6 +15,7 @@ fn a_file_becomes_what_clients_read() {
 where = 'price > 0 and not category under ["TOBACCO"]'
 min_score = 0.1
 diversity = 0.25
+popularity_penalty = 0.25
 rotation = 0.5
 exploration = 0.125
 exclude = { purchased_days = 14, in_cart = true, seen = 6 }
@@ -36,7 +37,7 @@ slot = 2
         "a quiet page": {},
         "default": {
             "where": ["and", {"price": {"min": 1.0}}, ["not", {"category": [["TOBACCO"]]}]],
-            "min_score": 0.1, "diversity": 0.25, "rotation": 0.5, "exploration": 0.125,
+            "min_score": 0.1, "diversity": 0.25, "popularity_penalty": 0.25, "rotation": 0.5, "exploration": 0.125,
             "exclude": {"purchased_days": 14.0, "in_cart": true, "seen": 6},
             "caps": [["brand", 3, 1], ["category", 4, 2]],
             "boosts": [{"where": {"brand": ["69"]}, "by": -0.5, "from": 1_796_083_200_000_i64, "until": 1_798_372_800_000_i64}],

@@ -44,6 +44,7 @@ exclude = { purchased_days = 3000, in_cart = true, seen = 5 }
 min_score = -1000.0
 diversity = 0.3
 dither = 0.4
+popularity_penalty = 0.2
 rotation = 0.25
 exploration = 0.4
 boost_limit = 0.7
