@@ -202,6 +202,7 @@ fn ranker(ranker: &RankerConfig) -> Check {
         ("ranker.vector", ranker.vector, 0, 64, "0 to 64"),
         ("ranker.experts", ranker.experts, 1, 8, "1 to 8"),
         ("ranker.own", ranker.own, 0, 1000, "0 to 1000"),
+        ("ranker.windows", ranker.windows, 1, 12, "1 to 12"),
         ("ranker.history", ranker.history, 1, 1000, "1 to 1000"),
         ("ranker.top", ranker.top.len(), 0, 4, "at most 4 layers"),
     ] {

@@ -16,7 +16,7 @@ use crate::towers::ranker::Embeddings;
 use crate::towers::train::train;
 use crate::towers::{Scratch, TowerError};
 
-/// The folder, in that of the run, of the towers whose candidates the ranker is trained with.
+/// The folders, in that of the run, of the towers whose candidates the ranker is trained with: of the latest window, and of those before.
 const EARLIER: &str = "ranker-towers";
 
 /// Trains the ranker of a run on what its kind of towers retrieves: towers that are trained on what was before the validation window say
@@ -31,25 +31,30 @@ pub fn train_ranker_on_candidates(
     run: &Path,
     stop: &AtomicBool,
 ) -> Result<RankerReport, RankerError> {
-    let earlier = validation_split(dataset);
-    let mut folder: PathBuf = run.to_owned();
-    if config.towers.is_none() {
-        folder.push(EARLIER);
-        train(&earlier, config, &folder, stop)?;
+    let mut windows = vec![validation_split(dataset)];
+    while windows.len() < config.ranker.windows {
+        windows.push(validation_split(&windows[windows.len() - 1]));
     }
-    let towers = Towers::of(config, &folder)?;
-    let two = TwoTower::new(&earlier, &towers)?;
-    let queries = two.all_queries()?;
-    let scores = |user: u32, scores: &mut [f32]| two.score(user, scores);
-    let retrieval = Retrieval {
-        towers: towers.query.towers(),
+    let mut towers = Vec::new();
+    for (at, window) in windows.iter().enumerate() {
+        let mut folder: PathBuf = run.to_owned();
+        if config.towers.is_none() {
+            folder.push(if at == 0 { EARLIER.to_owned() } else { format!("{EARLIER}-{}", at + 1) });
+            train(window, config, &folder, stop)?;
+        }
+        let towers_of = Towers::of(config, &folder)?;
+        let two = TwoTower::new(window, &towers_of)?;
+        let queries = two.all_queries()?;
+        towers.push((two, queries));
+    }
+    let scores: Vec<_> =
+        towers.iter().map(|(two, _)| move |user: u32, scores: &mut [f32]| two.score(user, scores)).collect();
+    let splits = windows.iter().zip(&towers).zip(&scores).map(|((window, (two, queries)), scores)| {
         // The embeddings of towers that are trained anew mean something else; their scores do not.
-        dim: if config.towers.is_some() { two.dim() } else { 0 },
-        queries: &queries,
-        items: two.embeddings(),
-        scores: &scores,
-    };
-    train_on_candidates(&earlier, retrieval, &config.ranker, run)
+        let dim = if config.towers.is_some() { two.dim() } else { 0 };
+        (window, Retrieval { towers: two.towers(), dim, queries, items: two.embeddings(), scores })
+    });
+    train_on_candidates(&splits.collect::<Vec<_>>(), &config.ranker, run)
 }
 
 /// Orders the candidates of the towers by the ranker; what is no candidate comes behind, in the order of retrieval.

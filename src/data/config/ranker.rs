@@ -30,6 +30,9 @@ pub struct RankerConfig {
     /// How many of the items that a shopper had to do with are candidates beside those that retrieval finds, 0 to 1,000: those bought most
     /// often, then the latest.
     pub own: usize,
+    /// How many windows of four weeks before the test it is trained on where there are no impressions, 1 to 12: each takes a training of
+    /// towers of its own.
+    pub windows: usize,
     /// How many of the items that a shopper had to do with last are counted, 1 to 1,000. Clients of a release in clusters fetch the cluster of
     /// each.
     pub history: usize,
@@ -89,6 +92,7 @@ impl Default for RankerConfig {
             top: vec![32],
             experts: 1,
             own: 200,
+            windows: 1,
             history: 200,
             objective: None,
             head: 16,

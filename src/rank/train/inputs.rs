@@ -108,6 +108,25 @@ impl<'d> Inputs<'d> {
         }
     }
 
+    /// Rows that weights are fitted to, the first ones; those up to `trained` say when to stop.
+    pub(super) fn fitted(&self) -> usize {
+        let at = self.trained - self.trained / 8;
+        // Candidates of one shopper stay together, as their moments do.
+        let shopper = self.pairs[at].0;
+        self.pairs[..at].iter().rposition(|(user, _)| *user != shopper).map_or(at, |last| last + 1)
+    }
+
+    /// Adds the rows of another, earlier split that are trained with, in front. Neither reads embeddings, or both those of the same towers.
+    pub(super) fn with_earlier(mut self, earlier: &Self) -> Self {
+        let rows = earlier.trained;
+        self.numbers.splice(0..0, earlier.numbers[..rows * FEATURES.len()].iter().copied());
+        self.pairs.splice(0..0, earlier.pairs[..rows].iter().copied());
+        self.slots.splice(0..0, earlier.slots[..rows].iter().copied());
+        self.furthest.splice(0..0, earlier.furthest[..rows].iter().copied());
+        self.trained += rows;
+        self
+    }
+
     /// Rows there are.
     pub(super) fn len(&self) -> usize {
         self.slots.len()

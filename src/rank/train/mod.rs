@@ -22,6 +22,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -42,6 +43,7 @@ use crate::towers::train::progress::Progress;
 pub use candidates::candidates;
 pub use catalogue::Names;
 pub use error::RankerError;
+use gradient::Batch;
 pub use inputs::History;
 use inputs::Inputs;
 use network::Network;
@@ -108,19 +110,23 @@ pub fn train_ranker(logged: Logged<'_>, config: &RankerConfig, run: &Path) -> Re
     Training { inputs: &inputs, names: &names, tasks: config.tasks.trained(), config, run }.run(counts, known)
 }
 
-/// Trains a ranker on the candidates that retrieval finds for those who came back after the split of `dataset`, and on what they did
-/// then; writes its [`files`] into the run folder. The towers must not have seen that.
+/// Trains a ranker on the candidates that retrieval finds for those who came back after the split of a data set, and on what they did
+/// then; writes its [`files`] into the run folder. There may be several such splits of one data set, the latest first: on the shoppers
+/// of that one it is judged. The towers must not have seen what came after theirs and, of several, must be the same or read no embeddings.
 ///
 /// # Errors
 /// [`RankerError`] for too few shoppers or events, and if the folder cannot be written.
 pub fn train_on_candidates(
-    dataset: &Dataset,
-    retrieval: Retrieval<'_>,
+    splits: &[(&Dataset, Retrieval<'_>)],
     config: &RankerConfig,
     run: &Path,
 ) -> Result<RankerReport, RankerError> {
+    let Some((dataset, retrieval)) = splits.first() else { return Err(RankerError::Shoppers { found: 0 }) };
     let names = Names::of(&dataset.items);
-    let inputs = candidates::inputs(dataset, &names, retrieval, config)?;
+    let mut inputs = candidates::inputs(dataset, &names, *retrieval, config)?;
+    for (dataset, retrieval) in &splits[1..] {
+        inputs = inputs.with_earlier(&candidates::inputs(dataset, &names, *retrieval, config)?);
+    }
     let tasks = candidates::known(dataset, config.tasks.trained());
     Training { inputs: &inputs, names: &names, tasks, config, run }.run([inputs.len(), 0], None)
 }
@@ -159,16 +165,20 @@ pub fn read_ranker(run: &Path) -> Result<Program, RankerError> {
     Ok(lower::compile(&run.join(files::RANKER))?)
 }
 
-/// The trained network, and the mean loss of the last tenth of its steps.
+/// The trained network of the step that was best on the last eighth of what is trained with, and the mean loss of the last tenth of the
+/// steps.
 fn fit(inputs: &Inputs<'_>, tasks: &[Task], config: &RankerConfig) -> Result<(Network, f32), RankerError> {
     let shares = step_shares(inputs, tasks)?;
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
     let mut network = Network::new(config, inputs.sizes, scaling(inputs), &shares, &mut rng);
     let weights: Vec<f32> = tasks.iter().map(|task| config.tasks.of(*task)).collect();
     let device = Device::flex().autodiff();
+    let fitted = inputs.fitted();
+    let validation = Validation::of(inputs, tasks, fitted..inputs.trained);
+    let mut best: Option<(f32, Network)> = None;
     let mut progress = Progress::new(0, config.steps);
     for step in 0..config.steps {
-        let rows: Vec<usize> = (0..config.batch).map(|_| rng.random_range(0..inputs.trained)).collect();
+        let rows: Vec<usize> = (0..config.batch).map(|_| rng.random_range(0..fitted)).collect();
         let mut slot = |row: &usize| {
             if rng.random_bool(f64::from(config.position_dropout)) { 0 } else { inputs.slots[*row] }
         };
@@ -187,8 +197,47 @@ fn fit(inputs: &Inputs<'_>, tasks: &[Task], config: &RankerConfig) -> Result<(Ne
         let rule = Rule { optimizer: Optimizer::Adam, rate: config.rate.rate(step, config.steps), step };
         network.step(forward, &batch, gradient, rule);
         progress.step(loss, config.batch);
+        if (step + 1) % VALIDATE_EVERY == 0 || step + 1 == config.steps {
+            let loss = validation.loss(&network, &weights, &device);
+            if best.as_ref().is_none_or(|(least, _)| loss < *least) {
+                best = Some((loss, network.clone()));
+            }
+        }
     }
+    let network = best.map_or(network, |(_, best)| best);
     Ok((network, progress.recent_loss()))
+}
+
+/// Steps from one validation to the next.
+const VALIDATE_EVERY: usize = 50;
+
+/// Rows that a network is validated on, at most.
+const VALIDATED: usize = 1 << 14;
+
+/// Rows that are not fitted, as they would be served: without slots.
+struct Validation {
+    batch: Batch,
+    labels: Vec<bool>,
+}
+
+impl Validation {
+    fn of(inputs: &Inputs<'_>, tasks: &[Task], rows: Range<usize>) -> Self {
+        let step = rows.len().div_ceil(VALIDATED).max(1);
+        let rows: Vec<usize> = rows.step_by(step).collect();
+        let labels = rows.iter().flat_map(|row| {
+            let furthest = inputs.furthest[*row];
+            tasks.iter().map(move |task| furthest >= Some(*task))
+        });
+        Self { labels: labels.collect(), batch: inputs.batch(&rows, vec![0; rows.len()]) }
+    }
+
+    fn loss(&self, network: &Network, weights: &[f32], device: &Device) -> f32 {
+        if self.labels.is_empty() {
+            return 0.0;
+        }
+        let forward = network.forward(&self.batch, device);
+        loss::funnel_loss(&forward.log_odds, &self.labels, weights).0
+    }
 }
 
 /// The share of each task among the rows that reached the one before.
