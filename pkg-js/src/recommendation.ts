@@ -94,9 +94,19 @@ export interface Explanation {
   /** How many candidates retrieval found. */
   candidates: number;
   /** Its place among them, from 1, and its score; `null` where it is none of them. */
-  retrieved: { place: number; score: number } | null;
+  retrieved: {
+    /** From 1. */
+    place: number;
+    /** As in {@link RecommendedItem}. */
+    score: number;
+  } | null;
   /** Its place by the ranker, from 1, and the value of the shop's objective; `null` without a ranker, or where it is no candidate. */
-  ranked: { place: number; value: number } | null;
+  ranked: {
+    /** From 1. */
+    place: number;
+    /** As in {@link RecommendedItem}. */
+    value: number;
+  } | null;
   /** What boosts add to its relevance, or take from it. */
   boost: number;
   /** How often it was shown, and nothing was done with it. */
@@ -106,7 +116,12 @@ export interface Explanation {
   /** Whether a rule gave it that slot. */
   pinned: boolean;
   /** What the shopper did without which its score would be lower, and by how much: the largest first. */
-  because: { id: string; score: number }[];
+  because: {
+    /** The product that the shopper had to do with. */
+    id: string;
+    /** How much lower the score would be without it. */
+    score: number;
+  }[];
 }
 
 /** Everything that is known of a shopper. */

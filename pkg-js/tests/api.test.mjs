@@ -374,3 +374,32 @@ test("posts that could not end or never come are refused at the start", async (t
     await assert.rejects(shop(t, { events: { ...EVENTS, ...wrong } }), { name: "NearshelfError", code: "request/events" });
   }
 });
+
+test("reasons and explanations are asked of the engine, and come as it gives them", async (t) => {
+  const { nearshelf, recommender } = await shop(t);
+  const asked = [];
+  const { recommend } = nearshelf.Engine.prototype;
+  nearshelf.Engine.prototype.recommend = function (json) {
+    const request = JSON.parse(json);
+    asked.push(request.reasons);
+    const answer = JSON.parse(recommend.call(this, json));
+    for (const item of answer.items) Object.assign(item, { value: 0.25, ...(request.reasons && { because: third }) });
+    return JSON.stringify(answer);
+  };
+  recommender.track("view", third);
+  const plain = await recommender.recommendedForYou({ limit: 1 });
+  const row = await recommender.recommendedForYou({ limit: 1, reasons: true });
+  assert.deepEqual([plain.items[0].because, row.items[0].because, row.items[0].value], [undefined, third, 0.25]);
+  assert.deepEqual(asked, [undefined, 8]);
+  const why = { known: true, excluded: null, slot: 1, because: [{ id: third, score: 0.5 }] };
+  nearshelf.Engine.prototype.explain = (json, id) => {
+    const { history, exclude, reasons } = JSON.parse(json);
+    assert.deepEqual([history.map((event) => event.id), exclude, reasons, id], [[third], [first], 8, second]);
+    return JSON.stringify(why);
+  };
+  assert.deepEqual(await recommender.explain(second, { exclude: [first] }), why);
+  nearshelf.Engine.prototype.explain = () => { throw Object.assign(new Error("no"), { code: "request/scenario" }); };
+  await assert.rejects(recommender.explain(second), { name: "NearshelfError", code: "request/scenario" });
+  recommender.close();
+  await assert.rejects(recommender.explain(second), { code: "recommender/closed" });
+});

@@ -180,33 +180,32 @@ impl<K: Copy + PartialEq> Shopper<K> {
             now_ms.zip(at_ms).map(|(now, at)| now.saturating_sub(at).max(0) as f32 / DAY_MS as f32)
         };
         let lately = |at_ms| days(at_ms).map_or(0.0, |days| libm::expf(-days / FORGET_DAYS));
-        let log = |count: u32| libm::log1pf(count as f32);
+        let log = |count: u32| log1p(count as f32);
         let shelf = part(&self.shelves, facts.shelf);
         let usual_price = if self.purchases > 0 { Some(self.price_ranks / self.purchases as f32) } else { None };
         let affinity = |own, number, shares| self.affinity(part(own, number), usual_share(shares, number));
-        let angle =
-            now_ms.map(|now| now.rem_euclid(DAY_MS) / HOUR_MS).map(|hour| hour as f32 / 24.0 * std::f32::consts::TAU);
+        let hour = now_ms.map(|now| (now.rem_euclid(DAY_MS) / HOUR_MS) as usize);
         [
             retrieved.score,
             log(retrieved.place),
             facts.price_rank,
             usual_price.unwrap_or(0.0),
             usual_price.map_or(0.0, |usual| (facts.price_rank - usual).abs()),
-            libm::log1pf(facts.events as f32),
-            libm::log1pf(facts.recent as f32),
+            log1p(facts.events as f32),
+            log1p(facts.recent as f32),
             affinity(&self.shelves, facts.shelf, &usual.shelves),
             lately(shelf.last_ms),
             affinity(&self.brands, facts.brand, &usual.brands),
             log(known.bought),
             lately(known.last_ms),
             known.bought as f32 / self.days.max(1) as f32,
-            days(known.last_ms).map_or(0.0, libm::log1pf),
+            days(known.last_ms).map_or(0.0, log1p),
             known.due(days(known.last_ms)),
             log(known.seen),
             lately(known.seen_ms),
             log(self.purchases),
-            angle.map_or(0.0, libm::sinf),
-            angle.map_or(0.0, libm::cosf),
+            hour.map_or(0.0, sine),
+            hour.map_or(0.0, |hour| sine(hour + 6)),
         ]
     }
 
@@ -234,6 +233,19 @@ impl Known {
         let interval = between / (self.bought - 1) as f32;
         libm::logf((since + 0.5) / (interval + 0.5)).clamp(-3.0, 3.0)
     }
+}
+
+/// The logarithm of one more. The library's own function for it is more code than a client needs for counts.
+fn log1p(count: f32) -> f32 {
+    libm::logf(1.0 + count)
+}
+
+/// The sine of an hour as a part of the day. For 24 angles a table is less code than a function.
+fn sine(hour: usize) -> f32 {
+    const QUARTER: [f32; 7] = [0.0, 0.258_819_04, 0.5, 0.707_106_77, 0.866_025_4, 0.965_925_8, 1.0];
+    let rise = |hour: usize| if hour <= 6 { QUARTER[hour] } else { QUARTER[12 - hour] };
+    let hour = hour % 24;
+    if hour <= 12 { rise(hour) } else { -rise(hour - 12) }
 }
 
 fn add(parts: &mut Vec<Part>, number: Option<u32>, at_ms: Option<i64>) {
@@ -266,6 +278,14 @@ mod tests {
         let shopper = Shopper::<u32>::default();
         let numbers = shopper.numbers((0, &ItemFacts::default()), Retrieved::default(), None, &Usual::default());
         assert_eq!(numbers, [0.0; FEATURES.len()]);
+    }
+
+    #[test]
+    fn hours_go_round() {
+        for hour in 0..30 {
+            let angle = hour as f32 / 24.0 * std::f32::consts::TAU;
+            assert!((sine(hour) - angle.sin()).abs() < 1e-6 && (sine(hour + 6) - angle.cos()).abs() < 1e-6, "{hour}");
+        }
     }
 
     #[test]

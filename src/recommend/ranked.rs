@@ -7,6 +7,7 @@ use super::{Query, RecommendError, Recommender, Request};
 use crate::features::ranking::{ItemFacts, Retrieved, Shopper, price_rank};
 use crate::index::{NodeId, Score};
 use crate::rank::Candidate;
+use crate::release::overlay::PRICE;
 use crate::release::{BRAND, Found, POPULARITY, PRICE_STEP, RECENT, SHELF};
 use crate::shard::columns::ColumnsView;
 use crate::towers::ranker::Embeddings;
@@ -119,6 +120,10 @@ impl Recommender {
             let probabilities = ranker.probabilities(&numbers, embeddings, &facts, &mut scratch);
             let value = probabilities.map(|probabilities| {
                 let column = |name: &str| {
+                    let overlay = self.release.overlay().filter(|_| name == PRICE);
+                    if let Some(price) = overlay.and_then(|overlay| overlay.price(found.shard, found.node)) {
+                        return Some(price as f32);
+                    }
                     let (columns, node) = self.columns(found)?;
                     let column = columns.column(name)?;
                     column.f32_at(node).or_else(|| column.u64_at(node).map(|number| number as f32))

@@ -149,7 +149,7 @@ impl Recommender {
             return;
         }
         let events = |of: &Arranged| of.candidate.found.map_or(0, |found| self.facts(found).events);
-        let logs: Vec<f32> = candidates.iter().map(|of| libm::log1pf(events(of) as f32)).collect();
+        let logs: Vec<f32> = candidates.iter().map(|of| libm::logf(1.0 + events(of) as f32)).collect();
         let most = logs.iter().copied().fold(0.0, f32::max);
         if most > 0.0 {
             candidates.iter_mut().zip(logs).for_each(|(of, log)| of.value -= penalty * log / most);

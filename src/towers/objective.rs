@@ -72,7 +72,7 @@ impl Objective {
                         "/" => a() / b,
                         "min" => a().min(b),
                         "max" => a().max(b),
-                        _ => libm::log1pf(b.max(0.0)),
+                        _ => libm::logf(1.0 + b.max(0.0)),
                     }
                 }
             };
