@@ -1,7 +1,8 @@
 //! Files of rules that are nearly right, from a seed: whole ones with some of their characters changed, and words of expressions in any order.
 
 /// Columns of the release that the rules are for.
-pub(crate) const COLUMNS: [&str; 5] = ["price: price", "brand: text", "category: path", "weight: float", "popularity: popularity"];
+pub(crate) const COLUMNS: [&str; 5] =
+    ["price: price", "brand: text", "category: path", "weight: float", "popularity: popularity"];
 
 /// Files that are right; [`TEXT`] is put into the last one.
 const FILES: [&str; 4] = [
@@ -20,9 +21,46 @@ const TEXT: &str = "TEXT";
 
 /// What is put between and in place of other characters.
 const WORDS: [&str; 40] = [
-    "price", "brand", "category", "weight", "popularity", " and ", " or ", " not ", " in ", " under ", " is ", "missing",
-    "=", "!=", "<", "<=", ">", ">=", "(", ")", "[", "]", ",", "{", "}", "\"", "'", "'''", "\"\"\"", "\\", "\\n", "\\u00e4", "\n",
-    "\r\n", "0", "-1e999", "1.5", "2026-13-01", "ä\u{1f9c0}", "[[scenario.x.pin]]\n",
+    "price",
+    "brand",
+    "category",
+    "weight",
+    "popularity",
+    " and ",
+    " or ",
+    " not ",
+    " in ",
+    " under ",
+    " is ",
+    "missing",
+    "=",
+    "!=",
+    "<",
+    "<=",
+    ">",
+    ">=",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    "{",
+    "}",
+    "\"",
+    "'",
+    "'''",
+    "\"\"\"",
+    "\\",
+    "\\n",
+    "\\u00e4",
+    "\n",
+    "\r\n",
+    "0",
+    "-1e999",
+    "1.5",
+    "2026-13-01",
+    "ä\u{1f9c0}",
+    "[[scenario.x.pin]]\n",
 ];
 
 /// `SplitMix64`.

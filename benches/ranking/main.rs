@@ -43,5 +43,8 @@ fn main() {
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    println!("{}", json!({ "inputs": inputs, "seed": seed, "right": right, "panics": panics.0, "astray": astray.0, "seconds": seconds }));
+    println!(
+        "{}",
+        json!({ "inputs": inputs, "seed": seed, "right": right, "panics": panics.0, "astray": astray.0, "seconds": seconds })
+    );
 }

@@ -48,7 +48,9 @@ fn of_order(ranker: &Json) -> Result<[Row; 2], XtaskError> {
     let row = |figure: &str, key: &str, bar| {
         let name = format!("Complete Journey, order of the candidates, validation, {figure}");
         let at = |place: &str| ranker.at(&format!("/order/{key}/{place}"));
-        Ok::<_, XtaskError>(Row::new(&name, Some(at("1")?), "share", bar).with_peer("order of retrieval", Some(at("0")?)))
+        Ok::<_, XtaskError>(
+            Row::new(&name, Some(at("1")?), "share", bar).with_peer("order of retrieval", Some(at("0")?)),
+        )
     };
     Ok([row("NDCG@20", "ndcg_at_20", Bar::AtLeastPeerTimes(1.1))?, row("AUC", "auc", Bar::AbovePeer)?])
 }
