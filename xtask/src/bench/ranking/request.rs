@@ -16,7 +16,7 @@ const LARGE: Shop = Shop { config: "benches/ranking/large.toml", work: "work/ben
 const DATA: &str = "work/bench-ranking/data";
 
 /// The test that writes requests and the native answers to them.
-const FIXTURES: &str = "test --release -p nearshelf --test path fixtures::a_release_answers_the_same";
+const FIXTURES: &str = "test --release --workspace --test path fixtures::a_release_answers_the_same";
 
 /// Times of the ranker alone and of whole requests.
 pub(super) fn rows(repository: &Repository, quick: bool) -> Result<[Row; 2], XtaskError> {
