@@ -16,6 +16,9 @@ const SHOP: Shop =
 const RULES: (&str, &str) =
     ("../../models/complete-journey/rules.toml", "../../benches/ranking/complete-journey.rules.toml");
 
+/// The knobs of the baselines that `nearshelf tune` found. They are looked for beside the description.
+const KNOBS: [&str; 2] = ["models/complete-journey/baselines.toml", "work/bench-ranking/baselines.toml"];
+
 /// Its scenarios: without rules, and with diversity.
 const PLAIN: &str = "plain";
 const DIVERSE: &str = "diverse";
@@ -25,6 +28,7 @@ const REPEATS: [&str; 2] = ["repeats", "repeats"];
 
 pub(super) fn rows(repository: &Repository, quick: bool) -> Result<Vec<Row>, XtaskError> {
     write_variant(repository, COMPLETE_JOURNEY.config, SHOP.config, &[RULES])?;
+    write_variant(repository, KNOBS[0], KNOBS[1], &[])?;
     remove(&repository.root.join(SHOP.work))?;
     for step in [&["prepare"][..], &["train"], &["train", "--ranker"]] {
         run(&mut SHOP.nearshelf(repository, step))?;
