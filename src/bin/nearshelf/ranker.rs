@@ -37,18 +37,15 @@ pub(crate) fn run(place: &Place, steps: Option<NonZeroUsize>, seed: Option<u64>,
     config.ranker.steps = steps.map_or(config.ranker.steps, NonZeroUsize::get);
     config.ranker.seed = seed.unwrap_or(config.ranker.seed);
     let dataset = place.dataset(&config)?;
-    let report = match &options.impressions {
-        Some(impressions) => {
-            let impressions = Impressions::read(impressions, &dataset)?;
-            let truth = options.truth.as_deref().map(|path| Truth::read(path, &impressions, &dataset)).transpose()?;
-            on_impressions(place, (&dataset, &config), (&impressions, truth.as_ref()), options.scores)?
-        }
-        None => {
-            let stop = Arc::new(AtomicBool::new(false));
-            let flag = Arc::clone(&stop);
-            ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
-            train_ranker_on_candidates(&dataset, &config, &place.run(), &stop)?
-        }
+    let report = if let Some(impressions) = &options.impressions {
+        let impressions = Impressions::read(impressions, &dataset)?;
+        let truth = options.truth.as_deref().map(|path| Truth::read(path, &impressions, &dataset)).transpose()?;
+        on_impressions(place, (&dataset, &config), (&impressions, truth.as_ref()), options.scores)?
+    } else {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))?;
+        train_ranker_on_candidates(&dataset, &config, &place.run(), &stop)?
     };
     say_on!("{report}");
     say!("calibration: {}", place.run().join(files::CHART).display());
