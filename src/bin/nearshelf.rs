@@ -168,6 +168,9 @@ struct Evaluation {
     /// Also recommend from the shards of the release in this folder, as clients do, and say what that loses
     #[arg(long, value_name = "DIR")]
     release: Option<PathBuf>,
+    /// Of the release, also judge rows of 20 by the rules of this scenario; may be given several times
+    #[arg(long, value_name = "NAME", requires = "release")]
+    scenario: Vec<String>,
     /// Leave the towers out, which need not have been trained then
     #[arg(long, conflicts_with = "release")]
     baselines_only: bool,
@@ -400,7 +403,14 @@ fn run_evaluate(place: &Place, evaluation: &Evaluation) -> Outcome {
     let ranked =
         towers.as_ref().map(|towers| Ranked::of(&dataset, towers, &config, &place.run())).transpose()?.flatten();
     let released = trained.as_ref().zip(evaluation.release.as_deref());
-    let shipped = released.map(|(trained, folder)| Shipped::open(&dataset, trained, folder)).transpose()?;
+    let mut shipped = Vec::new();
+    if let Some((trained, folder)) = released {
+        let open = || Shipped::open(&dataset, trained, folder);
+        shipped.push(open()?);
+        for scenario in &evaluation.scenario {
+            shipped.push(open()?.in_scenario(scenario));
+        }
+    }
     let baselines = if evaluation.towers_only { Vec::new() } else { baselines(&dataset, &params) };
     let ranked = ranked.iter().map(|ranked| ranked as &dyn Scorer);
     let towers = towers.iter().map(|towers| towers as &dyn Scorer).chain(ranked);

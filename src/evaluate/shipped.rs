@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::two_tower::{context_of, long_term_of};
-use super::{LONG_LIST, Scorer};
+use super::{LONG_LIST, SHORT_LIST, Scorer};
 use crate::data::{Dataset, Event};
 use crate::features::Context;
 use crate::recommend::{HistoryEvent, MAX_LIMIT, Recommender, Request};
@@ -15,6 +15,8 @@ use crate::towers::candidate::Towers;
 pub struct Shipped<'d> {
     dataset: &'d Dataset,
     release: Release,
+    name: String,
+    scenario: Option<String>,
     /// By user; nothing where the query tower reads none.
     long_term: Vec<Option<Vec<f32>>>,
     /// Idle ones: each has working memory, and a search of its own needs one.
@@ -34,7 +36,14 @@ impl<'d> Shipped<'d> {
         let release = release::open(folder)?;
         release.manifest().check_segment(None)?;
         let long_term = (0..dataset.users.len() as u32).map(|user| long_term_of(dataset, towers, user)).collect();
-        Ok(Self { dataset, release, long_term, recommenders: Mutex::default() })
+        let recommenders = Mutex::default();
+        Ok(Self { dataset, release, name: Self::NAME.to_owned(), scenario: None, long_term, recommenders })
+    }
+
+    /// The same by the rules of a scenario: rows of [`SHORT_LIST`], as pages show them, since rules depend on how many are shown. What a
+    /// mode leaves out of such a row is not made up for.
+    pub fn in_scenario(self, scenario: &str) -> Self {
+        Self { name: format!("{}, {scenario}", Self::NAME), scenario: Some(scenario.to_owned()), ..self }
     }
 
     /// Lists as long as the longest that is judged, and by as much longer as the history, which some modes leave out.
@@ -48,14 +57,14 @@ impl<'d> Shipped<'d> {
         let history: Vec<HistoryEvent> = events.iter().map(event).collect();
         let distinct = events.iter().map(|event| event.item).collect::<std::collections::HashSet<_>>().len();
         let context = Context { user: self.long_term[user as usize].clone(), ..context_of(self.dataset, user) };
-        let limit = (LONG_LIST + distinct).min(MAX_LIMIT);
-        Request { limit, history, context, ..Request::default() }
+        let limit = if self.scenario.is_some() { SHORT_LIST } else { (LONG_LIST + distinct).min(MAX_LIMIT) };
+        Request { limit, history, context, scenario: self.scenario.clone(), ..Request::default() }
     }
 }
 
 impl Scorer for Shipped<'_> {
     fn name(&self) -> &str {
-        Self::NAME
+        &self.name
     }
 
     fn score(&self, user: u32, scores: &mut [f32]) {
@@ -64,11 +73,12 @@ impl Scorer for Shipped<'_> {
         let mut recommender = kept.unwrap_or_else(|| Recommender::of(&self.release));
         match recommender.recommend(&self.request(user)) {
             Ok(list) => {
-                for candidate in list {
-                    let place = self.dataset.items.binary_search_by(|item| item.id.cmp(&candidate.id));
+                // By place: rankers and rules put a row into another order than that of the scores.
+                for (place, candidate) in list.into_iter().enumerate() {
+                    let known = self.dataset.items.binary_search_by(|item| item.id.cmp(&candidate.id));
                     // What the release has and the data set has not can be no target.
-                    if let Ok(item) = place {
-                        scores[item] = candidate.score;
+                    if let Ok(item) = known {
+                        scores[item] = -(place as f32);
                     }
                 }
             }

@@ -180,10 +180,12 @@ impl Compiler<'_> {
 
     fn filter(&self, value: &Spanned<String>) -> Result<Value, RuleError> {
         let source = &self.text[value.span()];
-        // Where nothing is escaped, the words of the expression are those of the file.
-        let quotes = source.find(value.get_ref().as_str()).filter(|quotes| *quotes <= 4);
-        let start = quotes.map_or(self.place(value), |quotes| Place::of(self.text, value.span().start + quotes));
-        expression::filter(value.get_ref(), start, self.kind)
+        let read = |start| expression::filter(value.get_ref(), start, self.kind);
+        // Where nothing is escaped, the words of the expression are those of the file; else the place is that of the whole text.
+        match source.find(value.get_ref().as_str()).filter(|quotes| *quotes <= 4) {
+            Some(quotes) => read(Place::of(self.text, value.span().start + quotes)),
+            None => read(Place::START).map_err(|error| RuleError { place: self.place(value), ..error }),
+        }
     }
 
     fn scenario(&self, scenario: &Scenario) -> Result<Value, RuleError> {

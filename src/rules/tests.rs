@@ -2,10 +2,11 @@
 
 use super::*;
 
-const COLUMNS: [&str; 5] = ["price: price", "brand: text", "category: path", "weight: float", "popularity: popularity"];
+#[path = "../../benches/ranking/inputs.rs"]
+mod inputs;
 
 fn read(text: &str) -> Result<Value, RuleError> {
-    compile(text, &COLUMNS.map(str::to_owned)).map(|bytes| serde_json::from_slice(&bytes).unwrap())
+    compile(text, &inputs::COLUMNS.map(str::to_owned)).map(|bytes| serde_json::from_slice(&bytes).unwrap())
 }
 
 #[test]
@@ -85,4 +86,20 @@ fn what_is_wrong_is_named_with_its_place_in_the_file() {
     let many = scenario(&"[[scenario.x.pin]]\nitem = \"a\"\nslot = 1\n".repeat(MAX_RULES + 1));
     assert!(read(&many).unwrap_err().to_string().contains("257 boosts and pins, expected at most 256"));
     assert!(read(&" ".repeat(MAX_BYTES + 1)).unwrap_err().to_string().contains("262145 bytes"));
+}
+
+#[test]
+fn whatever_is_read_is_right_or_wrong_at_a_place_of_the_text() {
+    const SEED: u64 = 1;
+    let mut right = 0;
+    for number in 0..2000 {
+        let text = inputs::input(SEED, number);
+        let Err(error) = compile(&text, &inputs::COLUMNS.map(str::to_owned)) else {
+            right += 1;
+            continue;
+        };
+        let is_in = inputs::has_place(&text, error.place.line, error.place.column);
+        assert!(is_in, "seed {SEED}, input {number}: {error}\n{text}");
+    }
+    assert!((100..1900).contains(&right), "seed {SEED}: {right} of 2000 are right");
 }

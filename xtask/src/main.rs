@@ -73,7 +73,7 @@ enum Task {
         /// Of `path`: also measure a build from nothing, in a clone of what is committed.
         #[arg(long)]
         cold: bool,
-        /// Of `search`: only what the bars need, on generated vectors, in under five minutes.
+        /// Smaller inputs; of `search` only what the bars need, on generated vectors, in under five minutes.
         #[arg(long)]
         quick: bool,
         /// Of `search`: also a million vectors, with the libraries that build them in minutes.

@@ -15,7 +15,9 @@ pub(super) const ONLINE_RETAIL: Shop =
 
 /// Scorers as `evaluation.json` names them.
 pub(super) const NEARSHELF: &str = "nearshelf";
+pub(super) const RANKED: &str = "nearshelf, ranked";
 pub(super) const AS_SHIPPED: &str = "nearshelf, as shipped";
+pub(super) const OWN_COUNTS: &str = "own counts, then popularity";
 pub(super) const ALS: &str = "implicit ALS";
 pub(super) const ITEM_KNN: &str = "ItemKNN";
 pub(super) const POPULARITY: &str = "popularity, last 30 days";
@@ -42,6 +44,11 @@ impl Json {
 
     pub(super) fn number(&self, key: &str) -> Result<f64, XtaskError> {
         self.value[key].as_f64().ok_or_else(|| self.lacks(key))
+    }
+
+    /// A number within others: `/order/auc/1`.
+    pub(super) fn at(&self, pointer: &str) -> Result<f64, XtaskError> {
+        self.value.pointer(pointer).and_then(Value::as_f64).ok_or_else(|| self.lacks(pointer))
     }
 
     /// A mean over users.

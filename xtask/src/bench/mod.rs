@@ -4,6 +4,7 @@ mod figures;
 mod overlay;
 mod package;
 mod path;
+mod ranking;
 mod row;
 mod search;
 mod towers;
@@ -48,6 +49,11 @@ const BENCHES: &[Bench] = &[
         name: "path",
         about: "the whole path of the demo: times, memory, quality against the baselines, index, sizes",
         rows: path::rows,
+    },
+    Bench {
+        name: "ranking",
+        about: "ranker and rules: time of a request in WASM, quality, coverage, a simulated test, stock, broken rules, runtimes",
+        rows: ranking::rows,
     },
     Bench {
         name: "search",
