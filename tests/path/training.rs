@@ -10,7 +10,7 @@ use nearshelf::towers::candidate::Towers;
 use nearshelf::towers::train::{files, train};
 use tempfile::TempDir;
 
-use crate::{SEED, fixtures, shop, train_into, trained};
+use crate::{SEED, fixtures, fixtures, shop, train_into, trained};
 
 #[test]
 fn towers_learn_the_taste_of_shoppers() {
@@ -96,6 +96,21 @@ fn a_release_is_judged_as_clients_search_it() {
         // Items of one shelf are nearly equal to the towers, and codes may change their order: up or down by a hit of a few users.
         assert!((shipped - exact).abs() < 0.05, "seed {SEED}, {}: {shipped:.4} of {exact:.4}", mode.label());
     }
+}
+
+#[test]
+fn a_release_is_judged_by_the_rules_of_a_scenario() {
+    let (trained, folder) = (trained(), TempDir::new().unwrap());
+    let towers = Towers::read(&shop::config(), &trained.run()).unwrap();
+    fixtures::build_ruled(&towers, &shop::config(), folder.path(), false);
+    let open = |scenario| Shipped::open(&trained.dataset, &towers, folder.path()).unwrap().in_scenario(scenario);
+    let report = evaluate(&trained.dataset, &[&open("ruled")]).unwrap();
+    let row = report.row("nearshelf, as shipped, ruled", Mode::Repeats).unwrap();
+    // Rows are of 20: nothing comes behind what R@20 looks at, and shoppers of this shop have fewer targets.
+    assert_eq!(row.value("R@20"), row.value("R@100"), "seed {SEED}");
+    assert!(row.value("R@20") > 0.0, "seed {SEED}");
+    let error = evaluate(&trained.dataset, &[&open("no such scenario")]).unwrap_err().to_string();
+    assert!(error.contains("nearshelf, as shipped, no such scenario: the score"), "{error}");
 }
 
 #[test]
