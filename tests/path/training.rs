@@ -10,7 +10,7 @@ use nearshelf::towers::candidate::Towers;
 use nearshelf::towers::train::{files, train};
 use tempfile::TempDir;
 
-use crate::{SEED, fixtures, fixtures, shop, train_into, trained};
+use crate::{SEED, fixtures, shop, train_into, trained};
 
 #[test]
 fn towers_learn_the_taste_of_shoppers() {
