@@ -428,7 +428,8 @@ fn losses(report: &Report) -> String {
     let name = report.protocol.figures()[report.protocol.main_figure()];
     let lines = report.protocol.main_modes().iter().filter_map(|&mode| {
         let value = |scorer| report.row(scorer, mode).map(|row| row.value(name));
-        let (exact, shipped) = (value(TwoTower::NAME)?, value(Shipped::NAME)?);
+        // A run with a ranker makes releases with it.
+        let (exact, shipped) = (value(Ranked::NAME).or(value(TwoTower::NAME))?, value(Shipped::NAME)?);
         let loss = if exact > 0.0 { 100.0 * (1.0 - shipped / exact) } else { 0.0 };
         Some(format!(
             "\n{}: {name} is {exact:.4} by exact search and {shipped:.4} as shipped, a relative loss of {loss:.2} %.\n",

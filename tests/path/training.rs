@@ -99,6 +99,21 @@ fn a_release_is_judged_as_clients_search_it() {
 }
 
 #[test]
+fn a_release_is_judged_by_the_rules_of_a_scenario() {
+    let (trained, folder) = (trained(), TempDir::new().unwrap());
+    let towers = Towers::read(&shop::config(), &trained.run()).unwrap();
+    fixtures::build_ruled(&towers, &shop::config(), folder.path(), false);
+    let open = |scenario| Shipped::open(&trained.dataset, &towers, folder.path()).unwrap().in_scenario(scenario);
+    let report = evaluate(&trained.dataset, &[&open("ruled")]).unwrap();
+    let row = report.row("nearshelf, as shipped, ruled", Mode::Repeats).unwrap();
+    // Rows are of 20: nothing comes behind what R@20 looks at, and shoppers of this shop have fewer targets.
+    assert_eq!(row.value("R@20"), row.value("R@100"), "seed {SEED}");
+    assert!(row.value("R@20") > 0.0, "seed {SEED}");
+    let error = evaluate(&trained.dataset, &[&open("no such scenario")]).unwrap_err().to_string();
+    assert!(error.contains("nearshelf, as shipped, no such scenario: the score"), "{error}");
+}
+
+#[test]
 fn who_and_what_came_after_the_training_is_judged_apart() {
     let trained = trained();
     let mut data = trained.dataset.clone();
