@@ -15,6 +15,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use crate::features::ranking::Shopper;
 use crate::features::{Context, PastEvent};
 use crate::index::{self, NodeId, Score};
 use crate::rank::Candidate;
@@ -161,13 +162,15 @@ pub struct Recommender {
     selection: Selection,
     /// What passes the filters of boosts, by their places.
     boosted: Vec<Selection>,
+    /// The shopper of a history, between retrieval and ranking.
+    counted: Option<(Vec<HistoryEvent>, Shopper<Found>)>,
 }
 
 impl Recommender {
     /// Recommends from a release, which is shared, not copied.
     pub fn of(release: &Release) -> Self {
-        let (tower_scratch, search_scratch, selection, boosted) = Default::default();
-        Self { release: release.clone(), tower_scratch, search_scratch, selection, boosted }
+        let (tower_scratch, search_scratch, selection, boosted, counted) = Default::default();
+        Self { release: release.clone(), tower_scratch, search_scratch, selection, boosted, counted }
     }
 
     /// Goes on with the same release after parts were added to it, or with another one.
@@ -177,6 +180,8 @@ impl Recommender {
             self.selection = Selection::default();
             self.boosted = Vec::new();
         }
+        // What is held tells more or less of a history.
+        self.counted = None;
         self.release = release.clone();
     }
 

@@ -25,24 +25,31 @@ impl Recommender {
 
     /// What the shopper of a request did, as the ranker counts it: with the items that were had last. Others are passed over, as those
     /// whose shard is not held are.
-    pub(super) fn shopper(&self, ranker: &Ranker, request: &Request) -> Shopper<Found> {
+    fn shopper(&self, ranker: &Ranker, request: &Request) -> Shopper<Found> {
         let mut latest: Vec<Found> = Vec::new();
+        let mut events = Vec::new();
         for event in request.history.iter().rev() {
-            if latest.len() == ranker.schema().history {
-                break;
+            let Some(found) = self.held(&event.id) else { continue };
+            if !latest.contains(&found) {
+                if latest.len() == ranker.schema().history {
+                    continue;
+                }
+                latest.push(found);
             }
-            match self.held(&event.id) {
-                Some(found) if !latest.contains(&found) => latest.push(found),
-                _ => {}
-            }
+            events.push((found, event));
         }
         let mut shopper = Shopper::default();
-        for event in &request.history {
-            let Some(found) = self.held(&event.id).filter(|found| latest.contains(found)) else { continue };
+        for (found, event) in events.into_iter().rev() {
             let is_purchase = event.event_type.is_empty() || event.event_type == "purchase";
             shopper.count(found, &self.facts(found), is_purchase, event.at_ms);
         }
         shopper
+    }
+
+    /// [`Recommender::shopper`], as it was counted for the same history a moment ago.
+    fn counted(&mut self, ranker: &Ranker, request: &Request) -> Shopper<Found> {
+        let before = self.counted.take().filter(|(history, _)| *history == request.history);
+        before.map_or_else(|| self.shopper(ranker, request), |(_, shopper)| shopper)
     }
 
     fn held(&self, id: &str) -> Option<Found> {
@@ -57,15 +64,21 @@ impl Recommender {
 
     /// What the columns say of an item.
     pub(super) fn facts(&self, found: Found) -> ItemFacts {
-        let Some((columns, node)) = self.columns(found) else { return ItemFacts::default() };
-        let number = |name| columns.column(name).and_then(|column| column.u64_at(node));
-        ItemFacts {
-            shelf: number(SHELF).map(|number| number as u32),
-            brand: number(BRAND).map(|number| number as u32),
-            price_rank: number(PRICE_STEP).map_or(0.0, |step| price_rank(step as u8)),
-            events: number(POPULARITY).unwrap_or(0),
-            recent: number(RECENT).unwrap_or(0),
+        let mut facts = ItemFacts::default();
+        let Some((columns, node)) = self.columns(found) else { return facts };
+        // One walk over the columns: this is asked for hundreds of items of every row.
+        for column in columns.iter() {
+            let number = || column.u64_at(node);
+            match column.name() {
+                SHELF => facts.shelf = number().map(|number| number as u32),
+                BRAND => facts.brand = number().map(|number| number as u32),
+                PRICE_STEP => facts.price_rank = number().map_or(0.0, |step| price_rank(step as u8)),
+                POPULARITY => facts.events = number().unwrap_or(0),
+                RECENT => facts.recent = number().unwrap_or(0),
+                _ => {}
+            }
         }
+        facts
     }
 
     /// Adds what the shopper had to the candidates, as far as a request lets it pass.
@@ -76,7 +89,9 @@ impl Recommender {
         found: &mut Vec<(Score, usize, NodeId)>,
     ) -> Result<(), RecommendError> {
         let Some(ranker) = self.ranker(request) else { return Ok(()) };
-        let own = self.shopper(&ranker, request).own(ranker.schema().own);
+        let shopper = self.counted(&ranker, request);
+        let own = shopper.own(ranker.schema().own);
+        self.counted = Some((request.history.clone(), shopper));
         let mut vector = vec![0.0; query.embedding.len()];
         for Found { shard: at, node } in own {
             if found.iter().any(|(_, of, row)| (*of, *row) == (at, node)) {
@@ -101,7 +116,7 @@ impl Recommender {
         candidates: &mut [Candidate],
         (query, request): (&Query, &Request),
     ) -> Result<(), RecommendError> {
-        let (shopper, schema) = (self.shopper(ranker, request), ranker.schema());
+        let (shopper, schema) = (self.counted(ranker, request), ranker.schema());
         let moment = request.context.moment();
         let mut vector = vec![0.0; query.embedding.len()];
         for (place, candidate) in (0..).zip(candidates) {
