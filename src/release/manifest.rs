@@ -1,6 +1,7 @@
 //! The manifest: what a release consists of.
 
 mod objects;
+mod part;
 
 use serde::Serialize;
 
@@ -17,6 +18,7 @@ use crate::shard::format::{MAX_COUNT, MAX_DIM};
 use crate::shard::{Shard, Verified};
 use crate::show;
 use crate::towers::{Runner, TowerError};
+pub use part::Part;
 
 /// What runs the query tower of most releases: every build, as a compact [`Program`](crate::towers::Program).
 pub const ENGINE: &str = "program";
@@ -175,48 +177,6 @@ pub struct Routing {
 impl Routing {
     fn from_json(json: &Json<'_>) -> Result<Self, JsonError> {
         Ok(Self { object: ObjectRef::from_json(&json.field("object"))?, probes: json.field("probes").u32()? })
-    }
-}
-
-/// The place of an object in a manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// The query tower.
-    Tower,
-    /// The centroids of the clusters.
-    Routing,
-    /// The shard at this place of the list.
-    Shard(usize),
-    /// The delta at the second place of the list of the shard at the first.
-    Delta(usize, usize),
-    /// This bucket of the directory.
-    Directory(usize),
-    /// This bucket of the directory of recent changes.
-    Recent(usize),
-    /// The cards at this place of their list.
-    Cards(usize),
-    /// This bucket of the lists.
-    Lists(usize),
-    /// The rules.
-    Rules,
-    /// The ranker.
-    Ranker,
-}
-
-impl Part {
-    /// What stands at such a place.
-    pub const fn kind(self) -> ObjectKind {
-        match self {
-            Self::Tower => ObjectKind::Tower,
-            Self::Routing => ObjectKind::Routing,
-            Self::Shard(_) => ObjectKind::Shard,
-            Self::Delta(..) => ObjectKind::Delta,
-            Self::Directory(_) | Self::Recent(_) => ObjectKind::Directory,
-            Self::Cards(_) => ObjectKind::Cards,
-            Self::Lists(_) => ObjectKind::Lists,
-            Self::Rules => ObjectKind::Rules,
-            Self::Ranker => ObjectKind::Ranker,
-        }
     }
 }
 
