@@ -125,6 +125,8 @@ pub struct Request {
     pub past: Vec<HistoryEvent>,
     /// How often the shopper has been shown an item since last doing something with it.
     pub shown: Vec<(String, u32)>,
+    /// Whether the history is not the shopper's, so that no ranker orders by it.
+    pub unranked: bool,
     /// How many items of the history, the newest first, are left out one by one to see which of them moved the score of what is shown
     /// most; 0 to give no such reasons.
     pub reasons: usize,

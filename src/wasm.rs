@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use crate::Digest;
 use crate::features::Context;
 use crate::json::write::{self, Field};
-use crate::json::{self, Json, JsonError};
+use crate::json::{self, Json, JsonError, Value};
 use crate::recommend::{By, Explanation, HistoryEvent, RecommendError, Recommender, Request};
 use crate::release::rules::Boost;
 use crate::shard::columns::ColumnFilter;
@@ -246,6 +246,7 @@ fn read(json: &Json<'_>) -> Result<Request, JsonError> {
         boosts: json.field("boosts").list_or_none()?.iter().map(Boost::read).collect::<Result<_, _>>()?,
         past,
         shown: json.field("shown").list_or_none()?.iter().map(shown).collect::<Result<_, _>>()?,
+        unranked: matches!(json.field("unranked").value(), Some(Value::Bool(true))),
         reasons: json.field("reasons").optional().map_or(Ok(0), |events| events.number(100))? as usize,
         seed: json.field("seed").optional().map_or(Ok(0), |seed| seed.number(u64::MAX))?,
         exclude: json.field("exclude").texts()?,

@@ -56,7 +56,7 @@ export function assignedVariant({ name, salt = name, variants }: Omit<Experiment
   // Here and not in the engine: a variant may say which release the engine loads.
   const unit = (fnv(String(fnv(salt + visitor))) % 10_000) / 10_000;
   let end = 0;
-  return variants.find(({ share = open }) => unit < (end += share) + NEARLY && share > 0);
+  return variants.find(({ share = open }) => unit < (end += share));
 }
 
 /** Shares such as 1/3 come to a little more or less than 1. */

@@ -66,6 +66,8 @@ export interface Request {
   boosts: { where: object; by: number }[];
   /** How many events of the history are left out one by one to see what moved the scores. */
   reasons?: number;
+  /** Whether the history is not the shopper's, so that no ranker orders by it. */
+  unranked?: true;
   /** One number for a visit. */
   seed: number;
   exclude: string[];

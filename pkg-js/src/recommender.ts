@@ -222,6 +222,7 @@ export class Recommender {
       history,
       ...of,
       past: of.history === undefined ? [] : history,
+      ...(of.history === undefined ? {} : { unranked: true as const }),
       limit: options.limit ?? DEFAULT_LIMIT,
       exclude: [...(options.exclude ?? []), ...(item === undefined ? [] : [item])],
       where: options.filters ?? {},

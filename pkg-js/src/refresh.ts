@@ -1,7 +1,12 @@
+import { NearshelfError } from "./errors.js";
+
 /** Seconds from one look for newer stock to the next, unless told. */
 export const DEFAULT_SECONDS = 45;
 /** Fewer seconds count as these: stock that is half a minute old is new enough, and hosts are asked often enough. */
 export const LEAST_SECONDS = 30;
+
+/** More seconds than timers take count as these, some 24 days. */
+const MOST_SECONDS = 2_147_483;
 
 /** The part of a page that says whether somebody looks at it. */
 interface Page {
@@ -25,7 +30,7 @@ export class Refresher {
   #due = 0;
 
   constructor(seconds: number, look: () => Promise<unknown>) {
-    this.#milliseconds = Math.max(seconds, LEAST_SECONDS) * 1000;
+    this.#milliseconds = Math.min(Math.max(seconds, LEAST_SECONDS), MOST_SECONDS) * 1000;
     this.#look = look;
     this.#page?.addEventListener("visibilitychange", this.#seen);
     this.#wait();
@@ -68,5 +73,6 @@ export class Refresher {
 /** How often a recommender looks, where it does: in pages unless told, and elsewhere where it is told. @internal */
 export function secondsOf(refresh: number | false | undefined): number | undefined {
   if (refresh === false) return undefined;
+  if (Number.isNaN(refresh)) throw new NearshelfError("request/refresh", "refresh is NaN, expected seconds or false");
   return refresh ?? ("document" in globalThis ? DEFAULT_SECONDS : undefined);
 }

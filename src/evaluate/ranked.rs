@@ -2,15 +2,17 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::two_tower::context_of;
 use super::{Scorer, TwoTower, validation_split};
-use crate::data::{Config, Dataset};
+use crate::data::{Attribute, Config, Dataset};
 use crate::features::ranking::{ItemFacts, Retrieved};
+use crate::rank::arrange::relevances_of_values;
 use crate::rank::train::{
     History, RankerError, RankerReport, Retrieval, TrainedRanker, candidates, train_on_candidates,
 };
+use crate::release::POPULARITY;
 use crate::towers::candidate::Towers;
 use crate::towers::ranker::Embeddings;
 use crate::towers::train::train;
@@ -41,6 +43,9 @@ pub fn train_ranker_on_candidates(
         if config.towers.is_none() {
             folder.push(if at == 0 { EARLIER.to_owned() } else { format!("{EARLIER}-{}", at + 1) });
             train(window, config, &folder, stop)?;
+            if stop.load(Ordering::Relaxed) {
+                return Err(RankerError::Stopped);
+            }
         }
         let towers_of = Towers::of(config, &folder)?;
         let two = TwoTower::new(window, &towers_of)?;
@@ -50,12 +55,16 @@ pub fn train_ranker_on_candidates(
     let scores: Vec<_> =
         towers.iter().map(|(two, _)| move |user: u32, scores: &mut [f32]| two.score(user, scores)).collect();
     let splits = windows.iter().zip(&towers).zip(&scores).map(|((window, (two, queries)), scores)| {
-        // The embeddings of towers that are trained anew mean something else; their scores do not.
-        let dim = if config.towers.is_some() { two.dim() } else { 0 };
+        // The embeddings of towers that are trained anew mean something else, and those of a later query know what came after an earlier
+        // window; scores are of their own window.
+        let dim = if config.towers.is_some() && config.ranker.windows == 1 { two.dim() } else { 0 };
         (window, Retrieval { towers: two.towers(), dim, queries, items: two.embeddings(), scores })
     });
     train_on_candidates(&splits.collect::<Vec<_>>(), &config.ranker, run)
 }
+
+/// What a place of retrieval counts between equal relevances, which are 0 to 1.
+const TIE: f32 = 1e-7;
 
 /// Orders the candidates of the towers by the ranker; what is no candidate comes behind, in the order of retrieval.
 pub struct Ranked<'d> {
@@ -63,6 +72,8 @@ pub struct Ranked<'d> {
     two: &'d TwoTower<'d>,
     trained: TrainedRanker,
     facts: Vec<ItemFacts>,
+    /// Names of the attributes of items.
+    attributes: Vec<String>,
 }
 
 impl<'d> Ranked<'d> {
@@ -81,7 +92,8 @@ impl<'d> Ranked<'d> {
     ) -> Result<Option<Self>, RankerError> {
         let Some(trained) = TrainedRanker::read(run, &config.ranker, two.towers())? else { return Ok(None) };
         let facts = trained.names.facts(dataset);
-        Ok(Some(Self { dataset, two, trained, facts }))
+        let attributes = config.catalogue.columns.attributes.keys().cloned().collect();
+        Ok(Some(Self { dataset, two, trained, facts, attributes }))
     }
 
     fn rank(&self, user: u32, scores: &mut [f32], scratch: &mut Scratch) -> Result<(), TowerError> {
@@ -89,10 +101,11 @@ impl<'d> Ranked<'d> {
         let query = self.two.query(user, scratch)?;
         let moment = context_of(self.dataset, user).moment();
         let mut history = History::of(self.dataset, &self.facts, self.trained.ranker.schema().history);
-        let shopper = history.until(Some(user), moment.unwrap_or(i64::MAX));
+        let shopper = history.until(Some(user), i64::MAX);
         let (ranker, dim) = (&self.trained.ranker, self.two.dim());
         let schema = ranker.schema();
         let found = candidates(scores, &shopper.own(schema.own));
+        let (mut values, mut items) = (Vec::new(), Vec::new());
         scores.iter_mut().for_each(|score| *score = -1.0 - 1.0 / (1.0 + score.exp()));
         for (place, (item, score)) in (0..).zip(found) {
             let facts = &self.facts[item as usize];
@@ -102,11 +115,27 @@ impl<'d> Ranked<'d> {
                 _ => Embeddings { query: &query, item: &self.two.embeddings()[item as usize * dim..][..dim] },
             };
             let probabilities = ranker.probabilities(&numbers, embeddings, facts, scratch)?;
-            let price = || self.dataset.items[item as usize].price.map(|price| (price * 100.0).round() as f32);
-            let column = |name: &str| if name == "price" { price() } else { None };
-            scores[item as usize] = schema.objective.value(probabilities, &column);
+            values.push(schema.objective.value(probabilities, &|name| self.column(item, name)));
+            items.push(item);
+        }
+        // As clients do, equal ones in the order of retrieval.
+        for (place, (item, relevance)) in items.into_iter().zip(relevances_of_values(&values)).enumerate() {
+            scores[item as usize] = relevance - place as f32 * TIE;
         }
         Ok(())
+    }
+
+    /// What the column of this name holds for an item, where it is of numbers.
+    fn column(&self, item: u32, name: &str) -> Option<f32> {
+        let found = &self.dataset.items[item as usize];
+        match name {
+            "price" => found.price.map(|price| (price * 100.0).round() as f32),
+            POPULARITY => Some(self.facts[item as usize].events as f32),
+            _ => match found.attributes.get(self.attributes.iter().position(|attribute| attribute == name)?)? {
+                Some(Attribute::Number(number)) => Some(*number as f32),
+                _ => None,
+            },
+        }
     }
 }
 

@@ -29,8 +29,7 @@ impl Experiment {
         let mut end = 0.0;
         self.variants.iter().position(|(_, share)| {
             end += share;
-            // Shares as 1/3 come to a little less than 1.
-            unit < end + 1e-9
+            unit < end
         })
     }
 }
@@ -51,6 +50,9 @@ mod tests {
             ("Größe", "жена 7", 0.6089),
         ] {
             assert_eq!(unit_of(salt, visitor), unit, "{salt} {visitor}");
+            let below =
+                Experiment { name: salt.to_owned(), variants: vec![("none".into(), 0.0), ("below".into(), unit)] };
+            assert_eq!(below.variant_of(visitor), None, "who stands where a variant ends is not in it");
         }
     }
 

@@ -39,6 +39,20 @@ pub fn relevances(scores: &[f32]) -> Vec<f32> {
     scores.iter().map(of).collect()
 }
 
+/// Below this share of the best objective, candidates are equally bad.
+const FLOOR: f32 = 1e-3;
+
+/// Relevances from the values of an objective: the logarithm of each, 1 for the best, 0 for a thousandth of it or less; where none is above 0,
+/// as of [scores](relevances).
+pub fn relevances_of_values(values: &[f32]) -> Vec<f32> {
+    let best = values.iter().copied().fold(0.0, f32::max);
+    if best <= 0.0 {
+        return relevances(values);
+    }
+    let of = |value: &f32| 1.0 - libm::logf((value / best).max(FLOOR)) / libm::logf(FLOOR);
+    values.iter().map(of).collect()
+}
+
 /// Puts candidates in order: by falling value, equal values by falling score, equal scores by id.
 pub fn order(candidates: &mut [Arranged]) {
     // They come nearly in order, and there are some hundreds: by insertion, since a sort is 3 KB of a client's download.
@@ -153,6 +167,14 @@ mod tests {
         assert_eq!(ids(&arrange(sample(), &how(0.5))), "a d c b");
         assert_eq!(ids(&arrange(sample(), &how(1.0))), "a d c b");
         assert_eq!(ids(&arrange(sample(), &how(0.1))), "a b c d");
+    }
+
+    #[test]
+    fn relevances_of_values_are_their_logarithms_down_to_a_thousandth() {
+        let found = relevances_of_values(&[0.5, 0.005, 0.0005, 0.000_01, -1.0]);
+        let expected = [1.0, 1.0 / 3.0, 0.0, 0.0, 0.0];
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}");
+        assert_eq!(relevances_of_values(&[-1.0, -3.0, -2.0]), [1.0, 0.0, 0.5]);
     }
 
     #[test]

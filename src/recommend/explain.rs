@@ -118,7 +118,8 @@ impl Recommender {
         let mut without = Vec::new();
         for id in query.history.iter().take(events) {
             let mut history = request.history.clone();
-            history.retain(|event| event.id != *id);
+            // No older item takes its place: whether that is held is chance.
+            history.retain(|event| event.id != *id && query.history.contains(&event.id));
             without.push((id.clone(), self.embed(&history, &request.context)?.embedding));
         }
         Ok(without)
@@ -129,16 +130,19 @@ impl Recommender {
         &self,
         query: &Query,
         without: &[(String, Vec<f32>)],
-        Found { shard, node }: Found,
+        Found { shard: at, node }: Found,
     ) -> Vec<(String, f32)> {
-        let Some(shard) = &self.release.shards()[shard] else { return Vec::new() };
+        let Some(shard) = &self.release.shards()[at] else { return Vec::new() };
         let mut vector = vec![0.0; query.embedding.len()];
         shard.vector_into(node, &mut vector);
         let score = |embedding: &[f32]| vector.iter().zip(embedding).fold(0.0, |sum, (a, b)| sum + a * b);
         let whole = score(&query.embedding);
+        let bonus = query.had.iter().find(|(of, _)| (of.shard, of.node) == (at, node)).map_or(0.0, |(_, bonus)| *bonus);
+        let own = shard.id(node);
         let mut because: Vec<(String, f32)> = Vec::new();
         for (id, embedding) in without {
-            let falls = whole - score(embedding);
+            // With the item itself goes what the towers add to it.
+            let falls = whole - score(embedding) + if *id == own { bonus } else { 0.0 };
             if falls > 0.0 {
                 // By insertion: there are a few, and a sort is more code than a client needs here.
                 let at = because.iter().position(|(_, other)| *other < falls).unwrap_or(because.len());

@@ -13,13 +13,11 @@ use crate::shard::columns::ColumnsView;
 use crate::towers::ranker::Embeddings;
 use crate::towers::{Ranker, TowerError};
 
-/// Below this share of the best objective, candidates are equally bad.
-const FLOOR: f32 = 1e-3;
-
 impl Recommender {
     /// What orders the candidates of a request: only of one that goes by the shopper's history.
     pub(super) fn ranker(&self, request: &Request) -> Option<Arc<Ranker>> {
-        let ranker = self.release.ranker().filter(|_| request.like.is_none() && request.candidates.is_none());
+        let is_own = !request.unranked && request.like.is_none() && request.candidates.is_none();
+        let ranker = self.release.ranker().filter(|_| is_own);
         ranker.map(Arc::clone)
     }
 
@@ -150,12 +148,4 @@ impl Recommender {
         }
         Ok(())
     }
-}
-
-/// Relevances from the values of an objective: the logarithm of each, 1 for the best, 0 for a thousandth of it or less.
-pub(super) fn of_values(values: &[f32]) -> Vec<f32> {
-    let best = values.iter().copied().fold(0.0, f32::max);
-    let of =
-        |value: &f32| if best > 0.0 { 1.0 - libm::logf((value / best).max(FLOOR)) / libm::logf(FLOOR) } else { 1.0 };
-    values.iter().map(of).collect()
 }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use super::given::add;
-use super::ranked::of_values;
 use super::selection::Asked;
 use super::{HistoryEvent, Query, RecommendError, Recommender, Request};
 use crate::index::NodeId;
-use crate::rank::arrange::{Arranged, Arrangement, arrange, order, relevances};
+use crate::rank::arrange::{Arranged, Arrangement, arrange, order, relevances, relevances_of_values};
 use crate::rank::chance::{POOL, dithered, explored, rotated};
 use crate::rank::{self, Candidate};
 use crate::release::rules::{Boost, Cap, DEFAULT, Exclude, Scenario};
@@ -107,7 +106,9 @@ impl Recommender {
         let values = match ranker {
             Some(ranker) => {
                 self.rank(&ranker, &mut candidates, (query, request))?;
-                of_values(&candidates.iter().map(|candidate| candidate.value.unwrap_or(0.0)).collect::<Vec<_>>())
+                relevances_of_values(
+                    &candidates.iter().map(|candidate| candidate.value.unwrap_or(0.0)).collect::<Vec<_>>(),
+                )
             }
             None => relevances(&candidates.iter().map(|candidate| candidate.score).collect::<Vec<_>>()),
         };

@@ -14,6 +14,7 @@ use crate::data::{Config, Item, Layout};
 use crate::index::{self, BuildParams, FineBits, IndexError, IndexReport, SearchParams, Truth, choose_search};
 use crate::lists::List;
 use crate::rules::{self, RuleError};
+use crate::shard::columns::ColumnKind;
 use crate::shard::{ClusterParams, ClusterReport, Clusters, CutError, Header, ShardContent, ShardError};
 use crate::towers::TowerError;
 use crate::towers::candidate::Towers;
@@ -54,6 +55,16 @@ pub enum BuildError {
         path: PathBuf,
         /// What is wrong, and where.
         source: RuleError,
+    },
+    /// The ranker's objective asks for what the release does not have.
+    #[error(
+        "ranker.objective: {found:?} is no task that was trained and no column of numbers, expected one of {known:?}; see [columns]"
+    )]
+    Objective {
+        /// The name.
+        found: String,
+        /// The columns of the release.
+        known: Vec<String>,
     },
     /// The plan could not be drawn.
     #[error("plot of recall against bytes: {reason}, expected a drawing; report this as a defect")]
@@ -143,6 +154,8 @@ pub struct RankerInput {
     pub file: Vec<u8>,
     /// What it reads of the items.
     pub columns: RankerColumns,
+    /// The columns of numbers that its objective reads.
+    pub objective: Vec<String>,
 }
 
 impl<'a> BuildInput<'a> {
@@ -167,6 +180,7 @@ pub fn build(
     let columns = ranker.map(|ranker| &ranker.columns);
     let described = Chosen::of(items, config, columns).described().map_err(ShardError::from)?;
     let rules = compiled(config, &described)?;
+    check_objective(ranker, &described)?;
     let embeddings = towers.embed(items)?;
     let dim = towers.query.schema().dim;
     let truth = if items.is_empty() {
@@ -234,6 +248,18 @@ pub(super) fn compiled(config: &Config, columns: &[String]) -> Result<Option<Vec
     match rules::read(&path, columns) {
         Ok(rules) => Ok(Some(rules)),
         Err(source) => Err(BuildError::Rules { path, source }),
+    }
+}
+
+/// Checks that a release with these columns has what the objective of its ranker reads.
+pub(super) fn check_objective(ranker: Option<&RankerInput>, columns: &[String]) -> Result<(), BuildError> {
+    let is_number = |name: &String| {
+        let kind = columns.iter().find_map(|column| column.strip_prefix(name.as_str())?.strip_prefix(": "));
+        kind.and_then(ColumnKind::from_name).is_some_and(|kind| !kind.has_dictionary())
+    };
+    match ranker.iter().flat_map(|ranker| &ranker.objective).find(|name| !is_number(name)) {
+        Some(name) => Err(BuildError::Objective { found: name.clone(), known: columns.to_vec() }),
+        None => Ok(()),
     }
 }
 

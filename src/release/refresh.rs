@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::build::compiled;
+use super::build::{check_objective, compiled};
 use super::cards::Cards;
 use super::columns::Chosen;
 use super::lists::Lists;
@@ -94,6 +94,7 @@ pub fn refresh(
     let columns = Chosen::of(items, config, ranker.map(|ranker| &ranker.columns));
     let described = columns.described().map_err(ShardError::from)?;
     let rules = compiled(config, &described)?;
+    check_objective(ranker, &described)?;
     if let Some(why) = differs(&release, config, &described) {
         return anew(why);
     }

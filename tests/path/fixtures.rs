@@ -102,6 +102,7 @@ fn random_request(rng: &mut ChaCha8Rng) -> (Request, &'static str) {
         past: history[length..].to_vec(),
         shown,
         seed: rng.random_range(0..1 << 53),
+        unranked: rng.random_bool(0.1),
         reasons: rng.random_range(0..4),
         context,
     };
@@ -139,6 +140,7 @@ fn answer(recommender: &mut Recommender, (request, filter): &(Request, &str)) ->
             "past": request.past.iter().map(of_event).collect::<Vec<_>>(),
             "shown": request.shown,
             "seed": request.seed,
+            "unranked": request.unranked,
             "reasons": request.reasons,
             "exclude": exclude,
             "where": serde_json::from_str::<serde_json::Value>(filter).unwrap(),

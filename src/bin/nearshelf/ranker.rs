@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use nearshelf::data::{Config, Dataset, Impressions, Truth};
-use nearshelf::evaluate::{TwoTower, train_ranker_on_candidates};
+use nearshelf::evaluate::{Scorer, TwoTower, train_ranker_on_candidates};
 use nearshelf::rank::train::{Logged, Retrieval, files, train_ranker};
 use nearshelf::towers::candidate::Towers;
 
@@ -67,5 +67,6 @@ fn on_impressions(
     let two = TwoTower::new(dataset, &towers)?;
     let queries = two.all_queries()?;
     let (towers, dim, items) = (towers.query.towers(), two.dim(), two.embeddings());
-    Ok(train(Some(Retrieval { towers, dim, queries: &queries, items, scores: &|_, _| {} }))?)
+    let scores = |user: u32, scores: &mut [f32]| two.score(user, scores);
+    Ok(train(Some(Retrieval { towers, dim, queries: &queries, items, scores: &scores }))?)
 }

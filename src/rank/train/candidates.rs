@@ -8,7 +8,7 @@ use super::catalogue::Names;
 use super::inputs::{History, Inputs, Row};
 use super::{RankerError, Retrieval};
 use crate::data::config::RankerConfig;
-use crate::data::{Dataset, Task};
+use crate::data::{Dataset, Holdout, Task};
 use crate::features::ranking::{ItemFacts, Retrieved};
 
 /// Candidates of retrieval.
@@ -49,7 +49,11 @@ pub(super) fn rows(
     let of_user = |&(_, user): &(bool, u32)| {
         let mut scores = vec![0.0; dataset.items.len()];
         (retrieval.scores)(user, &mut scores);
-        let time_ms = dataset.test_from_ms.max(dataset.query_events(user).last().map_or(0, |event| event.time_ms + 1));
+        let asked = match dataset.holdout {
+            Holdout::Time => dataset.test_from_ms,
+            Holdout::LeaveOneOut { .. } => dataset.test_events(user).first().map_or(0, |event| event.time_ms),
+        };
+        let time_ms = asked.max(dataset.query_events(user).last().map_or(0, |event| event.time_ms + 1));
         let mut counted = History::of(dataset, facts, config.history);
         let own = counted.until(Some(user), time_ms).own(config.own);
         let row = |(place, (item, score)): (u32, (u32, f32))| {

@@ -66,6 +66,9 @@ pub enum RankerError {
         /// What is wrong.
         found: String,
     },
+    /// Somebody stopped the training of its towers.
+    #[error("ranker: stopped while its towers were trained, and nothing has changed; run it again to go on")]
+    Stopped,
     /// The loss is no number any more.
     #[error("ranker: found a loss of {found} in step {step}, expected a finite number; lower ranker.rate.peak")]
     Diverged {

@@ -63,13 +63,14 @@ impl<'d> Inputs<'d> {
         if trained == 0 || trained == shown.len() {
             return Err(RankerError::Few { found: shown.len() });
         }
-        let row = |shown: &Impression| {
-            let score = retrieval.as_ref().map_or(0.0, |retrieval| retrieval.of_pair(shown.user, shown.item));
+        let scores = retrieval.map(|retrieval| scores(shown, dataset, &retrieval));
+        let row = |(at, shown): (usize, &Impression)| {
+            let score = scores.as_ref().map_or(0.0, |scores| scores[at]);
             let slot = 1 + usize::from(shown.position).min(config.positions - 1) as u32;
             let (user, item, time_ms, furthest) = (shown.user, shown.item, shown.time_ms, shown.furthest);
             Row { user, item, time_ms, retrieved: Retrieved { score, place: 0 }, slot, furthest }
         };
-        let rows: Vec<Row> = shown.iter().map(row).collect();
+        let rows: Vec<Row> = shown.iter().enumerate().map(row).collect();
         Ok(Self::of_rows(&rows, trained, dataset, (names, retrieval), config.history))
     }
 
@@ -175,6 +176,19 @@ impl<'d> Inputs<'d> {
     pub(super) fn reached(&self, rows: std::ops::Range<usize>, task: Task) -> Vec<bool> {
         self.furthest[rows].iter().map(|furthest| *furthest >= Some(task)).collect()
     }
+}
+
+/// The score that retrieval has for each impression; 0 for somebody without events.
+fn scores(shown: &[Impression], dataset: &Dataset, retrieval: &Retrieval<'_>) -> Vec<f32> {
+    let mut order: Vec<usize> = (0..shown.len()).filter(|&at| shown[at].user.is_some()).collect();
+    order.sort_by_key(|&at| shown[at].user);
+    let (mut scores, mut of_user) = (vec![0.0; shown.len()], vec![0.0; dataset.items.len()]);
+    for rows in order.chunk_by(|a, b| shown[*a].user == shown[*b].user) {
+        let Some(user) = shown[rows[0]].user else { continue };
+        (retrieval.scores)(user, &mut of_user);
+        rows.iter().for_each(|&at| scores[at] = of_user[shown[at].item as usize]);
+    }
+    scores
 }
 
 /// Rows before the cut: no moment is on both sides.

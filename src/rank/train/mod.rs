@@ -33,7 +33,6 @@ use crate::Digest;
 use crate::data::config::{Optimizer, RankerConfig};
 use crate::data::{Dataset, Impressions, Task, Truth};
 use crate::features::ranking::FEATURES;
-use crate::kernels::dot_f32;
 use crate::platform::files::write_atomically;
 use crate::towers::Program;
 use crate::towers::lower;
@@ -63,14 +62,6 @@ pub struct Retrieval<'s> {
     pub items: &'s [f32],
     /// The scores of all items for a user, as candidates are found by.
     pub scores: &'s (dyn Fn(u32, &mut [f32]) + Sync),
-}
-
-impl Retrieval<'_> {
-    /// Inner product of a user's and an item's embedding; 0 for somebody without events.
-    fn of_pair(&self, user: Option<u32>, item: u32) -> f32 {
-        let of = |vectors: &[f32], at: u32| vectors[at as usize * self.dim..][..self.dim].to_vec();
-        user.map_or(0.0, |user| dot_f32(&of(self.queries, user), &of(self.items, item)))
-    }
 }
 
 /// File names in a run folder.
@@ -149,7 +140,14 @@ impl Training<'_> {
         write(run, files::RANKER, &export::ranker_onnx(&network))?;
         write(run, files::NAMES, &serde_json::to_vec(names).unwrap_or_default())?;
         let program = lower::compile(&run.join(files::RANKER))?;
-        let judged = report::Judged { program: &program, inputs, tasks, vectors: config.vector > 0, known };
+        let judged = report::Judged {
+            program: &program,
+            inputs,
+            tasks,
+            vectors: config.vector > 0,
+            known,
+            history: config.history,
+        };
         let (report, bins) = judged.report((counts, config.positions, loss))?;
         write(run, files::CHART, chart::calibration(&bins)?.as_bytes())?;
         write(run, files::REPORT, &serde_json::to_vec_pretty(&report).unwrap_or_default())?;

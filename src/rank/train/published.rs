@@ -10,7 +10,7 @@ use crate::data::Dataset;
 use crate::data::config::RankerConfig;
 use crate::features::ranking::{ItemFacts, price_step};
 use crate::release::{RankerColumns, RankerInput};
-use crate::towers::{InputKind, Program, Ranker, RankerSchema, lower};
+use crate::towers::{InputKind, Program, Ranker, RankerSchema, Term, lower};
 
 /// A trained ranker, and how its catalogue is numbered.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +22,7 @@ pub struct TrainedRanker {
 }
 
 impl TrainedRanker {
-    /// Reads the ranker of a run folder for towers; nothing where none was trained, or one without scores of towers.
+    /// Reads the ranker of a run folder for towers; nothing where none was trained.
     ///
     /// # Errors
     /// [`RankerError`] for files that do not belong together, and an objective that is not right.
@@ -32,12 +32,18 @@ impl TrainedRanker {
         }
         let report: RankerReport = read(run, files::REPORT)?;
         let names: Names = read(run, files::NAMES)?;
-        let Some(trained) = report.towers.clone() else { return Ok(None) };
         let program = lower::compile(&run.join(files::RANKER))?;
         // Scores mean the same for all towers of a kind, embeddings only for those that made them.
+        let trained = report.towers.unwrap_or_default();
+        let stale = |found| Err(RankerError::Stale { path: run.join(files::RANKER), found });
         if dim(&program) > 0 && trained != towers.to_string() {
-            let found = format!("found a ranker that reads embeddings of towers {trained}, expected {towers}");
-            return Err(RankerError::Stale { path: run.join(files::RANKER), found });
+            return stale(format!("found a ranker that reads embeddings of towers {trained}, expected {towers}"));
+        }
+        let (found, expected) = (report.history, config.history);
+        if found != expected {
+            return stale(format!(
+                "found a ranker of histories of {found} items, expected ranker.history = {expected}"
+            ));
         }
         let tasks: Vec<String> = report.tasks.iter().map(|task| task.task.clone()).collect();
         let schema = RankerSchema {
@@ -62,7 +68,9 @@ impl TrainedRanker {
             price_steps: each(&|facts| Some(price_step(facts.price_rank).into())),
             recent: each(&|facts| Some(facts.recent)),
         };
-        RankerInput { file: self.ranker.write(), columns }
+        let terms = self.ranker.schema().objective.terms().iter();
+        let objective = terms.filter_map(|term| if let Term::Column(name) = term { Some(name.clone()) } else { None });
+        RankerInput { file: self.ranker.write(), columns, objective: objective.collect() }
     }
 }
 

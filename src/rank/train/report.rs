@@ -25,6 +25,9 @@ pub struct RankerReport {
     pub features: Vec<String>,
     /// Slots that the input `slot` tells apart, beside 0 for none.
     pub slots: usize,
+    /// Items of a history that were counted, at most.
+    #[serde(default)]
+    pub history: usize,
     /// Digest of the towers whose scores it was trained with; without them `score` is 0.
     pub towers: Option<String>,
     /// Rows of the file, those of items outside the catalogue, those that were trained with and those that were judged on.
@@ -109,6 +112,8 @@ pub(super) struct Judged<'j> {
     /// Whether the program reads vectors.
     pub(super) vectors: bool,
     pub(super) known: Option<Known<'j>>,
+    /// See [`RankerReport::history`].
+    pub(super) history: usize,
 }
 
 impl Judged<'_> {
@@ -141,6 +146,7 @@ impl Judged<'_> {
         let report = RankerReport {
             features: FEATURES.map(str::to_owned).to_vec(),
             slots,
+            history: self.history,
             towers: inputs.towers().map(|towers| towers.to_string()),
             impressions: [counts[0], counts[1], inputs.trained, rows.len()],
             loss,
