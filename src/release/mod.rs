@@ -22,7 +22,7 @@
 //! | `signed.version`         | `1..=`[`MAX_VERSION`]; a client never goes back to a lower one                    |
 //! | `signed.manifest.digest` | SHA-256 of the manifest                                                           |
 //! | `signed.manifest.size`   | its length in bytes                                                               |
-//! | `signed.overlay`         | an object: what is out of stock right now, and other prices ([`overlay`]); absent if there is none |
+//! | `signed.overlay`         | an object: what is out of stock right now, and other prices ([`overlay`](mod@overlay)); absent if there is none |
 //! | `signed.requires`        | names of what a reader must understand; absent if there are none                  |
 //! | `signatures`             | an array                                                                          |
 //!

@@ -13,7 +13,7 @@ pub mod candidate;
 #[cfg(feature = "tract-engine")]
 pub mod engine;
 mod error;
-mod file;
+pub mod file;
 #[cfg(feature = "origin")]
 mod given;
 #[cfg(feature = "origin")]
