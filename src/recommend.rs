@@ -19,6 +19,7 @@ use crate::features::ranking::Shopper;
 use crate::features::{Context, PastEvent};
 use crate::index::{self, NodeId, Score};
 use crate::rank::Candidate;
+pub use crate::rank::RETRIEVED;
 use crate::release::overlay::Overlay;
 use crate::release::rules::Boost;
 use crate::release::{Absent, Found, Part, Release};
@@ -30,9 +31,6 @@ use selection::{Asked, Selection};
 
 /// Most items that one request may ask for.
 pub const MAX_LIMIT: usize = 1000;
-
-/// Candidates that retrieval finds for the second stage, at least.
-pub const RETRIEVED: usize = 100;
 
 /// Under a filter, clusters are visited until so many times as many candidates pass as were asked for: the best of few are
 /// not the best of all.
@@ -153,6 +151,13 @@ pub struct Query {
     pub history: Vec<String>,
     /// Where these items are, and what is added to their scores; none where the towers add nothing.
     had: Vec<(Found, f32)>,
+}
+
+impl Query {
+    /// What the towers add to the score of an item because the shopper had it.
+    fn bonus(&self, item: Found) -> f32 {
+        self.had.iter().find(|(of, _)| *of == item).map_or(0.0, |(_, bonus)| *bonus)
+    }
 }
 
 /// One release, with the working memory of searches.
@@ -370,19 +375,30 @@ impl Recommender {
         request: &Request,
         found: &mut Vec<(Score, usize, NodeId)>,
     ) -> Result<(), RecommendError> {
-        let mut vector = vec![0.0; query.embedding.len()];
-        for &(Found { shard: at, node }, bonus) in &query.had {
+        for &(item @ Found { shard: at, node }, bonus) in &query.had {
             if let Some((score, ..)) = found.iter_mut().find(|(_, of, row)| (*of, *row) == (at, node)) {
                 score.0 += bonus;
                 continue;
             }
-            let Some(shard) = &self.release.shards()[at] else { continue };
-            let rows = self.selection.rows(Asked { at, shard, overlay: self.release.overlay() }, &request.exclude)?;
-            if rows.is_none_or(|rows| rows.contains(node)) {
-                shard.vector_into(node, &mut vector);
-                let product = vector.iter().zip(&query.embedding).fold(0.0, |sum, (a, b)| sum + a * b);
-                found.push((Score(product + bonus), at, node));
-            }
+            self.add_item(query, request, (item, bonus), found)?;
+        }
+        Ok(())
+    }
+
+    /// Adds an item that the search did not find, if a request lets it pass and its shard is held.
+    fn add_item(
+        &mut self,
+        query: &Query,
+        request: &Request,
+        (Found { shard: at, node }, bonus): (Found, f32),
+        found: &mut Vec<(Score, usize, NodeId)>,
+    ) -> Result<(), RecommendError> {
+        let Some(shard) = &self.release.shards()[at] else { return Ok(()) };
+        let rows = self.selection.rows(Asked { at, shard, overlay: self.release.overlay() }, &request.exclude)?;
+        if rows.is_none_or(|rows| rows.contains(node)) {
+            let mut vector = vec![0.0; query.embedding.len()];
+            shard.vector_into(node, &mut vector);
+            found.push((Score(product(&vector, &query.embedding) + bonus), at, node));
         }
         Ok(())
     }
@@ -397,4 +413,9 @@ impl Recommender {
         let candidates = self.retrieve(&query, &request)?;
         self.arrange(candidates, (&query, &request))
     }
+}
+
+/// The inner product, summed in order: what it is of codes that were read differs in no bit between builds.
+fn product(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).fold(0.0, |sum, (a, b)| sum + a * b)
 }

@@ -37,6 +37,11 @@ const HOUR_MS: i64 = 3_600_000;
 /// Milliseconds of a day.
 pub const DAY_MS: i64 = 24 * HOUR_MS;
 
+/// Whether events of this type are purchases, as those without a type are.
+pub fn is_purchase(event_type: &str) -> bool {
+    event_type.is_empty() || event_type == "purchase"
+}
+
 /// Steps from the cheapest item of a category to the dearest: what a shard stores of a price rank.
 pub const PRICE_STEPS: u8 = 32;
 

@@ -18,6 +18,9 @@ use std::collections::BinaryHeap;
 
 use crate::release::Found;
 
+/// Candidates that retrieval finds for the second stage, at least: what a ranker is trained on and what it ranks.
+pub const RETRIEVED: usize = 100;
+
 /// A retrieved candidate.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Candidate {

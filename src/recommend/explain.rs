@@ -1,7 +1,7 @@
 //! Why an item is shown, or is not: what every stage decided of it, and which of the shopper's events moved its score.
 
 use super::selection::{Asked, Selection};
-use super::{Query, RecommendError, Recommender, Request};
+use super::{Query, RecommendError, Recommender, Request, product};
 use crate::rank;
 use crate::release::Found;
 use crate::shard::columns::ColumnFilter;
@@ -126,19 +126,14 @@ impl Recommender {
     }
 
     /// The events without which the score of an item would be lower, and by how much, the largest first.
-    pub(super) fn because(
-        &self,
-        query: &Query,
-        without: &[(String, Vec<f32>)],
-        Found { shard: at, node }: Found,
-    ) -> Vec<(String, f32)> {
-        let Some(shard) = &self.release.shards()[at] else { return Vec::new() };
+    pub(super) fn because(&self, query: &Query, without: &[(String, Vec<f32>)], item: Found) -> Vec<(String, f32)> {
+        let Some(shard) = &self.release.shards()[item.shard] else { return Vec::new() };
         let mut vector = vec![0.0; query.embedding.len()];
-        shard.vector_into(node, &mut vector);
-        let score = |embedding: &[f32]| vector.iter().zip(embedding).fold(0.0, |sum, (a, b)| sum + a * b);
+        shard.vector_into(item.node, &mut vector);
+        let score = |embedding: &[f32]| product(&vector, embedding);
         let whole = score(&query.embedding);
-        let bonus = query.had.iter().find(|(of, _)| (of.shard, of.node) == (at, node)).map_or(0.0, |(_, bonus)| *bonus);
-        let own = shard.id(node);
+        let bonus = query.bonus(item);
+        let own = shard.id(item.node);
         let mut because: Vec<(String, f32)> = Vec::new();
         for (id, embedding) in without {
             // With the item itself goes what the towers add to it.

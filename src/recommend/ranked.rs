@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::selection::Asked;
 use super::{Query, RecommendError, Recommender, Request};
-use crate::features::ranking::{ItemFacts, Retrieved, Shopper, price_rank};
+use crate::features::ranking::{ItemFacts, Retrieved, Shopper, is_purchase, price_rank};
 use crate::index::{NodeId, Score};
 use crate::rank::Candidate;
 use crate::release::overlay::PRICE;
@@ -38,8 +37,7 @@ impl Recommender {
         }
         let mut shopper = Shopper::default();
         for (found, event) in events.into_iter().rev() {
-            let is_purchase = event.event_type.is_empty() || event.event_type == "purchase";
-            shopper.count(found, &self.facts(found), is_purchase, event.at_ms);
+            shopper.count(found, &self.facts(found), is_purchase(&event.event_type), event.at_ms);
         }
         shopper
     }
@@ -90,18 +88,9 @@ impl Recommender {
         let shopper = self.counted(&ranker, request);
         let own = shopper.own(ranker.schema().own);
         self.counted = Some((request.history.clone(), shopper));
-        let mut vector = vec![0.0; query.embedding.len()];
-        for Found { shard: at, node } in own {
-            if found.iter().any(|(_, of, row)| (*of, *row) == (at, node)) {
-                continue;
-            }
-            let Some(shard) = &self.release.shards()[at] else { continue };
-            let rows = self.selection.rows(Asked { at, shard, overlay: self.release.overlay() }, &request.exclude)?;
-            if rows.is_none_or(|rows| rows.contains(node)) {
-                shard.vector_into(node, &mut vector);
-                let bonus = query.had.iter().find(|(of, _)| (of.shard, of.node) == (at, node));
-                let product = vector.iter().zip(&query.embedding).fold(0.0, |sum, (a, b)| sum + a * b);
-                found.push((Score(product + bonus.map_or(0.0, |(_, bonus)| *bonus)), at, node));
+        for item in own {
+            if found.iter().all(|(_, of, row)| (*of, *row) != (item.shard, item.node)) {
+                self.add_item(query, request, (item, query.bonus(item)), found)?;
             }
         }
         Ok(())

@@ -10,9 +10,7 @@ use super::{RankerError, Retrieval};
 use crate::data::config::RankerConfig;
 use crate::data::{Dataset, Holdout, Task};
 use crate::features::ranking::{ItemFacts, Retrieved};
-
-/// Candidates of retrieval.
-pub(super) const RETRIEVED: usize = 100;
+use crate::rank::RETRIEVED;
 
 /// Share of the shoppers that a ranker is trained with.
 const TRAINED: f64 = 0.8;

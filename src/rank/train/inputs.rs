@@ -9,7 +9,7 @@ use super::{RankerError, Retrieval};
 use crate::Digest;
 use crate::data::config::RankerConfig;
 use crate::data::{Dataset, Impression, Impressions, Task};
-use crate::features::ranking::{FEATURES, ItemFacts, Retrieved, Shopper};
+use crate::features::ranking::{FEATURES, ItemFacts, Retrieved, Shopper, is_purchase};
 use crate::towers::ranker::name_rows;
 
 /// All rows as the network takes them; those that are trained with come first.
@@ -243,11 +243,6 @@ impl<'d> History<'d> {
         }
         &self.shopper
     }
-}
-
-/// Whether events of this type are purchases, as those without a type are.
-pub(super) fn is_purchase(name: &str) -> bool {
-    name.is_empty() || name == Task::Purchase.name()
 }
 
 #[cfg(test)]
