@@ -403,3 +403,21 @@ pub fn build_params(config: &Config, items: usize, fine_bits: FineBits) -> Build
     let params = BuildParams::for_rows(items);
     BuildParams { fine_bits, cells: config.index.cells.unwrap_or(params.cells), seed: config.train.seed, ..params }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_objective_reads_columns_of_numbers_that_there_are() {
+        let columns = ["brand: text", "price: price", "margin: float"].map(str::to_owned);
+        let check = |name: &str| {
+            let (file, columns_of_ranker) = (Vec::new(), RankerColumns::default());
+            let ranker = RankerInput { file, columns: columns_of_ranker, objective: vec![name.to_owned()] };
+            check_objective(Some(&ranker), &columns).map_err(|error| error.to_string())
+        };
+        assert_eq!((check("price"), check("margin")), (Ok(()), Ok(())));
+        assert!(check("prise").unwrap_err().contains("\"prise\" is no task"));
+        assert!(check("brand").is_err() && check_objective(None, &columns).is_ok());
+    }
+}

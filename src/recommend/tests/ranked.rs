@@ -5,14 +5,8 @@ use crate::features::ranking::{FEATURES, Usual};
 use crate::release::REQUIRES_RANKER;
 use crate::towers::{InputKind, Objective, Op, Program, Ranker, RankerSchema, Term, Unary};
 
-/// [`two_shards`] with a ranker that says of every candidate how probable a purchase is: by the logarithm of how often the shopper bought it.
-fn ranked(objective: Vec<Term>, scenarios: Option<&Value>) -> Release {
-    let mut files = Files::new(1, &[shard_with_columns(1, 90), shard_with_columns(2, 40)], false);
-    let mut add = |bytes: Vec<u8>| {
-        let object = ObjectRef::of(&bytes);
-        files.objects.insert(object.digest, bytes);
-        Some(object)
-    };
+/// Says of every candidate how probable a purchase is: by the logarithm of how often the shopper bought it.
+fn ranker(objective: Vec<Term>, towers: Digest) -> Ranker {
     let bought = FEATURES.iter().position(|name| *name == "times_bought").unwrap() as u32;
     let ops = vec![
         Op::Slice { a: 0, outer: 1, n: FEATURES.len() as u32, inner: 1, start: bought, count: 1, step: 1 },
@@ -28,7 +22,18 @@ fn ranked(objective: Vec<Term>, scenarios: Option<&Value>) -> Release {
         objective: Objective::new(objective).unwrap(),
         usual: Usual::default(),
     };
-    let ranker = add(Ranker::new(schema, program.unwrap(), files.manifest.towers).unwrap().write());
+    Ranker::new(schema, program.unwrap(), towers).unwrap()
+}
+
+/// [`two_shards`] with that ranker.
+fn ranked(objective: Vec<Term>, scenarios: Option<&Value>) -> Release {
+    let mut files = Files::new(1, &[shard_with_columns(1, 90), shard_with_columns(2, 40)], false);
+    let mut add = |bytes: Vec<u8>| {
+        let object = ObjectRef::of(&bytes);
+        files.objects.insert(object.digest, bytes);
+        Some(object)
+    };
+    let ranker = add(ranker(objective, files.manifest.towers).write());
     let rules = scenarios.map(|scenarios| json!({ "format": 1, "scenarios": scenarios }));
     let rules = rules.and_then(|rules| add(serde_json::to_vec(&rules).unwrap()));
     (files.manifest.ranker, files.manifest.rules) = (ranker, rules);
@@ -59,6 +64,8 @@ fn a_ranker_orders_what_retrieval_finds_and_what_the_shopper_had() {
     // What is left out stays out, and rows that are no guess at the shopper's wishes are not ranked.
     asked.exclude = vec!["1-item-9".to_owned()];
     assert!(!ids(&recommender.recommend(&asked).unwrap()).contains(&"1-item-9"));
+    let other = Request { unranked: true, ..asked.clone() };
+    assert!(recommender.recommend(&other).unwrap().iter().all(|candidate| candidate.value.is_none()));
     let like = Request { like: Some("1-item-7".to_owned()), ..asked.clone() };
     assert!(recommender.recommend(&like).unwrap().iter().all(|candidate| candidate.value.is_none()));
     // Of the items that were had last, five count.
@@ -146,4 +153,23 @@ fn an_explanation_says_what_each_stage_decided() {
     // The query is made of one event: without it, nothing speaks for what it speaks for.
     let because = explain(&row[1].id).because;
     assert!(because.is_empty() || because[0].0 == "1-item-7", "{because:?}");
+}
+
+#[test]
+fn a_damaged_ranker_is_a_typed_error() {
+    let whole = ranker(vec![Term::Task(0)], Digest::of(b"towers")).write();
+    assert_eq!(Ranker::open(&whole).unwrap().write(), whole);
+    assert!((0..whole.len()).all(|end| Ranker::open(&whole[..end]).is_err()));
+    let signed = whole.len() - Digest::LEN;
+    for at in 0..signed {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        assert!(Ranker::open(&damaged).is_err(), "byte {at}");
+        // Whose digest is right is read with the same care: what it then gives is whole or an error.
+        let digest = Digest::of(&damaged[..signed]);
+        damaged[signed..].copy_from_slice(digest.as_bytes());
+        if let Ok(ranker) = Ranker::open(&damaged) {
+            assert_eq!(ranker.schema().tasks.len(), 1, "byte {at}");
+        }
+    }
 }
