@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::show;
+use crate::{hex, show};
 
 /// The SHA-256 (FIPS 180-4) of some bytes. As text: 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::write(&self.0, f)
     }
 }
 
@@ -66,20 +66,12 @@ impl FromStr for Digest {
     type Err = ParseDigestError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let nibble = |byte: u8| match byte {
-            b'0'..=b'9' => Some(byte - b'0'),
-            b'a'..=b'f' => Some(byte - b'a' + 10),
-            _ => None,
-        };
-        let parse = || {
-            let digits: &[u8; 2 * Digest::LEN] = text.as_bytes().try_into().ok()?;
-            let mut bytes = [0; Digest::LEN];
-            for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-                *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-            }
-            Some(Self(bytes))
-        };
-        parse().ok_or_else(|| ParseDigestError { found: text.chars().take(80).collect() })
+        let mut bytes = [0; Digest::LEN];
+        if hex::parse(text, &mut bytes) {
+            Ok(Self(bytes))
+        } else {
+            Err(ParseDigestError { found: text.chars().take(80).collect() })
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub mod experiments;
 #[cfg(feature = "origin")]
 pub mod factors;
 pub mod features;
+mod hex;
 pub mod index;
 mod json;
 pub mod kernels;

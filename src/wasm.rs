@@ -10,9 +10,10 @@ use crate::features::Context;
 use crate::json::write::{self, Field};
 use crate::json::{self, Json, JsonError, Value};
 use crate::recommend::{By, Explanation, HistoryEvent, RecommendError, Recommender, Request};
+use crate::release::Root;
 use crate::release::rules::Boost;
 use crate::shard::columns::ColumnFilter;
-use crate::sync::{Assembly, Fetch, Serving, SyncError};
+use crate::sync::{Assembly, DEFAULT_HARD_LIMIT, Fetch, Freshness, Serving, SyncError, Trust};
 
 /// One shopper's engine: the release that is being fetched, and the one that recommends.
 #[wasm_bindgen]
@@ -36,13 +37,46 @@ impl Engine {
         self.assembly.set_segment(Some(segment));
     }
 
-    /// Takes the bytes of `head.json`; what to fetch next, as JSON.
+    /// Has signatures count, before the first head: those of the root that `pin` names, of heads until `hard_limit` seconds after their end.
     ///
     /// # Errors
-    /// If the head is damaged or goes back in time. What served before serves on.
+    /// If the text pins no root.
+    #[wasm_bindgen(js_name = setPin)]
+    pub fn set_pin(&mut self, pin: &str, hard_limit: Option<f64>) -> Result<(), JsValue> {
+        let pin = pin.parse().map_err(|error| js_error(&error, "request/public-key"))?;
+        let hard_limit = hard_limit.map_or(DEFAULT_HARD_LIMIT, |seconds| seconds as u64);
+        self.assembly.set_trust(Trust::pinned(pin, hard_limit));
+        Ok(())
+    }
+
+    /// Where the root lies that [`Engine::add_root`] needs before this head can be taken.
+    #[wasm_bindgen(js_name = rootBefore)]
+    pub fn root_before(&self, head: &[u8]) -> Option<String> {
+        self.assembly.trust().root_before(head).map(Root::path)
+    }
+
+    /// Takes the bytes of a root.
+    ///
+    /// # Errors
+    /// If it is not the next one, or not signed as it must be. What was trusted before is.
+    #[wasm_bindgen(js_name = addRoot)]
+    pub fn add_root(&mut self, bytes: &[u8]) -> Result<(), JsValue> {
+        self.assembly.add_root(bytes).map_err(|error| sync_error(&error))
+    }
+
+    /// Takes up the head that an earlier visit took last: no lower one passes from now on. One that does not count any more is skipped.
+    pub fn restore(&mut self, head: &[u8]) {
+        self.assembly.restore(head);
+    }
+
+    /// Takes the bytes of `head.json` at the moment `now`, in seconds since 1970; what to fetch next, as JSON. Without a moment
+    /// nothing has ended.
+    ///
+    /// # Errors
+    /// If the head is damaged, goes back in time, has ended or is not signed as it must be. What served before serves on.
     #[wasm_bindgen(js_name = setHead)]
-    pub fn set_head(&mut self, bytes: &[u8]) -> Result<String, JsValue> {
-        let missing = self.assembly.set_head(bytes).map_err(|error| sync_error(&error))?;
+    pub fn set_head(&mut self, bytes: &[u8], now: Option<f64>) -> Result<String, JsValue> {
+        let missing = self.assembly.set_head_at(bytes, seconds(now)).map_err(|error| sync_error(&error))?;
         self.renew();
         Ok(fetches(&missing))
     }
@@ -71,13 +105,22 @@ impl Engine {
         self.recommender.is_some()
     }
 
-    /// The release that serves, as JSON.
+    /// The release that serves, as JSON, at the moment `now`, in seconds since 1970.
     ///
     /// # Errors
     /// If there is none yet.
-    pub fn status(&self) -> Result<String, JsValue> {
-        let status = self.assembly.status();
-        status.serving.as_ref().map(serving).ok_or_else(not_ready)
+    pub fn status(&self, now: Option<f64>) -> Result<String, JsValue> {
+        let (status, now) = (self.assembly.status(), seconds(now));
+        let trust = self.assembly.freshness(now).map(|(freshness, ends)| {
+            let mut fields = vec![("freshness", Field::Text(freshness.key()))];
+            if freshness != Freshness::Unsigned {
+                fields.push(("ends", Field::Whole(ends)));
+                fields.push(("behind", Field::Whole(self.assembly.trust().behind(now))));
+            }
+            write::object(&fields)
+        });
+        let trust = trust.ok_or_else(not_ready)?;
+        status.serving.as_ref().map(|release| serving(release, &trust)).ok_or_else(not_ready)
     }
 
     /// What to fetch before this request can be answered as if everything were held, as JSON. When that has been accepted,
@@ -296,7 +339,12 @@ fn fetches(fetches: &[Fetch]) -> String {
     }))
 }
 
-fn serving(serving: &Serving) -> String {
+/// The seconds of a moment; what is no such number is before everything.
+fn seconds(now: Option<f64>) -> u64 {
+    now.unwrap_or_default() as u64
+}
+
+fn serving(serving: &Serving, trust: &str) -> String {
     let stock = serving.overlay.as_ref().map(|stock| {
         write::object(&[
             ("made", Field::Whole(stock.made_ms)),
@@ -313,6 +361,7 @@ fn serving(serving: &Serving) -> String {
         ("shards", Field::Whole(serving.shards as u64)),
         ("bytes", Field::Whole(serving.bytes)),
         ("stock", Field::Json(stock.as_deref().unwrap_or("null"))),
+        ("trust", Field::Json(trust)),
     ])
 }
 

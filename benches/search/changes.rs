@@ -182,7 +182,7 @@ impl Files {
     /// As a client has it that fetched everything.
     fn load(&self) -> Outcome<(Release, Vec<DirectoryBucket>)> {
         let manifest = self.manifest.to_bytes()?;
-        let head = Head { version: 1, manifest: ObjectRef::of(&manifest), overlay: None, signatures: Vec::new() };
+        let head = Head::unsigned(1, ObjectRef::of(&manifest), None);
         let mut assembly = Assembly::default();
         assembly.set_head(&head.to_bytes()?)?;
         assembly.accept(ObjectRef::of(&manifest).digest, manifest)?;

@@ -107,6 +107,6 @@ fn names_after_update(manifest: &Manifest) -> Outcome<usize> {
 /// Bytes of head and manifest.
 pub(crate) fn names(manifest: &Manifest) -> Outcome<usize> {
     let manifest = manifest.to_bytes()?;
-    let head = Head { version: 1, manifest: ObjectRef::of(&manifest), overlay: None, signatures: Vec::new() };
+    let head = Head::unsigned(1, ObjectRef::of(&manifest), None);
     Ok(manifest.len() + head.to_bytes()?.len())
 }

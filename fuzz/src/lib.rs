@@ -158,7 +158,7 @@ pub fn release(bytes: &[u8]) -> bool {
         let written = manifest.to_bytes().expect("what is read is written");
         assert_eq!(Manifest::parse(&written).expect("what is written is read"), *manifest);
         let object = ObjectRef::of(bytes);
-        let head = Head { version: 1, manifest: object, overlay: None, signatures: Vec::new() };
+        let head = Head::unsigned(1, object, None);
         let mut assembly = Assembly::default();
         assembly.set_segment(manifest.shards[0].value.clone());
         assembly.set_head(&head.to_bytes().expect("a head of a small manifest")).expect("the first head");

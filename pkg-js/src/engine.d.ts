@@ -6,11 +6,19 @@ declare module "nearshelf-engine" {
   export class Engine {
     constructor();
     setSegment(segment: string): void;
-    setHead(bytes: Uint8Array): string;
+    /** Has signatures count: those of the root of this pin, of heads until `hardLimit` seconds after their end. */
+    setPin(pin: string, hardLimit?: number): void;
+    /** The path of the root that `addRoot` needs before this head can be taken. */
+    rootBefore(head: Uint8Array): string | undefined;
+    addRoot(bytes: Uint8Array): void;
+    /** Takes up the head that an earlier visit took last: no lower one passes from now on. */
+    restore(head: Uint8Array): void;
+    /** `now` is in seconds; without it nothing has ended. */
+    setHead(bytes: Uint8Array, now?: number): string;
     /** `computed` is the SHA-256 of exactly these bytes; without it the engine computes it. */
     accept(digest: string, bytes: Uint8Array, computed?: Uint8Array): string;
     isReady(): boolean;
-    status(): string;
+    status(now?: number): string;
     absent(request: string): string;
     recommend(request: string): string;
     explain(request: string, id: string): string;

@@ -62,6 +62,18 @@ pub enum ReleaseError {
         /// What is allowed.
         expected: String,
     },
+    /// Too few of the keys that count have signed a file.
+    #[error(
+        "{what}: {found} of the keys that count have signed it, expected {expected}; it is not from this shop, or its keys were changed: publish with the newest keys"
+    )]
+    Signatures {
+        /// Which file.
+        what: &'static str,
+        /// Keys whose signature is right.
+        found: usize,
+        /// How many it takes.
+        expected: usize,
+    },
     /// An object is not as long as the release states.
     #[error("{kind} {object}: {found} bytes, expected {expected}; download it again")]
     Size {
@@ -173,6 +185,7 @@ impl ReleaseError {
             Self::Format { .. } => "release/format",
             Self::Requires { .. } => "release/requires",
             Self::Field { .. } => "release/field",
+            Self::Signatures { .. } => "release/signatures",
             Self::Size { .. } => "release/size",
             Self::Digest { .. } => "release/digest",
             Self::Towers { .. } => "release/towers",

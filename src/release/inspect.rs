@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::overlay::{self, Outline};
 use super::rules::Rules;
-use super::{FORMAT_VERSION, Head, Manifest, ObjectRef, ReleaseError, card_ids};
+use super::{FORMAT_VERSION, Head, Manifest, ObjectRef, ReleaseError, Root, Signature, Terms, card_ids};
 use crate::shard::columns::{ColumnView, ColumnsView, Predicate};
 use crate::shard::delta::{self, Delta};
 use crate::shard::directory::{self, DirectoryBucket};
@@ -115,17 +115,42 @@ fn tower(out: &mut Fields, tower: &QueryTower) {
     out.put("content", "whole");
 }
 
+/// Whose they are; without a root nobody can say whether they are right.
+fn signatures(out: &mut Fields, signatures: &[Signature]) {
+    signatures.iter().for_each(|signature| out.put("signed by", signature.key));
+}
+
+fn root(out: &mut Fields, root: &Root) {
+    out.put("kind", format_args!("root, format {FORMAT_VERSION}"));
+    out.put("name", &root.name);
+    out.put("version", root.version);
+    out.put("expires", format_args!("{} s since 1970-01-01 UTC", root.expires));
+    for (name, role) in [("root", &root.root), ("head", &root.head)] {
+        out.put(name, format_args!("{} of {} keys", role.threshold, role.keys.len()));
+        role.keys.iter().for_each(|key| out.put("key", key));
+    }
+    signatures(out, root.signatures());
+}
+
 /// The names of the fields say which of the JSON files it is.
 fn json(out: &mut Fields, bytes: &[u8]) -> Result<(), ReleaseError> {
     let unknown = || ReleaseError::Unknown { found: bytes[..bytes.len().min(8)].to_vec() };
     let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|_| unknown())?;
-    if value.get("signed").is_some() {
+    if value["signed"]["type"] == "root" {
+        root(out, &Root::parse(bytes)?);
+    } else if value.get("signed").is_some() {
         let head = Head::parse(bytes)?;
         out.put("kind", format_args!("head, format {FORMAT_VERSION}"));
         out.put("version", head.version);
         out.object("manifest", &head.manifest);
         head.overlay.iter().for_each(|overlay| out.object("overlay", overlay));
-        out.put("signatures", format_args!("{}, not checked by this build", head.signatures.len()));
+        if let Some(Terms { name, root, made, expires }) = &head.terms {
+            out.put("name", name);
+            out.put("root", root);
+            out.put("made", format_args!("{made} s since 1970-01-01 UTC"));
+            out.put("expires", format_args!("{expires} s since 1970-01-01 UTC"));
+        }
+        signatures(out, &head.signatures);
     } else if value.get("shards").is_some() {
         manifest(out, &Manifest::parse(bytes)?);
     } else if value.get("scenarios").is_some() {

@@ -24,10 +24,29 @@
 //! | `signed.manifest.size`   | its length in bytes                                                               |
 //! | `signed.overlay`         | an object: what is out of stock right now, and other prices ([`overlay`](mod@overlay)); absent if there is none |
 //! | `signed.requires`        | names of what a reader must understand; absent if there are none                  |
-//! | `signatures`             | an array                                                                          |
+//! | `signed.type`            | `head`, absent if nobody signs it; where it is there, the next four are           |
+//! | `signed.name`            | 1 to [`MAX_NAME`] bytes: the release, as in its root                              |
+//! | `signed.root`            | the version of the newest root                                                    |
+//! | `signed.made`            | when it was signed, in seconds since 1970-01-01 UTC                               |
+//! | `signed.expires`         | when it ends, in the same seconds                                                 |
+//! | `signatures`             | at most [`MAX_SIGNATURES`] of `{"key", "signature"}`, hexadecimal: Ed25519 over the [canonical form](Signed) of `signed` |
 //!
-//! **Signatures are not checked by this build.** They are read and carried, and mean nothing yet: whoever can write to the
-//! host can publish a release. Digests only prove that the objects are those that the head names.
+//! A client that was given a [`RootPin`] takes no head but one that enough keys of its root have signed ([`Trust`](crate::sync::Trust)). Without one it
+//! checks no signature: whoever can write to the host can publish a release, and digests only prove that the objects are those that the head names.
+//!
+//! # `root/<version>.json`, format 1
+//! At most [`ROOT_LIMIT`] bytes, signed by its own `roles.root` and by that of the version before, and never changed.
+//!
+//! | field                | rule                                                                                  |
+//! |----------------------|---------------------------------------------------------------------------------------|
+//! | `signed.type`        | `root`                                                                                |
+//! | `signed.format`      | as in the head                                                                        |
+//! | `signed.name`        | 1 to [`MAX_NAME`] bytes: the release                                                  |
+//! | `signed.version`     | one more than the root before                                                         |
+//! | `signed.expires`     | when it ends, in seconds since 1970-01-01 UTC                                         |
+//! | `signed.roles.root`  | `{"keys", "threshold"}`: 1 to [`MAX_KEYS`] different keys, and how many must sign     |
+//! | `signed.roles.head`  | the same, of heads                                                                    |
+//! | `signatures`         | as in the head                                                                        |
 //!
 //! # Manifest, format 1
 //!
@@ -76,7 +95,9 @@ mod loaded;
 mod manifest;
 mod object;
 pub mod overlay;
+mod root;
 pub mod rules;
+mod signed;
 
 #[cfg(feature = "origin")]
 mod build;
@@ -114,7 +135,7 @@ pub use columns::RankerColumns;
 pub use compare::{Comparison, compare};
 pub use error::ReleaseError;
 pub(crate) use head::Named;
-pub use head::{HEAD_LIMIT, Head, MAX_VERSION};
+pub use head::{HEAD_LIMIT, Head, MAX_VERSION, Terms};
 pub use inspect::inspect;
 #[cfg(feature = "origin")]
 pub use lists::Lists;
@@ -130,6 +151,8 @@ pub use plan::{GOAL, MAX_SINGLE, Plan, PlanOption, SHARE_OF_CLUSTERS};
 pub use publish::{OverlayPublisher, PublishError, PublishedOverlay, overlay};
 #[cfg(feature = "origin")]
 pub use refresh::{Refreshed, UpdateReport, refresh};
+pub use root::{ParsePinError, ROOT_LIMIT, Root, RootPin};
+pub use signed::{MAX_KEYS, MAX_SIGNATURES, ParseKeyError, PublicKey, Role, Signature, Signed};
 #[cfg(feature = "origin")]
 pub use stock::{ItemStock, Matched, Stock};
 #[cfg(feature = "origin")]

@@ -216,7 +216,7 @@ impl Files {
     pub(crate) fn head(&self) -> Vec<u8> {
         let overlay = self.overlay.as_ref().map(|bytes| ObjectRef::of(bytes));
         let manifest = ObjectRef::of(&self.manifest_bytes());
-        Head { version: self.version, manifest, overlay, signatures: Vec::new() }.to_bytes().unwrap()
+        Head::unsigned(self.version, manifest, overlay).to_bytes().unwrap()
     }
 
     /// Any object, the manifest among them.
@@ -246,5 +246,5 @@ impl Files {
 
 /// A head that names this manifest.
 pub(crate) fn head(version: u64, manifest: &[u8]) -> Vec<u8> {
-    Head { version, manifest: ObjectRef::of(manifest), overlay: None, signatures: Vec::new() }.to_bytes().unwrap()
+    Head::unsigned(version, ObjectRef::of(manifest), None).to_bytes().unwrap()
 }

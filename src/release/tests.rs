@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::testing::{DIM, Files, cards, shard, shard_with_columns, tower};
 use super::{
-    FORMAT_VERSION, HEAD_LIMIT, Head, MAX_VERSION, Manifest, ObjectKind, ObjectRef, ReleaseError, card_ids, inspect,
+    FORMAT_VERSION, HEAD_LIMIT, Head, MAX_VERSION, Manifest, ObjectKind, ObjectRef, PublicKey, ReleaseError, Signature,
+    Terms, card_ids, inspect,
 };
 use crate::Digest;
 use crate::shard::ShardContent;
@@ -32,7 +33,7 @@ fn with(bytes: &[u8], pointer: &str, value: Value) -> Vec<u8> {
 #[test]
 fn a_head_has_the_form_that_is_described() {
     let manifest = ObjectRef { digest: Digest::of(b"manifest"), size: 312 };
-    let head = Head { version: 7, manifest, overlay: None, signatures: Vec::new() };
+    let head = Head::unsigned(7, manifest, None);
     let text = format!(
         r#"{{"signed":{{"format":1,"version":7,"manifest":{{"digest":"{}","size":312}}}},"signatures":[]}}"#,
         manifest.digest
@@ -40,9 +41,30 @@ fn a_head_has_the_form_that_is_described() {
     assert_eq!(String::from_utf8(head.to_bytes().unwrap()).unwrap(), text);
     assert_eq!(Head::parse(text.as_bytes()).unwrap(), head);
 
-    let signed = with(text.as_bytes(), "/signatures", json!([{"key": "k", "sig": "s"}]));
-    let signed = with(&signed, "/signed/later", json!(["unknown", "but", "not", "required"]));
-    assert_eq!(Head::parse(&signed).unwrap().signatures, [json!({"key": "k", "sig": "s"})]);
+    let later = with(text.as_bytes(), "/signed/later", json!(["unknown", "but", "not", "required"]));
+    assert_eq!(Head::parse(&later).unwrap(), head);
+}
+
+#[test]
+fn a_signed_head_has_the_form_that_is_described() {
+    let (key, bytes) = (PublicKey::from_bytes([7; 32]), [9; Signature::LEN]);
+    let terms = Terms { name: "shop".to_owned(), root: 2, made: 1000, expires: 2000 };
+    let manifest = ObjectRef { digest: Digest::of(b"manifest"), size: 312 };
+    let signatures = vec![Signature { key, bytes }];
+    let head = Head { terms: Some(terms), signatures, ..Head::unsigned(7, manifest, Some(manifest)) };
+    let object = format!(r#"{{"digest":"{}","size":312}}"#, manifest.digest);
+    let signed = format!(
+        r#"{{"expires":2000,"format":1,"made":1000,"manifest":{object},"name":"shop","overlay":{object},"root":2,"type":"head","version":7}}"#
+    );
+    assert_eq!(String::from_utf8(head.message().unwrap()).unwrap(), signed);
+    let written = head.to_bytes().unwrap();
+    let (key, bytes) = ("07".repeat(32), "09".repeat(64));
+    let file = format!(r#"{{"signed":{signed},"signatures":[{{"key":"{key}","signature":"{bytes}"}}]}}"#);
+    assert_eq!(String::from_utf8(written.clone()).unwrap(), file);
+    assert_eq!(Head::parse(&written).unwrap(), head);
+    // White space and the order of fields say nothing.
+    let turned = with(&written, "/signed/name", json!("shop"));
+    assert_eq!(Head::parse(&turned).unwrap().message().unwrap(), head.message().unwrap());
 }
 
 #[test]
@@ -69,6 +91,9 @@ fn heads_and_manifests_that_break_a_rule_are_refused_by_kind() {
         ("/signed/manifest", json!({"digest": digest, "size": (1 << 20) + 1}), "release/too-large"),
         ("/signed/manifest", json!({"digest": "ab", "size": 1}), "release/json"),
         ("/signatures", json!([long.repeat(10)]), "release/too-large"),
+        ("/signatures", json!(["k"]), "release/json"),
+        ("/signed/type", json!("root"), "release/json"),
+        ("/signed/type", json!("head"), "release/json"),
     ];
     for (at, value, code) in of_head {
         let error = Head::parse(&with(&head, at, value)).unwrap_err();

@@ -122,7 +122,7 @@ impl ReleaseWriter {
             _ => (Carried::None, None),
         };
         let named = bytes_of_overlay.as_ref().map(|bytes| ObjectRef::of(bytes));
-        let head = Head { version, manifest: object, overlay: named, signatures: Vec::new() }.to_bytes()?;
+        let head = Head::unsigned(version, object, named).to_bytes()?;
 
         let mut written = Written { overlay, version, manifest: object.digest, changed, objects: 0, bytes: 0 };
         let routing = content.routing.iter().map(|(bytes, _)| bytes);

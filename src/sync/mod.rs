@@ -32,10 +32,12 @@ mod held;
 mod overlay;
 mod plan;
 mod state;
+mod trust;
 
 pub use error::SyncError;
 pub use plan::{Fetch, plan};
 pub use state::{Assembly, Next, Serving, Status, Stock};
+pub use trust::{DEFAULT_HARD_LIMIT, Freshness, SKEW, Trust};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::release::{ObjectKind, ObjectRef};
 impl Assembly {
     /// The overlay that the head names.
     pub(super) fn named_overlay(&self) -> Option<ObjectRef> {
-        self.trusted?.overlay
+        self.trust.trusted()?.overlay
     }
 
     /// Whether this is the overlay that is held, and still the one that the head names.
@@ -34,7 +34,7 @@ impl Assembly {
         bytes: Vec<u8>,
         computed: Digest,
     ) -> Result<(), SyncError> {
-        let (Some(manifest), Some(named)) = (self.head_manifest(), self.trusted) else {
+        let (Some(manifest), Some(named)) = (self.head_manifest(), self.trust.trusted()) else {
             return Err(SyncError::Unexpected { found: object.digest });
         };
         let overlay = Overlay::open(object, bytes, computed, (&manifest, named.manifest.digest))?;
@@ -46,8 +46,8 @@ impl Assembly {
     /// Gives the served release the last good overlay of it; none where its own head names none.
     pub(super) fn apply_overlay(&mut self) {
         let Some(serving) = &mut self.serving else { return };
-        let is_named = self.trusted.is_some_and(|named| named.manifest.digest == serving.digest());
-        if is_named && self.trusted.is_some_and(|named| named.overlay.is_none()) {
+        let is_named = self.trust.trusted().is_some_and(|named| named.manifest.digest == serving.digest());
+        if is_named && self.trust.trusted().is_some_and(|named| named.overlay.is_none()) {
             self.overlay = None;
         }
         let is_its_own = self.overlay.as_ref().is_some_and(|overlay| overlay.manifest() == serving.digest());

@@ -5,22 +5,21 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::held::{Held, HeldObjects, Object};
-use super::{Fetch, SyncError, plan};
+use super::{Fetch, Freshness, SyncError, Trust, plan};
 use crate::Digest;
 use crate::release::overlay::Overlay;
-use crate::release::{
-    Absent, Head, Manifest, ManifestDelta, Named, ObjectKind, ObjectRef, Part, Release, ReleaseError,
-};
+use crate::release::{Absent, Manifest, ManifestDelta, Named, ObjectKind, ObjectRef, Part, Release, ReleaseError};
 use crate::shard::delta::Chain;
 use crate::shard::directory::{DirectoryBucket, bucket_of};
 
 /// Brings a release together from a head and the objects that it names. Copies share them.
 #[derive(Debug, Clone, Default)]
 pub struct Assembly {
-    /// The highest head that was accepted.
-    pub(super) trusted: Option<Named>,
+    pub(super) trust: Trust,
     segment: Option<String>,
     pub(super) serving: Option<Release>,
+    /// The newest head that names it.
+    serving_head: Option<Named>,
     next: Option<Arriving>,
     /// The last good overlay, of the served release or of the next one.
     pub(super) overlay: Option<Arc<Overlay>>,
@@ -94,28 +93,57 @@ impl Assembly {
         self.segment = segment;
     }
 
-    /// Takes a head, and says what to fetch for it: nothing if its release is served already, with its overlay.
+    /// Says whose signatures count, before the first head.
+    pub fn set_trust(&mut self, trust: Trust) {
+        self.trust = trust;
+    }
+
+    /// Whose signatures count, and how old what is served is.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// How old the served release is at the moment `now`, and when its head or its root ends; none without one. A newer head whose release is not whole yet makes it
+    /// no younger.
+    pub fn freshness(&self, now: u64) -> Option<(Freshness, u64)> {
+        let head = self.serving_head.as_ref()?;
+        Some((self.trust.freshness(head, now), self.trust.ends(head)))
+    }
+
+    /// Takes the root that [`Trust::root_before`] asks for.
     ///
     /// # Errors
-    /// If the head is damaged or of another format, or its version goes back. Then nothing has changed.
+    /// As [`Trust::add_root`]. Then nothing has changed.
+    pub fn add_root(&mut self, bytes: &[u8]) -> Result<(), SyncError> {
+        self.trust.add_root(bytes)
+    }
+
+    /// Takes up what an earlier visit had seen, before the first head: see [`Trust::restore`].
+    pub fn restore(&mut self, head: &[u8]) {
+        self.trust.restore(head);
+    }
+
+    /// [`Assembly::set_head_at`] a moment that nothing ends by: where no signatures count.
+    ///
+    /// # Errors
+    /// As [`Assembly::set_head_at`].
     pub fn set_head(&mut self, bytes: &[u8]) -> Result<Vec<Fetch>, SyncError> {
-        let named @ Named { version, manifest, .. } = Head::parse_signed(bytes)?;
-        if let Some(trusted) = self.trusted {
-            if version < trusted.version {
-                return Err(SyncError::Rollback { found: version, trusted: trusted.version });
-            }
-            if version == trusted.version && named != trusted {
-                let what = |head: &Named| match head.overlay {
-                    Some(overlay) if manifest == trusted.manifest => overlay.digest,
-                    _ => head.manifest.digest,
-                };
-                return Err(SyncError::Conflict { version, found: what(&named), trusted: what(&trusted) });
-            }
-        }
-        self.trusted = Some(named);
+        self.set_head_at(bytes, 0)
+    }
+
+    /// Takes a head at the moment `now`, in seconds since 1970-01-01 UTC, and says what to fetch for it: nothing if its release is served already, with its
+    /// overlay.
+    ///
+    /// # Errors
+    /// If the head is damaged or of another format, its version goes back, or, where signatures count, as [`Trust`] says. Then nothing has changed.
+    pub fn set_head_at(&mut self, bytes: &[u8], now: u64) -> Result<Vec<Fetch>, SyncError> {
+        let checked = self.trust.check(bytes, now)?;
+        self.trust.take(checked, bytes);
+        let Named { version, manifest, .. } = checked.named();
         match self.serving.take() {
             Some(serving) if serving.digest() == manifest.digest => {
                 self.serving = Some(serving.with_version(version));
+                self.serving_head = Some(checked.named());
                 self.next = None;
                 self.forget_others();
             }
@@ -190,7 +218,7 @@ impl Assembly {
     /// What is to be fetched, what is needed first at the front.
     pub fn missing(&self) -> Vec<Fetch> {
         let held = |digest: &Digest| self.held.contains(*digest);
-        let mut missing = match (&self.next, &self.serving, &self.trusted) {
+        let mut missing = match (&self.next, &self.serving, &self.trust.trusted()) {
             (Some(next), _, _) => {
                 let manifest = next.manifest.as_deref();
                 let is_shown = |at| manifest.is_some_and(|manifest| self.shows(manifest, at));
@@ -396,6 +424,7 @@ impl Assembly {
             }
         }
         self.serving = Some(release);
+        self.serving_head = self.trust.trusted();
         self.next = None;
         self.apply_overlay();
         self.forget_others();

@@ -212,7 +212,7 @@ fn every_cut_or_flipped_bit_on_the_way_leaves_the_old_release() {
     let before = served(&start);
     for damaged in damages(&new.head()) {
         let mut sync = start.clone();
-        // A flipped digit is another head, which nothing contradicts before signatures are checked; it leads nowhere.
+        // A flipped digit is another head, which nothing contradicts where nobody signs; it leads nowhere.
         if let Err(error) = sync.set_head(&damaged) {
             code_is_stable(&error);
             assert_eq!(sync.missing(), []);
