@@ -50,12 +50,13 @@ export function entry({ local, isLarger = false, worker }: Engines): Entry {
 
   async function open(options: RecommenderOptions): Promise<[Host, Mode]> {
     const given = options.wasm ?? (await chosen);
-    const { segment, cards = false, fetch } = options;
+    const { segment, publicKey, hardLimit, cards = false, fetch } = options;
+    const pinned = publicKey === undefined ? undefined : { publicKey, hardLimit };
     // Of the larger entry, either name says where its one engine is.
     const [wasm, wasmOnnx] = isLarger ? [given ?? options.wasmOnnx, given ?? options.wasmOnnx] : [given, options.wasmOnnx];
     const budget = isKept(options) ? (options.budget ?? DEFAULT_BUDGET) : 0;
     const keep = options.consent === true;
-    const all: HostOptions = { base: releaseAddress(options.release), segment, cards, wasm, wasmOnnx, fetch, budget, keep };
+    const all: HostOptions = { base: releaseAddress(options.release), segment, pinned, cards, wasm, wasmOnnx, fetch, budget, keep };
     const mode = options.mode ?? (options.fetch === undefined ? "worker" : "main");
     if (mode === "worker" && isPage() && worker !== undefined) {
       try {

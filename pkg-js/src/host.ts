@@ -21,6 +21,21 @@ export interface ReleaseStatus {
   bytes: number;
   /** What is known of stock and prices, where the shop publishes that and it could be had. */
   stock?: StockStatus;
+  /** Who says that it is the shop's, and until when. */
+  trust: TrustStatus;
+}
+
+/** Who says that this is the shop's release, and how old that is. */
+export interface TrustStatus {
+  /**
+   * `"unsigned"` where no `publicKey` was given; `"fresh"` until the shop's signature ends, with a day for clocks that are wrong; then `"stale"` for as long as
+   * `hardLimit` says, then `"expired"`. The release serves on; whether the page shows its rows is the page's choice.
+   */
+  freshness: "unsigned" | "fresh" | "stale" | "expired";
+  /** When the signature ends, in seconds since 1970; absent where none is checked. */
+  ends?: number;
+  /** Seconds by which this device's clock is behind what the shop signed; 0 where it is not, absent where no signature is checked. */
+  behind?: number;
 }
 
 /** What a release knows of stock and prices right now. */
@@ -96,11 +111,20 @@ export interface HostStatus {
   isStale: boolean;
 }
 
+/** Whose signatures count. @internal */
+export interface Pinned {
+  /** As `nearshelf keys` prints it. */
+  publicKey: string;
+  /** Seconds after its end that a head is still taken. */
+  hardLimit: number | undefined;
+}
+
 /** What an engine needs to begin. @internal */
 export interface HostOptions {
   /** The folder that holds `head.json`, ending in a slash. */
   base: string;
   segment: string | undefined;
+  pinned: Pinned | undefined;
   cards: boolean;
   wasm: WasmSource | undefined;
   wasmOnnx: WasmSource | undefined;

@@ -35,7 +35,7 @@ async function serve(options: HostOptions, { init, Engine }: Loader, wasm: WasmS
 async function begin(options: HostOptions, engine: Engine, cause?: NearshelfError): Promise<Serving> {
   if (options.segment !== undefined) engine.setSegment(options.segment);
   const fetchFrom: typeof fetch = options.fetch ?? ((input, request) => fetch(input, request));
-  const sync = new ReleaseSync(engine, new URL(options.base), fetchFrom, options.cards);
+  const sync = new ReleaseSync(engine, new URL(options.base), fetchFrom, options.cards, options.pinned);
   try {
     if (options.keep && options.budget > 0) await sync.keep(options.budget);
     await (cause === undefined ? sync.run() : sync.runKept(cause));
@@ -137,7 +137,7 @@ export class LocalHost implements Host {
   status(): HostStatus {
     this.#open();
     const { engine, sync } = this.#serving;
-    const release = this.#ask<ReleaseStatus>(() => engine.status());
+    const release = this.#ask<ReleaseStatus>(() => engine.status(Date.now() / 1000));
     return { release, downloaded: { ...sync.downloaded }, lastError: this.#lastError ?? sync.stale ?? sync.stockError ?? sync.storeError, isStale: sync.stale !== undefined };
   }
 

@@ -78,6 +78,16 @@ export class ObjectStore {
     await ended(transaction);
   }
 
+  /** Deletes what was not used for `grace` milliseconds and is not `named`. */
+  async collect(named: (digest: string) => boolean, grace: number): Promise<void> {
+    const transaction = await this.#transaction([STORES.objects, STORES.uses], "readwrite");
+    const old = IDBKeyRange.upperBound(Date.now() - grace);
+    for (const { digest } of await resultOf<Use[]>(transaction.objectStore(STORES.uses).index("used").getAll(old))) {
+      if (!named(digest)) remove(transaction, digest);
+    }
+    await ended(transaction);
+  }
+
   /** The last head whose release was whole. */
   async head(base: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
     return resultOf<Uint8Array<ArrayBuffer> | undefined>((await this.#transaction(STORES.heads)).objectStore(STORES.heads).get(base));
@@ -101,8 +111,12 @@ async function shrink(transaction: IDBTransaction, budget: number, kept?: string
   for (const { digest, size } of uses) {
     if (total <= budget) return;
     if (digest === kept) continue;
-    transaction.objectStore(STORES.objects).delete(digest);
-    transaction.objectStore(STORES.uses).delete(digest);
+    remove(transaction, digest);
     total -= size;
   }
+}
+
+function remove(transaction: IDBTransaction, digest: string): void {
+  transaction.objectStore(STORES.objects).delete(digest);
+  transaction.objectStore(STORES.uses).delete(digest);
 }

@@ -31,6 +31,14 @@ export interface RecommenderOptions {
   /** The address of the folder that holds `head.json`, relative to the page; where there is none, an absolute one. */
   release: string | URL;
   /**
+   * Whose release this is: what `nearshelf keys show` prints, `1.` and 64 digits. With it, only what the shop's keys have signed is taken, nothing older than what was
+   * seen, and `status().release.trust` says how old it is. Without it, whoever can write to the release's address says what is recommended. Rows fail with
+   * `request/public-key` for another text, the download with `release/signatures` and `sync/root-pin` for another's release.
+   */
+  publicKey?: string;
+  /** Seconds after its signature has ended that a release is still taken: 30 days unless told. One that serves already serves on. */
+  hardLimit?: number;
+  /**
    * Which part of a release by column, a market say, this shopper sees: one of the column's values. Other releases ignore it. Without one, or
    * with one that the release does not have, such a release is refused: `request/segment`.
    */

@@ -63,8 +63,8 @@ export interface Recommendation {
     name: string;
     /** As in {@link ReleaseStatus}. */
     version: number;
-    /** Whether it is the newest there is, or, where that could not be had whole, the last one on the device. */
-    freshness: "fresh" | "stale";
+    /** As in {@link Status}. */
+    freshness: Freshness;
   };
   /** Milliseconds that each stage took; downloads are in none. */
   timings: {
@@ -153,12 +153,18 @@ export interface Consent {
   revoke(): Promise<void>;
 }
 
+/** How new a release is. */
+export type Freshness = "fresh" | "stale" | "expired";
+
 /** How a recommender is. */
 export interface Status {
   /** The release that serves. */
   release: ReleaseStatus;
-  /** `"stale"` where the release could not be had whole from its address, so that the last one on the device serves; `lastError` says why. */
-  freshness: "fresh" | "stale";
+  /**
+   * `"stale"` where the release could not be had whole from its address, so that the last one on the device serves, `lastError` says why; and where the shop's signature has
+   * ended. `"expired"` where that was longer ago than `hardLimit` allows.
+   */
+  freshness: Freshness;
   /** What was downloaded since the recommender was created. */
   downloaded: Readonly<Downloaded>;
   /** Where the engine works. */

@@ -2,13 +2,13 @@ import type { Card, Cards } from "./cards.js";
 import { NearshelfError } from "./errors.js";
 import { type EventType, type HistoryEvent, isHistoryEvent } from "./history.js";
 import type { Trial } from "./experiment.js";
-import type { Host, Request as Asked } from "./host.js";
+import type { Host, ReleaseStatus, Request as Asked } from "./host.js";
 import type { Keeper } from "./keeper.js";
 import { listName } from "./lists.js";
 import type { Context, Mode, RecommenderOptions, RecommendOptions, TrendingOptions } from "./options.js";
 import type { Outbox } from "./outbox.js";
 import { Refresher, secondsOf } from "./refresh.js";
-import type { Consent, Empty, Explanation, Exported, Reason, Recommendation, RecommendedItem, Status } from "./recommendation.js";
+import type { Consent, Empty, Explanation, Exported, Freshness, Reason, Recommendation, RecommendedItem, Status } from "./recommendation.js";
 
 /** What a row is made of; the shopper's history where nothing is said. */
 type Query = Partial<Pick<Asked, "history" | "like" | "lists" | "show">>;
@@ -257,7 +257,7 @@ export class Recommender {
       ...(this.#trial?.variant === undefined ? {} : { variant: this.#trial.variant.name }),
       history: read,
       source: item === undefined ? source : "item",
-      status: { name: release.name, version: release.version, freshness: isStale ? "stale" : "fresh" },
+      status: { name: release.name, version: release.version, freshness: freshnessOf(release, isStale) },
       timings,
       bytes,
       ...(lists === 0 ? { empty: "no-data" as const } : {}),
@@ -373,7 +373,7 @@ export class Recommender {
   status(): Status {
     this.#open();
     const { release, downloaded, isStale, lastError = this.#keeper.error } = this.#host.status();
-    const freshness = isStale ? "stale" : "fresh";
+    const freshness = freshnessOf(release, isStale);
     return { release, freshness, downloaded, mode: this.#mode, ...(lastError === undefined ? {} : { lastError }) };
   }
 
@@ -404,6 +404,12 @@ export class Recommender {
   #open(): void {
     if (this.#closed) throw new NearshelfError("recommender/closed", "the recommender was closed; create a new one");
   }
+}
+
+/** What a page hears: the older of what the signature and what the last download say. */
+function freshnessOf({ trust }: ReleaseStatus, isStale: boolean): Freshness {
+  if (trust.freshness === "expired") return "expired";
+  return isStale || trust.freshness === "stale" ? "stale" : "fresh";
 }
 
 /** Says what a listener threw, as of an error that nobody catches; at one of those Node, which has no such call, would end. */

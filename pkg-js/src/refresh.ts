@@ -5,6 +5,11 @@ export const DEFAULT_SECONDS = 45;
 /** Fewer seconds count as these: stock that is half a minute old is new enough, and hosts are asked often enough. */
 export const LEAST_SECONDS = 30;
 
+/** How much longer than asked a look may be put off, as a share: pages that were opened together do not ask together for ever. */
+const JITTER = 0.2;
+/** The longest that failures put a look off, in milliseconds. */
+const MOST_AFTER_FAILURES = 3_600_000;
+
 /** More seconds than timers take count as these, some 24 days. */
 const MOST_SECONDS = 2_147_483;
 
@@ -26,6 +31,8 @@ export class Refresher {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isLooking = false;
   #isClosed = false;
+  /** Looks that failed since one did not. */
+  #failures = 0;
   /** When the next look is due. */
   #due = 0;
 
@@ -44,7 +51,7 @@ export class Refresher {
 
   #wait(): void {
     if (this.#isClosed) return;
-    this.#due = Date.now() + this.#milliseconds;
+    this.#due = Date.now() + delay(this.#milliseconds, this.#failures, Math.random());
     this.#arm();
   }
 
@@ -59,7 +66,11 @@ export class Refresher {
   #now(): void {
     this.#isLooking = true;
     // What fails is in the status, and is looked for again.
-    void this.#look().catch(() => undefined).finally(() => {
+    void this.#look().then(() => {
+      this.#failures = 0;
+    }, () => {
+      this.#failures += 1;
+    }).finally(() => {
       this.#isLooking = false;
       this.#wait();
     });
@@ -68,6 +79,17 @@ export class Refresher {
   readonly #seen = (): void => {
     if (!this.#isLooking) this.#arm();
   };
+}
+
+/**
+ * Milliseconds until the next look: twice as many after each failure, and up to twice that by chance, where `chance` is 0 to 1 (the way of Safe Browsing's
+ * update protocol); no failure makes it come sooner, nor later than an hour unless looks are that rare.
+ * @internal
+ */
+export function delay(milliseconds: number, failures: number, chance: number): number {
+  if (failures === 0) return milliseconds * (1 + JITTER * chance);
+  const longer = milliseconds * 2 ** Math.min(failures - 1, 20) * (1 + chance);
+  return Math.min(longer, Math.max(MOST_AFTER_FAILURES, milliseconds));
 }
 
 /** How often a recommender looks, where it does: in pages unless told, and elsewhere where it is told. @internal */

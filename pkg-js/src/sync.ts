@@ -1,14 +1,19 @@
 import type { Engine } from "nearshelf-engine";
 import { type Cards, parseCards } from "./cards.js";
+import { CONNECTIONS, Connections } from "./connections.js";
 import { eraseAll } from "./database.js";
-import { download, sha256 } from "./download.js";
+import { sha256 } from "./download.js";
 import { engineError, NearshelfError, text } from "./errors.js";
-import type { Downloaded } from "./host.js";
+import type { Downloaded, Pinned } from "./host.js";
 import { type Candidates, parseLists } from "./lists.js";
 import { ObjectStore } from "./object-store.js";
 
 /** The most that `head.json` may weigh. */
 const HEAD_LIMIT = 2048;
+/** The most that a root may weigh. */
+const ROOT_LIMIT = 16_384;
+/** Objects that no release names any more go from the device when nobody has used them for so long, in milliseconds. */
+const GRACE = 14 * 24 * 3_600_000;
 
 /** The codes of a copy that may be damaged on the way, unlike those of a lost connection. */
 const DAMAGED = /^(?:sync\/(?!unexpected$)|towers\/(?!engine$)|(?:shard|delta|release|directory|columns|overlay)\/)|^download\/too-large$/;
@@ -18,7 +23,7 @@ interface Fetch {
   path: string;
   digest: string;
   size: number;
-  kind: "manifest" | "tower" | "routing" | "shard" | "delta" | "directory" | "cards" | "lists" | "overlay";
+  kind: "manifest" | "tower" | "routing" | "shard" | "delta" | "directory" | "cards" | "lists" | "overlay" | "root";
 }
 
 /** What the engine says of an object that neither the release that serves names nor the one that is on its way. */
@@ -26,22 +31,16 @@ const UNEXPECTED = "sync/unexpected";
 
 const names = (files: readonly Fetch[]): string => files.map(({ digest }) => digest).join();
 
-/** Downloads at a time: as many connections as a browser keeps to one host. */
-const CONNECTIONS = 6;
-
 /**
  * Brings the engine what it asks for. The engine decides what is missing and whether bytes are what they should be; this
  * class only fetches. A failure leaves the engine with the release it had, and the next run starts from a fresh head.
  * @internal
  */
 export class ReleaseSync {
-  readonly downloaded: Downloaded = { files: 0, bytes: 0 };
   readonly #engine: Engine;
   readonly #base: URL;
-  readonly #fetch: typeof fetch;
-  #isClosed = false;
-  /** What is on its way, each with a signal of its own: Cloudflare lets no request to a Worker use one that an earlier request made. */
-  readonly #ongoing = new Set<AbortController>();
+  readonly #connections: Connections;
+  readonly #isPinned: boolean;
   readonly #arriving = new Map<string, Promise<unknown>>();
   #running: Promise<void> | undefined;
   /** What the engine lacked when it was last asked. */
@@ -70,11 +69,17 @@ export class ReleaseSync {
   /** Why the last release on the device serves in place of the one at the address. */
   stale: NearshelfError | undefined;
 
-  constructor(engine: Engine, base: URL, fetchFrom: typeof fetch, cards: boolean) {
+  constructor(engine: Engine, base: URL, fetchFrom: typeof fetch, cards: boolean, pinned: Pinned | undefined) {
     this.#engine = engine;
     this.#base = base;
-    this.#fetch = fetchFrom;
+    this.#connections = new Connections(base, fetchFrom);
     this.#cardsAsked = cards;
+    this.#isPinned = pinned !== undefined;
+    if (pinned !== undefined) asked(() => engine.setPin(pinned.publicKey, pinned.hardLimit));
+  }
+
+  get downloaded(): Downloaded {
+    return this.#connections.downloaded;
   }
 
   /** The cards at hand, of the last release whose cards arrived. */
@@ -93,15 +98,19 @@ export class ReleaseSync {
   /** Brings the last release that was whole on the device, where there is one: what is at the address failed by `cause`. */
   async runKept(cause: NearshelfError): Promise<void> {
     const head = await this.#store?.head(this.#base.href).catch(() => undefined);
-    this.#checkOpen();
+    this.#connections.checkOpen();
     if (head === undefined) throw cause;
-    await this.#alone(() => this.#bringRelease(head));
+    await this.#alone(async () => {
+      await this.#bringRoots(head);
+      // What was taken before has no end here: the page says how old it is.
+      this.#engine.restore(head);
+      await this.#bringRelease(head);
+    });
     this.stale = cause;
   }
 
   close(): void {
-    this.#isClosed = true;
-    for (const ending of this.#ongoing) ending.abort();
+    this.#connections.close();
     this.#store?.close();
   }
 
@@ -114,11 +123,11 @@ export class ReleaseSync {
     try {
       const store = this.#store ?? (await ObjectStore.open(budget));
       // Meanwhile the consent may have been withdrawn, or another call may have opened it.
-      if (!this.#isKept || this.#isClosed || (this.#store !== undefined && this.#store !== store)) return store.close();
+      if (!this.#isKept || this.#connections.isClosed || (this.#store !== undefined && this.#store !== store)) return store.close();
       this.#store = store;
       this.storeError = undefined;
       const keepHeld = async ({ path, digest, size }: Fetch) => {
-        if ((await store.get(digest)) === undefined) await this.#keep(digest, await this.#get(path, size, "force-cache"));
+        if ((await store.get(digest)) === undefined) await this.#keep(digest, await this.#connections.get(path, size, "force-cache"));
       };
       // One that is gone from the address costs no other.
       for (const held of [...this.#held.values()]) {
@@ -134,7 +143,10 @@ export class ReleaseSync {
   async #keepHead(): Promise<void> {
     const [store, head] = [this.#store, this.#head];
     if (store === undefined || head === undefined) return;
-    if (await store.has(this.#needed)) await store.putHead(this.#base.href, head);
+    if (await store.has(this.#needed)) {
+      await store.putHead(this.#base.href, head);
+      await store.collect((digest) => this.#isNamed(digest), GRACE);
+    }
     else if (this.storeError === undefined) {
       this.#notKept(new Error(`its files do not fit into the budget of ${store.budget} bytes, or the site's data were deleted`));
     }
@@ -159,7 +171,7 @@ export class ReleaseSync {
   }
 
   #notKept(cause: unknown): void {
-    if (this.#isClosed || !this.#isKept) return;
+    if (this.#connections.isClosed || !this.#isKept) return;
     this.storeError = new NearshelfError("storage/failed", `the release was not kept on the device: ${text(cause)}`, { cause });
   }
 
@@ -253,25 +265,71 @@ export class ReleaseSync {
   #alone(work: () => Promise<void>): Promise<void> {
     const { locks } = globalThis.navigator ?? {};
     if (this.#store === undefined || locks === undefined) return work();
-    return this.#endable((signal) => locks.request(`nearshelf ${this.#base.href}`, { signal }, work)).catch((cause: unknown) => {
-      this.#checkOpen();
+    return this.#connections.endable((signal) => locks.request(`nearshelf ${this.#base.href}`, { signal }, work)).catch((cause: unknown) => {
+      this.#connections.checkOpen();
       throw cause;
     });
   }
 
   async #run(): Promise<void> {
-    const head = await this.#get("head.json", HEAD_LIMIT, "no-store");
+    const head = await this.#connections.get("head.json", HEAD_LIMIT, "no-store");
     this.storeError = undefined;
+    await this.#bringRoots(head);
+    if (this.#isPinned) await this.#restore();
     await this.#bringRelease(head);
     this.stale = undefined;
     this.#head = head;
     await this.#keepHead().catch((cause: unknown) => this.#notKept(cause));
   }
 
+  /** Brings the roots that this head needs, one after the other, each of which the one before it vouches for. */
+  async #bringRoots(head: Uint8Array): Promise<void> {
+    const next = () => asked(() => this.#engine.rootBefore(head));
+    for (let path = next(); path !== undefined; path = next()) {
+      const digest = this.#base.href + path;
+      const add = (bytes: Uint8Array<ArrayBuffer>) => {
+        this.#connections.checkOpen();
+        asked(() => this.#engine.addRoot(bytes));
+        this.#held.set(digest, { path: path as string, digest, size: bytes.length, kind: "root" });
+        this.#needed.add(digest);
+        return bytes;
+      };
+      const get = async (cache: RequestCache) => {
+        await this.#keep(digest, add(await this.#connections.get(path as string, ROOT_LIMIT, cache)));
+      };
+      const kept = await this.#store?.get(digest).catch((cause: unknown) => this.#notKept(cause));
+      try {
+        if (kept) {
+          add(kept);
+          continue;
+        }
+      } catch {
+        // A damaged copy is as good as none.
+      }
+      await get("default").catch((cause: unknown) => {
+        if (!/^(?:sync|release)\//.test(engineError(cause).code)) throw cause;
+        return get("reload");
+      });
+    }
+  }
+
+  /** No head passes that is lower than one that an earlier visit took, whether its release was whole then or not. */
+  async #restore(): Promise<void> {
+    const highest = await this.#store?.head(this.#trusted).catch((cause: unknown) => this.#notKept(cause));
+    this.#connections.checkOpen();
+    if (highest) this.#engine.restore(highest);
+  }
+
+  /** Where the highest head is kept that was taken. */
+  get #trusted(): string {
+    return `${this.#base.href}#trusted`;
+  }
+
   async #bringRelease(head: Uint8Array<ArrayBuffer>): Promise<void> {
     const isFirst = !this.#engine.isReady();
     this.stockError = undefined;
-    this.#ask(() => this.#engine.setHead(head));
+    this.#ask(() => this.#engine.setHead(head, Date.now() / 1000));
+    if (this.#isPinned) await this.#store?.putHead(this.#trusted, head).catch((cause: unknown) => this.#notKept(cause));
     const done = new Set<string>();
     const stock = new Map<string, Promise<void>>();
     for (;;) {
@@ -302,7 +360,7 @@ export class ReleaseSync {
   /** Brings what is in stock now. A release serves without it, or with what was last known. */
   async #stock(file: Fetch): Promise<void> {
     await this.#object(file).catch((cause: unknown) => {
-      if (this.#isClosed) throw cause;
+      if (this.#connections.isClosed) throw cause;
       this.stockError = engineError(cause);
     });
   }
@@ -369,18 +427,18 @@ export class ReleaseSync {
     const isKept = fetch.kind !== "overlay";
     const accept = async (bytes: Uint8Array<ArrayBuffer>) => {
       const computed = await sha256(bytes);
-      this.#checkOpen();
+      this.#connections.checkOpen();
       this.#ask(() => this.#engine.accept(fetch.digest, bytes, computed));
       if (isKept) this.#held.set(fetch.digest, fetch);
       return bytes;
     };
     const download = async (cache: RequestCache) => {
-      const bytes = await accept(await this.#get(fetch.path, fetch.size, cache));
+      const bytes = await accept(await this.#connections.get(fetch.path, fetch.size, cache));
       if (isKept) await this.#keep(fetch.digest, bytes);
       return bytes;
     };
     const kept = isKept && await this.#store?.get(fetch.digest).catch((cause: unknown) => this.#notKept(cause));
-    this.#checkOpen();
+    this.#connections.checkOpen();
     const whole = kept && (await accept(kept).catch((cause: unknown) => {
       if (!DAMAGED.test(engineError(cause).code)) throw cause;
     }));
@@ -394,42 +452,20 @@ export class ReleaseSync {
     }
   }
 
-  /** A closed recommender has freed the engine. */
-  #checkOpen(): void {
-    if (this.#isClosed) throw new NearshelfError("recommender/closed", "the recommender was closed while it downloaded");
-  }
-
-  /** Work that ends when the recommender is closed. */
-  async #endable<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    this.#checkOpen();
-    const ending = new AbortController();
-    this.#ongoing.add(ending);
-    return work(ending.signal).finally(() => this.#ongoing.delete(ending));
-  }
-
-  async #get(path: string, limit: number, cache: RequestCache): Promise<Uint8Array<ArrayBuffer>> {
-    const url = new URL(path, this.#base);
-    if (!url.href.startsWith(this.#base.href)) {
-      throw new NearshelfError("download/outside-release", `${path} points outside ${this.#base.href}; publish the release again`);
-    }
-    const bytes = await this.#endable((signal) => download({ url, limit, cache, fetch: this.#fetch, signal }));
-    this.#checkOpen();
-    // What is copied out of the browser's cache was counted when it came.
-    if (cache === "force-cache") return bytes;
-    this.downloaded.files += 1;
-    this.downloaded.bytes += bytes.length;
-    return bytes;
-  }
-
   #ask(call: () => string): void {
     this.#missing = this.#read(call);
   }
 
   #read(call: () => string): Fetch[] {
-    try {
-      return JSON.parse(call()) as Fetch[];
-    } catch (cause) {
-      throw engineError(cause);
-    }
+    return JSON.parse(asked(call)) as Fetch[];
+  }
+}
+
+/** What the engine answers, or its error with a code. */
+function asked<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    throw engineError(cause);
   }
 }

@@ -37,6 +37,7 @@ function page(t, visibilityState) {
 
 test("new stock changes the next row without a reload, and is all that is downloaded", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  t.mock.method(Math, "random", () => 0);
   const { folder, asked, create } = await shop(t);
   const recommender = await create({ refresh: 40 });
   t.after(() => recommender.close());
@@ -104,6 +105,7 @@ test("stock that cannot be had leaves the last one in place, keeps no release fr
 
 test("a page looks by itself while it is in sight, no more often than every half minute, and not where it is told not to", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  t.mock.method(Math, "random", () => 0);
   const { show, listeners } = page(t, "visible");
   const { asked, create } = await shop(t);
   const heads = () => asked.splice(0).filter(({ path }) => path === "head.json").length;
