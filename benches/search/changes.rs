@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::path::Path;
 
 use nearshelf::Digest;
 use nearshelf::features::{FeatureSchema, HistorySchema};
 use nearshelf::index::generate::Mixture;
 use nearshelf::index::{BuildParams, FineBits, Scratch, Truth, build};
 use nearshelf::release::{
-    Catalogue, Head, LAYOUT_SINGLE, Manifest, ManifestShard, ObjectRef, Release, UpdateParams, update,
+    Catalogue, HEAD_FILE, Head, LAYOUT_SINGLE, Manifest, ManifestShard, ObjectRef, Release, UpdateParams, update,
 };
 use nearshelf::shard::directory::DirectoryBucket;
 use nearshelf::shard::{ClusterParams, Clusters, ShardContent};
@@ -72,6 +73,11 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
             .map_err(|why| format!("{layout}: would be built anew: {why}"))?;
         let mut now = Files { manifest: update.manifest(&files.manifest)?, objects: files.objects.clone() };
         now.objects.extend(update.objects().map(|bytes| (Digest::of(bytes), bytes.to_vec())));
+        if arguments.given("--files") {
+            let folder = arguments.path("--files")?.join(layout);
+            files.write(&folder.join("before"))?;
+            now.write(&folder.join("after"))?;
+        }
         let anew = if layout == "single" { after.single(fine_bits)? } else { after.clusters(&params)? };
         let share = |then: &Files| -> Outcome<(f64, f64)> {
             let beyond: u64 = then.manifest.parts_beyond(&files.manifest).map(|(_, object)| object.size).sum();
@@ -179,6 +185,17 @@ impl Shop {
 }
 
 impl Files {
+    /// As a folder, with a head that nobody has signed.
+    fn write(&self, folder: &Path) -> Outcome<()> {
+        fs::create_dir_all(folder.join("objects"))?;
+        let manifest = self.manifest.to_bytes()?;
+        let head = Head::unsigned(1, ObjectRef::of(&manifest), None).to_bytes()?;
+        for bytes in self.objects.values().chain([&manifest]) {
+            fs::write(folder.join(ObjectRef::of(bytes).path()), bytes)?;
+        }
+        Ok(fs::write(folder.join(HEAD_FILE), head)?)
+    }
+
     /// As a client has it that fetched everything.
     fn load(&self) -> Outcome<(Release, Vec<DirectoryBucket>)> {
         let manifest = self.manifest.to_bytes()?;

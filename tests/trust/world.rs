@@ -209,9 +209,10 @@ impl Client {
 /// What a release recommends: ids and the bits of their scores.
 pub(crate) fn answer(release: &Release) -> Vec<(String, u32)> {
     let mut recommender = Recommender::of(release);
-    let first = release.shards().iter().flatten().next().unwrap().ids().next().unwrap();
-    let event = HistoryEvent { id: first, ..HistoryEvent::default() };
-    let request = Request { limit: 12, history: vec![event], ..Request::default() };
+    let id = release.shards().iter().flatten().next().unwrap().ids().next().unwrap();
+    let event = HistoryEvent { id, ..HistoryEvent::default() };
+    let exclude = vec![event.id.clone()];
+    let request = Request { limit: 12, history: vec![event], exclude, ..Request::default() };
     let items = recommender.recommend(&request).unwrap();
     items.into_iter().map(|item| (item.id, item.score.to_bits())).collect()
 }
@@ -320,6 +321,11 @@ fn tower<S>(of: &Shard<S>) -> Vec<u8> {
 /// All objects of the release of a seed, by path.
 pub(crate) fn objects(seed: u64) -> BTreeMap<String, Vec<u8>> {
     content(seed).objects.clone()
+}
+
+/// The item that its answer is for.
+pub(crate) fn first(seed: u64) -> String {
+    format!("{seed}-0")
 }
 
 /// What the release of a seed recommends.
