@@ -37,6 +37,12 @@ impl Engine {
         self.assembly.set_segment(Some(segment));
     }
 
+    /// Says how many bytes of releases may be held, before the first head.
+    #[wasm_bindgen(js_name = setBudget)]
+    pub fn set_budget(&mut self, bytes: f64) {
+        self.assembly.set_budget(bytes as u64);
+    }
+
     /// Has signatures count, before the first head: those of the root that `pin` names, of heads until `hard_limit` seconds after their end.
     ///
     /// # Errors

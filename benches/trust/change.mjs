@@ -1,6 +1,7 @@
 // node change.mjs FOLDER: what a change of a catalogue costs a client that holds all its shards, from end to end: FOLDER/before and FOLDER/after are releases of
 // clusters, served over HTTP and signed here. Prints JSON: shards that were held, the bytes of the change as they went over the wire, those of the whole
-// index, and how many of 20 rows are not those of a client that begins with the new release.
+// index, how many of 20 rows are not those of a client that begins with the new release, and the most
+// requests at a time.
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
@@ -20,11 +21,18 @@ const shop = new Shop(releases, new Map(releases.flatMap(({ objects }) => object
 shop.publish(0);
 
 const sent = new Map();
-const server = createServer((request, response) => {
+/** Answers on their way, and the most there were. */
+let [asked, most] = [0, 0];
+const server = createServer(async (request, response) => {
   const path = new URL(request.url, "http://host").pathname.slice(1);
   const bytes = shop.files.get(path);
   if (bytes === undefined) return response.writeHead(404).end();
   sent.set(path, (sent.get(path) ?? 0) + bytes.length);
+  asked += 1;
+  most = Math.max(most, asked);
+  // Long enough that those of one row meet.
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  asked -= 1;
   response.end(bytes);
 });
 await new Promise((done) => server.listen(0, "127.0.0.1", done));
@@ -57,7 +65,7 @@ for (let nth = 0; nth < ROWS; nth += 1) {
   for (const one of [client, fresh]) rows.push(JSON.stringify((await one.relatedProducts(item(nth * 31), { limit: 20 })).items.map(({ id, score }) => [id, score])));
   if (rows[0] !== rows[1]) differ += 1;
 }
-console.log(JSON.stringify({ shards: shards.size, holds, bytes, all, rows: ROWS, differ, version: client.status().release.version }));
+console.log(JSON.stringify({ shards: shards.size, holds, bytes, all, rows: ROWS, differ, most, version: client.status().release.version }));
 client.close();
 fresh.close();
 server.close();

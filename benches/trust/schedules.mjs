@@ -167,12 +167,12 @@ export async function schedules(fixtures, where, count, from = 0) {
     await host.close();
     rmSync(folder, { recursive: true, force: true });
   }
-  return { where, schedules: count, ...counts, wrong, faults: host.counts, connections: host.most };
+  return { where, schedules: count, ...counts, failed: wrong.length, wrong, faults: host.counts, connections: host.most };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [fixtures, where, count, from = "0"] = process.argv.slice(2);
   const found = await schedules(fixtures, where, Number(count), Number(from));
   console.log(JSON.stringify(found));
-  process.exitCode = found.wrong.length === 0 ? 0 : 1;
+  for (const { seed, found: what, log } of found.wrong) console.error(`seed ${seed}: ${what}; steps:\n${log.join("\n")}`);
 }

@@ -12,7 +12,7 @@ const LONGEST_WAIT = 3_600_000;
 const BUSY = new Set([429, 503]);
 
 /**
- * Downloads files of one release: six at a time, the first that was asked for first, none while the host has asked for time, and none once it is closed.
+ * Downloads files of one release: six at a time, those of a row first, none while the host has asked for time, and none once it is closed.
  * @internal
  */
 export class Connections {
@@ -54,13 +54,13 @@ export class Connections {
     return work(ending.signal).finally(() => this.#ongoing.delete(ending));
   }
 
-  /** The bytes of the file at `path`, `limit` of them at most. */
-  async get(path: string, limit: number, cache: RequestCache): Promise<Uint8Array<ArrayBuffer>> {
+  /** The bytes of the file at `path`, `limit` of them at most; before all that wait where a row waits for it. */
+  async get(path: string, limit: number, cache: RequestCache, isUrgent = false): Promise<Uint8Array<ArrayBuffer>> {
     const url = new URL(path, this.#base);
     if (!url.href.startsWith(this.#base.href)) {
       throw new NearshelfError("download/outside-release", `${path} points outside ${this.#base.href}; publish the release again`);
     }
-    await this.#connection();
+    await this.#connection(isUrgent);
     try {
       this.#checkBusy();
       const wait = (response: Response) => this.#wait(response);
@@ -80,9 +80,9 @@ export class Connections {
     }
   }
 
-  async #connection(): Promise<void> {
+  async #connection(isUrgent: boolean): Promise<void> {
     if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else await new Promise<void>((resolve) => (isUrgent ? this.#waiting.unshift(resolve) : this.#waiting.push(resolve)));
   }
 
   #checkBusy(): void {

@@ -6,6 +6,8 @@ declare module "nearshelf-engine" {
   export class Engine {
     constructor();
     setSegment(segment: string): void;
+    /** Most bytes of releases that may be held. */
+    setBudget(bytes: number): void;
     /** Has signatures count: those of the root of this pin, of heads until `hardLimit` seconds after their end. */
     setPin(pin: string, hardLimit?: number): void;
     /** The path of the root that `addRoot` needs before this head can be taken. */

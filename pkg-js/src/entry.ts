@@ -50,13 +50,13 @@ export function entry({ local, isLarger = false, worker }: Engines): Entry {
 
   async function open(options: RecommenderOptions): Promise<[Host, Mode]> {
     const given = options.wasm ?? (await chosen);
-    const { segment, publicKey, hardLimit, cards = false, fetch } = options;
+    const { segment, publicKey, hardLimit, memory = DEFAULT_MEMORY, cards = false, fetch } = options;
     const pinned = publicKey === undefined ? undefined : { publicKey, hardLimit };
     // Of the larger entry, either name says where its one engine is.
     const [wasm, wasmOnnx] = isLarger ? [given ?? options.wasmOnnx, given ?? options.wasmOnnx] : [given, options.wasmOnnx];
     const budget = isKept(options) ? (options.budget ?? DEFAULT_BUDGET) : 0;
     const keep = options.consent === true;
-    const all: HostOptions = { base: releaseAddress(options.release), segment, pinned, cards, wasm, wasmOnnx, fetch, budget, keep };
+    const all: HostOptions = { base: releaseAddress(options.release), segment, pinned, memory, cards, wasm, wasmOnnx, fetch, budget, keep };
     const mode = options.mode ?? (options.fetch === undefined ? "worker" : "main");
     if (mode === "worker" && isPage() && worker !== undefined) {
       try {
@@ -98,6 +98,9 @@ export function entry({ local, isLarger = false, worker }: Engines): Entry {
 
 /** Most bytes of releases on a device: some shards of a large catalogue, or a whole one of some 400,000 products. */
 const DEFAULT_BUDGET = 32 << 20;
+
+/** Most bytes of a release in memory: some seventy times what a catalogue stays in one shard up to, and what phones can spare. */
+const DEFAULT_MEMORY = 256 << 20;
 
 /** Whether the release is kept on the device after consent. */
 const isKept = ({ storage }: RecommenderOptions): boolean =>

@@ -125,6 +125,8 @@ export interface HostOptions {
   base: string;
   segment: string | undefined;
   pinned: Pinned | undefined;
+  /** Most bytes of a release in memory. */
+  memory: number;
   cards: boolean;
   wasm: WasmSource | undefined;
   wasmOnnx: WasmSource | undefined;

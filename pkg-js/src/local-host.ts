@@ -33,6 +33,7 @@ async function serve(options: HostOptions, { init, Engine }: Loader, wasm: WasmS
 
 /** Brings an engine the release; where that failed by `cause`, what the device has. */
 async function begin(options: HostOptions, engine: Engine, cause?: NearshelfError): Promise<Serving> {
+  engine.setBudget(options.memory);
   if (options.segment !== undefined) engine.setSegment(options.segment);
   const fetchFrom: typeof fetch = options.fetch ?? ((input, request) => fetch(input, request));
   const sync = new ReleaseSync(engine, new URL(options.base), fetchFrom, options.cards, options.pinned);

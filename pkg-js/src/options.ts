@@ -52,6 +52,11 @@ export interface RecommenderOptions {
   consent?: boolean;
   /** Posts what happens to an address of the shop's own, after consent; without it, nothing is ever sent. */
   events?: EventsOptions;
+  /**
+   * Most bytes of a release that are held in memory, 256 MiB unless told. One that needs more at once is refused (`sync/budget`), the one before serves on; clusters beyond it are
+   * not downloaded, and rows are computed from what is held. What is opened takes up to twice its bytes.
+   */
+  memory?: number;
   /** Most bytes of releases that are kept on the device, 32 MiB unless told; what was not used for longest goes first; of a release that does not fit, `status().lastError` says so. 0 keeps none. */
   budget?: number;
   /** What the query tower may know beside the history, for every row; nothing unless told. {@link Recommender.setContext} replaces it. */

@@ -78,10 +78,10 @@ export class RemoteHost implements Host {
   static async open(worker: Worker, options: HostOptions, larger: boolean): Promise<RemoteHost> {
     const host = new RemoteHost(worker);
     try {
-      const { base, segment, pinned, cards, budget, keep } = options;
+      const { base, segment, pinned, memory, cards, budget, keep } = options;
       const [wasm, wasmOnnx] = await Promise.all([portable(options.wasm), portable(options.wasmOnnx)]);
       await host.#ready();
-      const opening: OpenMessage = { options: { base, segment, pinned, cards, budget, keep, wasm, wasmOnnx }, larger };
+      const opening: OpenMessage = { options: { base, segment, pinned, memory, cards, budget, keep, wasm, wasmOnnx }, larger };
       await host.#ask("open", opening);
       return host;
     } catch (cause) {

@@ -237,7 +237,7 @@ export class ReleaseSync {
   #file<T>(file: Fetch, parse: (bytes: Uint8Array) => T): Promise<T> {
     const known = this.#files.get(file.digest) as Promise<T> | undefined;
     if (known !== undefined) return known;
-    const arriving = this.#object(file).then(parse).catch((cause: unknown) => {
+    const arriving = this.#object(file, true).then(parse).catch((cause: unknown) => {
       this.#files.delete(file.digest);
       throw cause;
     });
@@ -413,7 +413,7 @@ export class ReleaseSync {
   #shared(fetch: Fetch): Promise<unknown> {
     const running = this.#arriving.get(fetch.digest);
     if (running !== undefined) return running;
-    const arriving = this.#object(fetch).finally(() => this.#arriving.delete(fetch.digest));
+    const arriving = this.#object(fetch, true).finally(() => this.#arriving.delete(fetch.digest));
     this.#arriving.set(fetch.digest, arriving);
     return arriving;
   }
@@ -422,7 +422,7 @@ export class ReleaseSync {
    * Fetches one object and hands it over. Bytes that the engine refuses are fetched once more past the HTTP cache: objects
    * are cached for ever, so a copy damaged there would otherwise stay. What is kept on the device comes from there.
    */
-  async #object(fetch: Fetch): Promise<Uint8Array> {
+  async #object(fetch: Fetch, isUrgent = false): Promise<Uint8Array> {
     // Stock of an hour ago is worth nothing, and would take the place of what is.
     const isKept = fetch.kind !== "overlay";
     const accept = async (bytes: Uint8Array<ArrayBuffer>) => {
@@ -433,7 +433,7 @@ export class ReleaseSync {
       return bytes;
     };
     const download = async (cache: RequestCache) => {
-      const bytes = await accept(await this.#connections.get(fetch.path, fetch.size, cache));
+      const bytes = await accept(await this.#connections.get(fetch.path, fetch.size, cache, isUrgent));
       if (isKept) await this.#keep(fetch.digest, bytes);
       return bytes;
     };

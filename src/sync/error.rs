@@ -46,6 +46,16 @@ pub enum SyncError {
         /// Seconds that are allowed after the end.
         hard_limit: u64,
     },
+    /// A release needs more at once than this client may hold.
+    #[error(
+        "manifest: needs {found} bytes at once, expected at most {expected}; publish the release in clusters, or allow more with the option memory"
+    )]
+    Budget {
+        /// What it needs.
+        found: u64,
+        /// What is allowed.
+        expected: u64,
+    },
     /// A root that is not the next one.
     #[error("root: version {found}, expected {expected}; publish every root under its own version")]
     RootVersion {
@@ -88,6 +98,7 @@ impl SyncError {
             Self::Rollback { .. } => "sync/rollback",
             Self::Conflict { .. } => "sync/conflict",
             Self::Expired { .. } => "sync/expired",
+            Self::Budget { .. } => "sync/budget",
             Self::RootVersion { .. } => "sync/root-version",
             Self::RootPin { .. } => "sync/root-pin",
             Self::NoRoot => "sync/no-root",

@@ -63,6 +63,12 @@ impl HeldObjects {
         self.place(digest).ok().map(|place| &self.0[place].1)
     }
 
+    /// Bytes of all, cards and lists aside, which the page holds.
+    pub(super) fn bytes(&self) -> u64 {
+        let computed = self.0.iter().filter(|(_, held)| !matches!(held.object, Object::Cards | Object::Lists));
+        computed.map(|(_, held)| held.size).sum()
+    }
+
     /// Adds an object that is not held.
     pub(super) fn insert(&mut self, digest: Digest, held: Held) {
         let (Ok(place) | Err(place)) = self.place(digest);

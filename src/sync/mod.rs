@@ -35,9 +35,9 @@ mod state;
 mod trust;
 
 pub use error::SyncError;
-pub use plan::{Fetch, plan};
+pub use plan::{Fetch, Wants, plan};
 pub use state::{Assembly, Next, Serving, Status, Stock};
-pub use trust::{DEFAULT_HARD_LIMIT, Freshness, SKEW, Trust};
+pub use trust::{Checked, DEFAULT_HARD_LIMIT, Freshness, SKEW, Trust};
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::held::{Held, HeldObjects, Object};
-use super::{Fetch, Freshness, SyncError, Trust, plan};
+use super::plan::{Wants, plan, within};
+use super::{Fetch, Freshness, SyncError, Trust};
 use crate::Digest;
 use crate::release::overlay::Overlay;
 use crate::release::{Absent, Manifest, ManifestDelta, Named, ObjectKind, ObjectRef, Part, Release, ReleaseError};
@@ -17,6 +18,8 @@ use crate::shard::directory::{DirectoryBucket, bucket_of};
 pub struct Assembly {
     pub(super) trust: Trust,
     segment: Option<String>,
+    /// Most bytes that may be held.
+    budget: Option<u64>,
     pub(super) serving: Option<Release>,
     /// The newest head that names it.
     serving_head: Option<Named>,
@@ -91,6 +94,12 @@ impl Assembly {
     /// Says which shards of a release by column are wanted: those of this value. Before the first head.
     pub fn set_segment(&mut self, segment: Option<String>) {
         self.segment = segment;
+    }
+
+    /// Says how many bytes of releases may be held, before the first head; without a limit where nobody says. A release that needs more at once is refused, and
+    /// clusters beyond it are not fetched.
+    pub fn set_budget(&mut self, bytes: u64) {
+        self.budget = Some(bytes);
     }
 
     /// Says whose signatures count, before the first head.
@@ -194,12 +203,13 @@ impl Assembly {
             let object = open(&manifest, part, bytes, computed)?;
             self.held.insert(digest, Held { size, object });
             self.add_to_serving(digest);
-        } else if let Some(next) = self.next.as_mut().filter(|next| next.object.digest == digest) {
-            next.object.check_digested(ObjectKind::Manifest, &bytes, computed)?;
+        } else if let Some(object) = self.next.as_ref().map(|next| next.object).filter(|next| next.digest == digest) {
+            object.check_digested(ObjectKind::Manifest, &bytes, computed)?;
             let manifest = Arc::new(Manifest::parse(&bytes)?);
             manifest.check_segment(self.segment.as_deref())?;
             check_held(&manifest, &self.held)?;
-            next.manifest = Some(manifest);
+            self.wants(&|at| self.shows(&manifest, at)).check(&manifest)?;
+            self.next.iter_mut().for_each(|next| next.manifest = Some(Arc::clone(&manifest)));
             self.forget_others();
         } else if let Some(object) = self.named_overlay().filter(|object| object.digest == digest) {
             self.accept_overlay(object, bytes, computed)?;
@@ -222,10 +232,10 @@ impl Assembly {
             (Some(next), _, _) => {
                 let manifest = next.manifest.as_deref();
                 let is_shown = |at| manifest.is_some_and(|manifest| self.shows(manifest, at));
-                plan(&next.object, manifest, self.segment.as_deref(), is_shown, held)
+                plan(&next.object, manifest, &self.wants(&is_shown), held)
             }
             (None, Some(serving), Some(Named { manifest, .. })) => {
-                plan(manifest, Some(serving.manifest()), self.segment.as_deref(), |_| false, held)
+                plan(manifest, Some(serving.manifest()), &self.wants(&|_| false), held)
             }
             _ => Vec::new(),
         };
@@ -277,7 +287,12 @@ impl Assembly {
             std::iter::once(part).chain((0..deltas(part)).map(move |nth| Part::Delta(at, nth)))
         });
         let fetch = |part: Part| manifest.object_of(part).map(|object| Fetch::new(object, part.kind()));
-        parts.filter_map(fetch).filter(|fetch| !self.held.contains(fetch.digest)).collect()
+        let absent = parts.filter_map(fetch).filter(|fetch| !self.held.contains(fetch.digest));
+        within(self.wants(&|_| false).budget, self.held.bytes(), absent)
+    }
+
+    fn wants<'w>(&'w self, is_shown: &'w dyn Fn(usize) -> bool) -> Wants<'w> {
+        Wants { segment: self.segment.as_deref(), is_shown, budget: self.budget.unwrap_or(u64::MAX) }
     }
 
     /// What holds the card of an item of the served release, or without one the cards of all: held or not, since the page keeps

@@ -1,5 +1,6 @@
 //! Releases that arrive in pieces, damaged, late and again.
 
+mod budget;
 mod cut;
 mod overlay;
 
@@ -76,13 +77,14 @@ fn the_plan_begins_with_what_is_needed_first() {
     let files = Files::new(1, &[shard(1, 9), shard(2, 5)], true);
     let object = ObjectRef::of(&files.manifest_bytes());
     let kinds = |fetches: Vec<Fetch>| fetches.into_iter().map(|fetch| fetch.kind).collect::<Vec<_>>();
-    assert_eq!(kinds(plan(&object, None, None, |_| false, |_| false)), [ObjectKind::Manifest]);
+    let wants = super::Wants { segment: None, is_shown: &|_| false, budget: u64::MAX };
+    assert_eq!(kinds(plan(&object, None, &wants, |_| false)), [ObjectKind::Manifest]);
     let all = [ObjectKind::Tower, ObjectKind::Shard, ObjectKind::Shard, ObjectKind::Cards];
-    assert_eq!(kinds(plan(&object, Some(&files.manifest), None, |_| false, |_| false)), all);
+    assert_eq!(kinds(plan(&object, Some(&files.manifest), &wants, |_| false)), all);
     let tower = files.manifest.query_tower.digest;
-    assert_eq!(kinds(plan(&object, Some(&files.manifest), None, |_| false, |held| *held == tower)), all[1..]);
+    assert_eq!(kinds(plan(&object, Some(&files.manifest), &wants, |held| *held == tower)), all[1..]);
 
-    let fetch = &plan(&object, None, None, |_| false, |_| false)[0];
+    let fetch = &plan(&object, None, &wants, |_| false)[0];
     let json = serde_json::json!({
         "path": format!("objects/{}", object.digest), "digest": object.digest, "size": object.size, "kind": "manifest",
     });

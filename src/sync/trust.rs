@@ -62,9 +62,14 @@ impl Freshness {
 
 /// A head that was checked, and is not taken yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Checked(Named);
+pub struct Checked(Named);
 
 impl Checked {
+    /// The version of the head.
+    pub fn version(self) -> u64 {
+        self.0.version
+    }
+
     pub(super) fn named(self) -> Named {
         self.0
     }
@@ -135,7 +140,7 @@ impl Trust {
     /// # Errors
     /// If it is damaged, of another release or format, not signed by enough keys, lower than one that was taken, another one of the same version, or if it or
     /// the root has ended longer ago than is allowed.
-    pub(super) fn check(&self, head: &[u8], now: u64) -> Result<Checked, SyncError> {
+    pub fn check(&self, head: &[u8], now: u64) -> Result<Checked, SyncError> {
         let named @ Named { version, .. } = self.read(head)?;
         if let Some((highest, _)) = self.head {
             if version < highest.version {

@@ -30,7 +30,7 @@ fn no_wrong_recommendation_and_none_that_is_empty() {
     after.publish_root(&[1]);
     after.publish(5);
     let (old, new) = (expected(1), expected(5));
-    let mut served = [0, 0, 0];
+    let (mut served, mut wrong, mut empty) = ([0, 0, 0], Vec::new(), Vec::new());
     for path in after.files.keys().cloned().collect::<Vec<_>>() {
         for poison in poisons(&after, &path) {
             let mut host = after.clone();
@@ -41,8 +41,12 @@ fn no_wrong_recommendation_and_none_that_is_empty() {
                 let found = client.refresh(&mut host);
                 let answer = client.answer();
                 let is_right = answer.as_ref().is_none_or(|answer| *answer == old || *answer == new);
-                assert!(is_right, "{path}: a wrong answer");
-                assert!(answer.is_some() || place == 1, "{path}: an empty row where a release was held");
+                if !is_right {
+                    wrong.push(path.clone());
+                }
+                if answer.is_none() && place == 0 {
+                    empty.push(path.clone());
+                }
                 assert!(found.is_err() || answer == Some(new.clone()) || (is_head && answer == Some(old.clone())));
                 served[if answer.is_none() { 2 } else { usize::from(answer == Some(new.clone())) }] += 1;
                 // The next right answer of the host helps.
@@ -51,6 +55,12 @@ fn no_wrong_recommendation_and_none_that_is_empty() {
             }
         }
     }
-    println!("poisoned: the old release served {} times, the new one {}, none {}", served[0], served[1], served[2]);
+    println!(
+        "poisoned: {} wrong answers, {} empty rows of {} hosts",
+        wrong.len(),
+        empty.len(),
+        served.iter().sum::<usize>()
+    );
+    assert!(wrong.is_empty() && empty.is_empty(), "wrong: {wrong:?}, empty: {empty:?}");
     assert!(served.iter().all(|&count| count > 0), "{served:?}");
 }

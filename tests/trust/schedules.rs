@@ -276,7 +276,8 @@ impl World {
     }
 }
 
-fn run(seed: u64, answers: &[Vec<(String, u32)>]) -> (usize, usize) {
+/// Steps, those after which a release served, and what went wrong.
+fn run(seed: u64, answers: &[Vec<(String, u32)>]) -> (usize, usize, Option<String>) {
     let mut world = World::new(seed);
     let mut with_release = 0;
     for step in 0..=STEPS {
@@ -289,11 +290,13 @@ fn run(seed: u64, answers: &[Vec<(String, u32)>]) -> (usize, usize) {
         };
         world.log.push(what);
         if let Some(wrong) = wrong {
-            panic!("NEARSHELF_SEED={seed} NEARSHELF_SCHEDULES=1: {wrong}; steps:\n{}", world.log.join("\n"));
+            let said =
+                format!("NEARSHELF_SEED={seed} NEARSHELF_SCHEDULES=1: {wrong}; steps:\n{}", world.log.join("\n"));
+            return (step, with_release, Some(said));
         }
         with_release += usize::from(world.served > 0);
     }
-    (STEPS + 1, with_release)
+    (STEPS + 1, with_release, None)
 }
 
 #[test]

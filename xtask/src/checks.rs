@@ -68,7 +68,11 @@ const CHECKS: &[Check] = &[
     Check { name: "worker", needs: &[], run: |on| worker::test(on.repository) },
     Check { name: "small release", needs: &[], run: |on| small_release(on.repository).into() },
     Check { name: "package tests", needs: &["package build", "small release"], run: package_tests },
-    Check { name: "package consumers", needs: &["package build", "small release"], run: consumer_tests },
+    Check {
+        name: "package consumers",
+        needs: &["package build", "small release", "Rust tests, workspace"],
+        run: consumer_tests,
+    },
     Check {
         name: "storefront build",
         needs: &["package build", "small release"],
@@ -297,7 +301,9 @@ fn package_tests(on: &Context<'_>) -> Outcome {
 /// The packed package in Node, workerd and the builds of shops, these in Chromium.
 fn consumer_tests(on: &Context<'_>) -> Outcome {
     let release = SMALL_RELEASE.file(on.repository, "release");
-    counted(on.repository.npm("test -w consumers").env("NEARSHELF_RELEASE", release).env("CHROME_PATH", &on.chromium))
+    let mut npm = on.repository.npm("test -w consumers");
+    npm.env("NEARSHELF_RELEASE", release).env("NEARSHELF_WASM_FIXTURES", on.fixtures());
+    counted(npm.env("CHROME_PATH", &on.chromium))
 }
 
 fn storefront_tests(on: &Context<'_>) -> Outcome {

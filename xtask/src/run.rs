@@ -21,6 +21,15 @@ pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>, XtaskError> {
     if output.status.success() { Ok(output.stdout) } else { Err(failed(command, output.status)) }
 }
 
+/// As [`output`], whatever the command's end says: a bench reads what tests found, failures among it.
+pub(crate) fn printed(command: &mut Command) -> Result<String, XtaskError> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|source| XtaskError::Start { command: line(command), source })?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Runs a test runner, shows what it prints and counts its tests.
 pub(crate) fn counted(command: &mut Command) -> Outcome {
     let mut child = match command.stdout(Stdio::piped()).spawn() {

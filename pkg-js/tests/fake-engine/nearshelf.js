@@ -38,8 +38,9 @@ export class Engine {
     this.#segment = segment;
   }
 
-  /** Only the real engine knows signatures. */
+  /** Only the real engine knows signatures and budgets. */
   setPin() {}
+  setBudget() {}
   rootBefore() {}
   restore() {}
 

@@ -4,7 +4,7 @@ use super::*;
 
 /// A release in clusters, and the request that is asked of it: the history tells what the test's tower looks for.
 #[cfg(feature = "build")]
-fn clusters(seed: u64) -> (Files, Vec<String>) {
+pub(super) fn clusters(seed: u64) -> (Files, Vec<String>) {
     use crate::index::FineBits;
     use crate::index::testing::mixture;
     use crate::shard::{ClusterParams, Clusters};

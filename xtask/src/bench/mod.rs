@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: measurements against their bars, for readers as a table, for programs as JSON.
 
 mod figures;
+mod fuzz;
 mod overlay;
 mod package;
 mod path;
@@ -8,6 +9,7 @@ mod ranking;
 mod row;
 mod search;
 mod towers;
+mod trust;
 
 use std::fs;
 use std::path::Path;
@@ -64,6 +66,11 @@ const BENCHES: &[Bench] = &[
         name: "towers",
         about: "towers: quality, coverage, what shards lose, training beside JAX, time and size of query towers",
         rows: towers::rows,
+    },
+    Bench {
+        name: "trust",
+        about: "sync that can be trusted: TUF's cases, faults, poison, fuzzing, mutants, and what a change and checking cost",
+        rows: trust::rows,
     },
 ];
 
