@@ -169,12 +169,14 @@ impl Rules {
             return Err(format.wrong("1, which this build reads"));
         }
         let named = json.field("scenarios");
-        let mut scenarios = Vec::new();
-        for (name, _) in named.fields()? {
-            scenarios.push((name.clone(), Arc::new(Scenario::read(&named.field(name))?)));
-        }
-        if scenarios.len() > MAX_SCENARIOS {
+        let fields = named.fields()?;
+        // Before they are looked up by their names, each of which is compared with all.
+        if fields.len() > MAX_SCENARIOS {
             return Err(named.wrong("at most 64 scenarios"));
+        }
+        let mut scenarios = Vec::new();
+        for (name, _) in fields {
+            scenarios.push((name.clone(), Arc::new(Scenario::read(&named.field(name))?)));
         }
         Ok(Self { scenarios })
     }

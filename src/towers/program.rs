@@ -8,11 +8,12 @@
 //! | part       | bytes | rule                                                                                  |
 //! |------------|------:|---------------------------------------------------------------------------------------|
 //! | inputs     |     1 | count, 1..=[`MAX_INPUTS`]; per input: kind (0 `f32`, 1 index) u8, length u32          |
-//! | constants  |     4 | count u32; per constant: encoding (0 `f32`, 1 `f16`) u8, length u32, values           |
+//! | constants  |     4 | count u32, at most [`MAX_CONSTANTS`]; per constant: encoding (0 `f32`, 1 `f16`) u8, length u32, values |
 //! | operations |     4 | count u32, 1..=[`MAX_OPERATIONS`]; per operation: code u8 and what [`Op`] lists, u32 each |
 //!
 //! Values are numbered: inputs, then constants, then the result of each operation; an operation may only use values
-//! before its own. The last result is the output. No value is longer than [`MAX_VALUE`].
+//! before its own. The last result is the output. No value is longer than [`MAX_VALUE`]. All results together have at most
+//! [`MAX_RESULTS`] numbers, and a run takes at most [`MAX_WORK`] steps: a few bytes can ask for any number of either.
 
 use half::f16;
 
@@ -28,6 +29,13 @@ pub const MAX_INPUTS: usize = 16;
 pub const MAX_OPERATIONS: usize = 4096;
 /// Longest value, in numbers.
 pub const MAX_VALUE: usize = 1 << 26;
+/// Most constants: some for each operation. A short one takes several times its bytes in memory.
+pub const MAX_CONSTANTS: usize = 1 << 16;
+/// Most numbers of all results, which are kept from run to run: 128 MB. An encoder of 200 events and 128 dimensions has some 3 million a layer.
+pub const MAX_RESULTS: usize = 1 << 25;
+/// Most steps of a run, of which each multiplies and adds or makes a number of a result: about a second. An encoder of 200 events and 128
+/// dimensions takes some 50 million a layer.
+pub const MAX_WORK: usize = 1 << 30;
 
 /// What an input holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +108,7 @@ impl Program {
     pub fn new(inputs: Vec<(InputKind, usize)>, constants: Vec<Vec<f32>>, ops: Vec<Op>) -> Result<Self, TowerError> {
         check("inputs", inputs.len(), 1, MAX_INPUTS)?;
         check("operations", ops.len(), 1, MAX_OPERATIONS)?;
+        check("constants", constants.len(), 0, MAX_CONSTANTS)?;
         for (_, length) in &inputs {
             check("input length", *length, 1, MAX_VALUE)?;
         }
@@ -110,12 +119,16 @@ impl Program {
             }
         }
         let mut program = Self { inputs, constants, ops: Vec::with_capacity(ops.len()), lengths: Vec::new() };
+        let mut results = 0;
         for op in ops {
             let length = op.check(|id| program.value(id))?;
             check("result length", length, 1, MAX_VALUE)?;
+            results += length;
+            check("numbers of all results", results, 1, MAX_RESULTS)?;
             program.ops.push(op);
             program.lengths.push(length);
         }
+        check("steps of a run", program.work(), 1, MAX_WORK)?;
         Ok(program)
     }
 
@@ -132,6 +145,21 @@ impl Program {
     /// Number of operations.
     pub fn operations(&self) -> &[Op] {
         &self.ops
+    }
+
+    /// Steps of a run: multiplications that are added, and numbers that are computed.
+    pub fn work(&self) -> usize {
+        let steps = self.ops.iter().zip(&self.lengths).map(|(op, length)| op.work(*length));
+        usize::try_from(steps.fold(0, u64::saturating_add)).unwrap_or(usize::MAX)
+    }
+
+    /// The rows of the smallest table that an index input names rows of; `None` where nothing reads it.
+    pub(super) fn table_rows(&self, input: u32) -> Option<usize> {
+        let rows = |op: &Op| match op {
+            Op::Gather { table, indices, width } if *indices == input => Some(self.value(*table)?.1 / *width as usize),
+            _ => None,
+        };
+        self.ops.iter().filter_map(rows).min()
     }
 
     fn value(&self, id: u32) -> Option<(InputKind, usize)> {
@@ -224,7 +252,9 @@ impl Program {
             inputs.push((kind, reader.u32("input length")? as usize));
         }
         let mut constants = Vec::new();
-        for _ in 0..reader.u32("constants")? {
+        let count = reader.u32("constants")? as usize;
+        check("constants", count, 0, MAX_CONSTANTS)?;
+        for _ in 0..count {
             constants.push(decode_constant(&mut reader)?);
         }
         let count = reader.u32("operations")? as usize;

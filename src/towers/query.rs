@@ -7,7 +7,7 @@
 //! them, marks `[length * marks]`, rows of categorical features and the long-term vector. Its output is the query embedding, `[dim]`.
 
 use super::file::{File, wrong_schema};
-use super::program::{Input, InputKind, Scratch, program_error, show_inputs};
+use super::program::{Input, InputKind, MAX_VALUE, Scratch, check, program_error, show_inputs};
 use super::{Runner, TowerError};
 use crate::Digest;
 use crate::features::{FeatureSchema, FeatureVector};
@@ -41,6 +41,14 @@ impl QueryTower {
         expected.retain(|(_, length)| *length > 0);
         if runner.inputs() != expected {
             return Err(program_error("inputs", show_inputs(runner.inputs()), show_inputs(&expected)));
+        }
+        if let Some(program) = runner.program() {
+            // No moment may name a row that a table does not have: the tower would fail in the middle of a row of products.
+            let rows = [schema.history.mark_rows(), schema.category_rows()].into_iter().filter(|rows| *rows > 0);
+            let indices = (0..).zip(&expected).filter(|(_, (kind, _))| *kind == InputKind::Index);
+            for (rows, (input, _)) in rows.zip(indices) {
+                check("rows of a table", program.table_rows(input).unwrap_or(MAX_VALUE), rows as usize, MAX_VALUE)?;
+            }
         }
         if runner.output_len() != schema.dim {
             return Err(program_error("output", runner.output_len().to_string(), schema.dim.to_string()));

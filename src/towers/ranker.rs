@@ -17,7 +17,7 @@
 //! each, and the slot `[1]`. Its output are the probabilities, one per task.
 
 use super::file::{File, wrong_schema};
-use super::program::{Input, InputKind, Program, Scratch, program_error, show_inputs};
+use super::program::{Input, InputKind, MAX_VALUE, Program, Scratch, check, program_error, show_inputs};
 use super::{Objective, TowerError};
 use crate::Digest;
 use crate::features::ranking::{FEATURES, ItemFacts, Usual};
@@ -27,6 +27,11 @@ use crate::json::{self, Json, JsonError};
 pub const MAGIC: [u8; 4] = *b"NSRK";
 /// Most items that the shopper had among the candidates.
 pub const MAX_OWN: usize = 1000;
+/// Most outputs: there are three steps of the funnel.
+pub const MAX_TASKS: usize = 16;
+/// Most steps of a run ([`Program::work`]): there is one for every candidate, of which a row has some hundreds. The network that is trained
+/// by default takes some ten thousand.
+pub const MAX_RANKER_WORK: usize = 1 << 22;
 /// Most shelves, and most brands.
 const MAX_NAMES: usize = 1 << 16;
 /// What a share is stored as a multiple of.
@@ -56,6 +61,8 @@ pub struct RankerSchema {
 pub struct Ranker {
     schema: RankerSchema,
     program: Program,
+    /// Rows of the tables of shelves and brands, where it reads them.
+    names: [u32; 2],
     towers: Digest,
 }
 
@@ -70,7 +77,7 @@ pub struct Embeddings<'e> {
 
 /// The rows of shelf and brand of an item in their tables; 0 for none.
 pub fn name_rows(facts: &ItemFacts) -> [u32; 2] {
-    [facts.shelf, facts.brand].map(|number| number.map_or(0, |number| number + 1))
+    [facts.shelf, facts.brand].map(|number| number.map_or(0, |number| number.saturating_add(1)))
 }
 
 /// The inputs of a ranker's program.
@@ -112,7 +119,11 @@ impl Ranker {
         if program.output_len() != schema.tasks.len() {
             return Err(program_error("output", program.output_len().to_string(), schema.tasks.len().to_string()));
         }
-        Ok(Self { schema, program, towers })
+        check("steps of a ranker", program.work(), 1, MAX_RANKER_WORK)?;
+        // Shelf and brand stand before the slot, which is the last input.
+        let rows = |before| program.table_rows((expected.len() as u32).saturating_sub(before)).unwrap_or(MAX_VALUE);
+        let names = [3, 2].map(|before| rows(before) as u32);
+        Ok(Self { schema, program, names, towers })
     }
 
     /// Reads and checks a ranker's file.
@@ -147,7 +158,7 @@ impl Ranker {
     /// The probabilities of a candidate, one per task: `numbers` are those of [`FEATURES`].
     ///
     /// # Errors
-    /// [`TowerError::Input`] for numbers that are not finite, and for shelf and brand beyond their tables.
+    /// [`TowerError::Input`] for numbers that are not finite.
     pub fn probabilities<'s>(
         &self,
         numbers: &[f32],
@@ -155,7 +166,10 @@ impl Ranker {
         facts: &ItemFacts,
         scratch: &'s mut Scratch,
     ) -> Result<&'s [f32], TowerError> {
-        let (names, slot) = (name_rows(facts), [0]);
+        // What came into the catalogue later than the ranker is unknown to it.
+        let known = |row: u32, rows: u32| if row < rows { row } else { 0 };
+        let (rows, slot) = (name_rows(facts), [0]);
+        let names = [known(rows[0], self.names[0]), known(rows[1], self.names[1])];
         self.program.run(&inputs(numbers, embeddings, &names, &slot, self.schema.vectors), scratch)
     }
 }
@@ -166,7 +180,11 @@ impl RankerSchema {
         if features.texts()? != FEATURES {
             return Err(features.wrong("the numbers of this build"));
         }
-        let tasks = json.field("tasks").texts()?;
+        let named = json.field("tasks");
+        let tasks = named.texts()?;
+        if tasks.len() > MAX_TASKS {
+            return Err(named.wrong("fewer tasks"));
+        }
         Ok(Self {
             dim: json.field("dim").number(1 << 16)? as usize,
             vectors: json.field("vectors").number(1)? == 1,
