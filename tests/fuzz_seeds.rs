@@ -44,14 +44,20 @@ impl Target {
     fn try_input(&self, what: &str, input: &[u8]) -> (bool, usize) {
         let (ran, peak) = memory::peak_of(|| std::panic::catch_unwind(|| (self.run)(input)));
         let passed = ran.unwrap_or_else(|_| panic!("{}: {what} panicked", self.name));
-        assert!(peak <= self.memory, "{}: {what} took {peak} bytes of memory, expected {} at most", self.name, self.memory);
+        assert!(
+            peak <= self.memory,
+            "{}: {what} took {peak} bytes of memory, expected {} at most",
+            self.name,
+            self.memory
+        );
         (passed, peak)
     }
 }
 
 /// The files of a folder with what they are called, in order; none where there is no folder.
 fn files_of(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths.into_iter().map(|path| (path.display().to_string(), fs::read(&path).unwrap())).collect()
 }
@@ -70,7 +76,9 @@ fn watch(name: &'static str, count: &Arc<AtomicU64>) {
             if now != before {
                 (before, since) = (now, Instant::now());
             } else if since.elapsed() > LONGEST {
-                eprintln!("{name}: input {now}, seeds and what broke them counted first, takes longer than {LONGEST:?}");
+                eprintln!(
+                    "{name}: input {now}, seeds and what broke them counted first, takes longer than {LONGEST:?}"
+                );
                 std::process::abort();
             }
             std::thread::sleep(Duration::from_millis(200));
@@ -106,7 +114,10 @@ fn seeds_and_mutants(target: &Target) {
         count.fetch_add(1, Ordering::Relaxed);
     }
     let share = 100.0 * passed as f64 / mutants.max(1) as f64;
-    println!("{name}: {mutants} mutants, {share:.1}% got past the first checks, {:.1} MB at most", most as f64 / MB as f64);
+    println!(
+        "{name}: {mutants} mutants, {share:.1}% got past the first checks, {:.1} MB at most",
+        most as f64 / MB as f64
+    );
     assert!(passed > 0 || seconds == 0.0, "{name}: no mutant got past the first checks");
 }
 

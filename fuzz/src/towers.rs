@@ -44,7 +44,8 @@ pub fn program(bytes: &[u8]) -> bool {
     }
     let (schema, mut scratch) = (tower.schema(), Scratch::default());
     for moment in moments(schema) {
-        let first = tower.embed(&moment, &mut scratch).expect("a tower that opens takes what its schema makes").to_vec();
+        let first =
+            tower.embed(&moment, &mut scratch).expect("a tower that opens takes what its schema makes").to_vec();
         assert_eq!(first.len(), schema.dim);
         let again = tower.embed(&moment, &mut scratch).expect("as before");
         assert!(first.iter().zip(again).all(|(a, b)| a.to_bits() == b.to_bits()), "nothing is left of an earlier run");

@@ -27,9 +27,11 @@ impl Recommender {
             if taken == count {
                 break;
             }
-            // One after the other: a sort is more code than a client needs here.
-            let next = (place..best.len()).reduce(|a, b| if is_better(best[b], best[a]) { b } else { a });
-            best.swap(place, next.unwrap_or(place));
+            // One after the other: a sort is more code than a client needs here. Where all are looked at, no order is needed.
+            if routing.is_some() {
+                let next = (place..best.len()).reduce(|a, b| if is_better(best[b], best[a]) { b } else { a });
+                best.swap(place, next.unwrap_or(place));
+            }
             let is_out = if routing.is_some() { self.is_out_unseen(&best[place].0) } else { Some(false) };
             if is_out == Some(true) {
                 continue;

@@ -334,3 +334,42 @@ impl From<Truncated> for TowerError {
         Self::Truncated { what, need, have }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::towers::Binary;
+
+    fn refused(constants: Vec<Vec<f32>>, ops: Vec<Op>) -> String {
+        let inputs = vec![(InputKind::Float, 1)];
+        Program::new(inputs, constants, ops).map_or_else(|error| error.to_string(), |_| "nothing".to_owned())
+    }
+
+    #[test]
+    fn a_few_bytes_cannot_ask_for_any_memory_or_work() {
+        let spread = |axes: Vec<[u32; 3]>| Op::Binary { function: Binary::Add, a: 0, b: 0, axes };
+        let long = || spread(vec![[1 << 24, 0, 0]]);
+        assert_eq!(refused(Vec::new(), vec![long(), long()]), "nothing");
+        assert!(refused(Vec::new(), vec![long(), long(), long()]).contains("numbers of all results"));
+        let product = |m, n, k| Op::MatMul { a: 1, b: 2, batch: 1, m, n, k };
+        let ops = |m, n, k| vec![spread(vec![[m * k, 0, 0]]), spread(vec![[n * k, 0, 0]]), product(m, n, k)];
+        assert_eq!(refused(Vec::new(), ops(1000, 1000, 1000)), "nothing");
+        assert!(refused(Vec::new(), ops(1000, 1000, 1100)).contains("steps of a run"));
+        assert!(refused(vec![vec![1.0]; MAX_CONSTANTS + 1], vec![long()]).contains("constants"));
+        // A stride that no axis of one place follows would still be added, and 32 bits have no room for it.
+        assert!(refused(Vec::new(), vec![spread(vec![[1, u32::MAX, 0]])]).contains("strides"));
+    }
+
+    #[test]
+    fn steps_are_counted_by_what_each_number_of_a_result_takes() {
+        let inputs = vec![(InputKind::Float, 6), (InputKind::Index, 2)];
+        let ops = vec![
+            Op::MatMul { a: 0, b: 2, batch: 1, m: 2, n: 4, k: 3 },
+            Op::Reduce { function: crate::towers::Reducer::Sum, a: 3, outer: 2, n: 4, inner: 1 },
+            Op::Gather { table: 2, indices: 1, width: 3 },
+        ];
+        let program = Program::new(inputs, vec![vec![1.0; 12]], ops).unwrap();
+        assert_eq!(program.work(), 2 * 4 * 3 + 2 * 4 + 2 * 3);
+        assert_eq!((program.table_rows(1), program.table_rows(0)), (Some(4), None));
+    }
+}

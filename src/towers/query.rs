@@ -109,3 +109,35 @@ impl QueryTower {
         self.towers
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::{Categorical, HistorySchema};
+    use crate::towers::file::MAX_SCHEMA;
+    use crate::towers::{Op, Program};
+
+    fn tower(rows: usize) -> Result<QueryTower, TowerError> {
+        let categories = vec![Categorical::Weekday, Categorical::Hour];
+        let schema = FeatureSchema { dim: 8, history: HistorySchema::of_items(1, 1.0, 0.0), categories, user: None };
+        let inputs = vec![(InputKind::Float, 8), (InputKind::Float, 1), (InputKind::Index, 2)];
+        let ops = vec![Op::Gather { table: 3, indices: 2, width: 4 }];
+        QueryTower::new(schema, Program::new(inputs, vec![vec![0.5; 4 * rows]], ops)?, Digest::of(b"towers"))
+    }
+
+    #[test]
+    fn a_tower_has_a_row_for_everything_that_its_schema_tells_apart() {
+        // "Missing" and seven days, "missing" and 24 hours.
+        tower(33).unwrap();
+        let error = tower(32).unwrap_err().to_string();
+        assert!(error.contains("rows of a table"), "{error}");
+    }
+
+    #[test]
+    fn a_schema_that_would_take_much_memory_is_refused_before_it_is_read() {
+        let schema = "[".repeat(MAX_SCHEMA + 1);
+        let file = File { flags: 0, towers: Digest::of(b"towers"), schema: schema.as_bytes(), runner: &[] };
+        let error = QueryTower::open(&file.write(MAGIC)).unwrap_err().to_string();
+        assert!(error.contains("schema length"), "{error}");
+    }
+}

@@ -222,3 +222,79 @@ fn shares(json: &Json<'_>) -> Result<Vec<f32>, JsonError> {
     }
     numbers.iter().map(|number| Ok(number.number(1_000_000)? as f32 * MILLIONTH)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::towers::{Op, Unary};
+
+    fn schema(tasks: usize) -> RankerSchema {
+        RankerSchema {
+            dim: 0,
+            vectors: true,
+            tasks: (0..tasks).map(|task| task.to_string()).collect(),
+            history: 5,
+            own: 3,
+            objective: Objective::of_task(0),
+            usual: Usual::default(),
+        }
+    }
+
+    /// Says of each candidate what the tables of shelves, of two rows, and of brands, of three, hold.
+    fn program(more: Vec<Op>) -> Result<Program, TowerError> {
+        let inputs = vec![
+            (InputKind::Float, FEATURES.len()),
+            (InputKind::Index, 1),
+            (InputKind::Index, 1),
+            (InputKind::Index, 1),
+        ];
+        let gather = |table, indices| Op::Gather { table, indices, width: 1 };
+        let ops = [gather(4, 1), gather(5, 2), Op::Concat { outer: 1, parts: vec![[6, 1], [7, 1]] }];
+        Program::new(inputs, vec![vec![0.5, 0.25], vec![0.0, 1.0, 2.0]], ops.into_iter().chain(more).collect())
+    }
+
+    #[test]
+    fn what_a_ranker_does_not_know_is_unknown_to_it() {
+        let ranker = Ranker::new(schema(2), program(Vec::new()).unwrap(), Digest::of(b"towers")).unwrap();
+        let ranker = Ranker::open(&ranker.write()).unwrap();
+        let mut scratch = Scratch::default();
+        let mut found = |shelf, brand| {
+            let facts = ItemFacts { shelf: Some(shelf), brand: Some(brand), ..ItemFacts::default() };
+            let embeddings = Embeddings { query: &[], item: &[] };
+            ranker.probabilities(&[0.0; FEATURES.len()], embeddings, &facts, &mut scratch).unwrap().to_vec()
+        };
+        assert_eq!(found(0, 1), [0.25, 2.0]);
+        assert_eq!((found(1, 2), found(u32::MAX, u32::MAX)), (vec![0.5, 0.0], vec![0.5, 0.0]));
+    }
+
+    #[test]
+    fn a_ranker_that_would_take_too_long_for_a_row_is_refused() {
+        let side = 1 << 11;
+        let wide = Op::Binary { function: crate::towers::Binary::Add, a: 8, b: 8, axes: vec![[2, 1, 1], [side, 0, 0]] };
+        let more = |k: u32| {
+            vec![
+                wide.clone(),
+                Op::MatMul { a: 9, b: 9, batch: 1, m: 2 * side / k, n: 2 * side / k, k },
+                Op::Slice { a: 10, outer: 1, n: (2 * side / k).pow(2), inner: 1, start: 0, count: 2, step: 1 },
+                Op::Unary { function: Unary::Sigmoid, a: 11 },
+            ]
+        };
+        let made = |k| Ranker::new(schema(2), program(more(k)).unwrap(), Digest::of(b"towers"));
+        made(64).unwrap();
+        assert!(made(2).unwrap_err().to_string().contains("steps of a ranker"));
+    }
+
+    #[test]
+    fn tasks_and_terms_are_counted_before_they_are_compared() {
+        let read = |tasks: usize, terms: usize| {
+            let mut json = schema(tasks).to_json();
+            json["objective"] = vec![1; terms].into();
+            let text = json.to_string();
+            RankerSchema::from_json(&Json::new(&json::parse(text.as_bytes()).unwrap(), "schema"))
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(read(MAX_TASKS + 1, 1).contains("fewer tasks"));
+        assert!(read(MAX_TASKS, 100_000).contains("a shorter formula"));
+    }
+}

@@ -30,7 +30,12 @@ fn binary(function: Binary, a: u32, b: u32, [length, of_a, of_b]: [u32; 3]) -> O
 pub(crate) fn keep_programs() {
     let towers = Digest::of(b"towers");
     keep("program/negation.nsqt", || {
-        let schema = FeatureSchema { dim: DIM, history: HistorySchema::of_items(1, 1.0, 0.0), categories: Vec::new(), user: None };
+        let schema = FeatureSchema {
+            dim: DIM,
+            history: HistorySchema::of_items(1, 1.0, 0.0),
+            categories: Vec::new(),
+            user: None,
+        };
         let inputs = vec![(InputKind::Float, DIM), (InputKind::Float, 1)];
         let program = Program::new(inputs, Vec::new(), vec![Op::Unary { function: Unary::Neg, a: 0 }]).unwrap();
         QueryTower::new(schema, program, towers).unwrap().write()
@@ -47,7 +52,8 @@ fn schema() -> FeatureSchema {
         ..HistorySchema::of_items(3, 0.5, 0.5)
     };
     let ages = Categorical::Attribute { name: "age".to_owned(), values: vec!["19-24".to_owned(), "65+".to_owned()] };
-    let categories = vec![Categorical::Hour, Categorical::Location { buckets: 3, level: 1 }, Categorical::Weekday, ages];
+    let categories =
+        vec![Categorical::Hour, Categorical::Location { buckets: 3, level: 1 }, Categorical::Weekday, ages];
     FeatureSchema { dim: DIM, history, categories, user: Some(UserVector { default: vec![0.5, -0.25] }) }
 }
 
@@ -62,7 +68,8 @@ fn program() -> Program {
         (InputKind::Float, 2),
     ];
     let rows = [schema.history.mark_rows(), schema.category_rows()];
-    let constants = vec![numbers(rows[0] as usize * DIM), numbers(rows[1] as usize * DIM), numbers(2 * DIM), numbers(DIM)];
+    let constants =
+        vec![numbers(rows[0] as usize * DIM), numbers(rows[1] as usize * DIM), numbers(2 * DIM), numbers(DIM)];
     let ops = vec![
         Op::Permute { a: 0, axes: vec![[8, 1], [3, 8]] },
         Op::MatMul { a: 1, b: 9, batch: 1, m: 1, n: 8, k: 3 },

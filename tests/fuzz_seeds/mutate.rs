@@ -8,8 +8,20 @@ const BYTES: [u8; 8] = [0, 1, 2, 0x7f, 0x80, 0xff, b'"', b'9'];
 const WORDS: [u32; 10] = [0, 1, 2, 255, 0xffff, 1 << 16, 1 << 24, i32::MAX as u32, 1 << 31, u32::MAX];
 /// What stands in place of a number in JSON.
 const NUMBERS: [&str; 14] = [
-    "0", "-1", "1", "0.5", "4294967295", "4294967296", "9007199254740991", "18446744073709551615", "-0.0", "1e308", "1e999",
-    "-1e-400", "null", "[]",
+    "0",
+    "-1",
+    "1",
+    "0.5",
+    "4294967295",
+    "4294967296",
+    "9007199254740991",
+    "18446744073709551615",
+    "-0.0",
+    "1e308",
+    "1e999",
+    "-1e-400",
+    "null",
+    "[]",
 ];
 
 /// Numbers by SplitMix64 (Steele, Lea and Flood, 2014).
@@ -74,9 +86,10 @@ fn replace_number(bytes: &mut Vec<u8>, random: &mut Random) {
 /// Where numbers are: what follows a colon, a comma or a bracket and begins as one.
 fn numbers_of(bytes: &[u8]) -> Vec<Range<usize>> {
     let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-    let starts = bytes.windows(2).enumerate().filter(|(_, pair)| {
-        matches!(pair[0], b':' | b',' | b'[') && (pair[1].is_ascii_digit() || pair[1] == b'-')
-    });
+    let starts = bytes
+        .windows(2)
+        .enumerate()
+        .filter(|(_, pair)| matches!(pair[0], b':' | b',' | b'[') && (pair[1].is_ascii_digit() || pair[1] == b'-'));
     let range = |(before, _): (usize, &[u8])| {
         let start = before + 1;
         start..start + bytes[start..].iter().take_while(|byte| is_digit(byte)).count()
