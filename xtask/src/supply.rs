@@ -28,8 +28,9 @@ pub(crate) fn crates(repository: &Repository) -> Result<(), XtaskError> {
     };
     let everything = ["--workspace", "--all-features", "check", "bans", "licenses", "sources"];
     run(repository.command(&deny).args(everything))?;
-    let client = ["--exclude", "nearshelf-worker", "--exclude", "xtask", "--no-default-features", "--features", "wasm"];
-    run(repository.command(&deny).args(client).args(["check", "bans", "--deny", "duplicate"]))
+    let others = ["nearshelf-worker", "nearshelf-bench-wasm", "xtask"].map(|member| ["--exclude", member]);
+    let client = ["--no-default-features", "--features", "wasm", "check", "bans", "--deny", "duplicate"];
+    run(repository.command(&deny).args(others.as_flattened()).args(client))
 }
 
 /// The one on the path, else the pinned one of the cache, installed unless it is there.
@@ -79,31 +80,81 @@ pub(crate) fn sbom(repository: &Repository, out: &Path) -> Result<(), XtaskError
         return Err(XtaskError::MissingTools(vec![format!("  cargo-cyclonedx: not found; `{CYCLONEDX}`")]));
     }
     fs::create_dir_all(out).map_err(XtaskError::io(out))?;
-    crate_sbom(repository, "nearshelf-crate.cdx", "--features origin --target all", out)?;
-    crate_sbom(
-        repository,
-        "nearshelf-wasm.cdx",
-        "--no-default-features --features wasm --target wasm32-unknown-unknown",
-        out,
-    )?;
+    crate_sbom(repository, out)?;
+    wasm_sbom(repository, out)?;
     package_sbom(repository, &out.join("nearshelf-npm.cdx.json"))
 }
 
-/// The tool writes a list beside each `Cargo.toml` of the workspace; the root's is moved, the others go.
-fn crate_sbom(repository: &Repository, name: &str, options: &str, out: &Path) -> Result<(), XtaskError> {
-    let line = format!("cyclonedx --format json --override-filename {name} {options}");
-    run(&mut repository.cargo(&line))?;
-    let file = format!("{name}.json");
-    let written = repository.root.join(&file);
-    let content = fs::read(&written).map_err(XtaskError::io(&written))?;
-    let target = out.join(&file);
-    fs::write(&target, content).map_err(XtaskError::io(&target))?;
-    for folder in ["", "benches/wasm", "worker", "xtask"] {
-        let written = repository.root.join(folder).join(&file);
-        if written.exists() {
-            fs::remove_file(&written).map_err(XtaskError::io(&written))?;
-        }
+/// The crate with everything that the origin does. The tool writes a list beside each `Cargo.toml` of the workspace: the root's is moved,
+/// the others go.
+fn crate_sbom(repository: &Repository, out: &Path) -> Result<(), XtaskError> {
+    list(repository, "nearshelf-crate.cdx", &repository.root, out)?;
+    for member in ["benches/wasm", "worker", "xtask"] {
+        let written = repository.root.join(member).join("nearshelf-crate.cdx.json");
+        fs::remove_file(&written).map_err(XtaskError::io(&written))?;
     }
+    Ok(())
+}
+
+/// The crate as WebAssembly, as a dependency of an empty one: in the workspace it would have the features that other members ask for.
+fn wasm_sbom(repository: &Repository, out: &Path) -> Result<(), XtaskError> {
+    let folder = repository.target.join("sbom/nearshelf-wasm");
+    let source = folder.join("src");
+    fs::create_dir_all(&source).map_err(XtaskError::io(&source))?;
+    let manifest = format!(
+        "[package]\nname = \"nearshelf-wasm\"\nversion = \"{}\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\
+         nearshelf = {{ path = {:?}, default-features = false, features = [\"wasm\"] }}\n",
+        env!("CARGO_PKG_VERSION"),
+        repository.root
+    );
+    for (name, content) in [("Cargo.toml", manifest.as_str()), ("src/lib.rs", "")] {
+        let path = folder.join(name);
+        fs::write(&path, content).map_err(XtaskError::io(&path))?;
+    }
+    let lock = repository.root.join("Cargo.lock");
+    fs::copy(&lock, folder.join("Cargo.lock")).map_err(XtaskError::io(&lock))?;
+    list(repository, "nearshelf-wasm.cdx", &folder, out)?;
+    // The tool counts what the feature asks of a dependency that is not there; cargo's tree does not.
+    let tree = "tree --target wasm32-unknown-unknown --edges normal --prefix none --format {p}";
+    let tree = output(repository.cargo(tree).current_dir(&folder))?;
+    let path = out.join("nearshelf-wasm.cdx.json");
+    let bytes = fs::read(&path).map_err(XtaskError::io(&path))?;
+    let mut listed: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    keep_only(&mut listed, &String::from_utf8_lossy(&tree));
+    fs::write(&path, format!("{listed:#}\n")).map_err(XtaskError::io(&path))
+}
+
+/// Takes out of a list what is no line of a tree, each of which begins with a name and `v` with a version.
+fn keep_only(listed: &mut Value, tree: &str) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let is_there = |component: &Value| {
+        let line = format!("{} v{}", text(&component["name"]), text(&component["version"]));
+        tree.lines().any(|found| found == line || found.starts_with(&format!("{line} ")))
+    };
+    let mut kept = vec![text(&listed["metadata"]["component"]["bom-ref"])];
+    if let Some(components) = listed["components"].as_array_mut() {
+        components.retain(is_there);
+        kept.extend(components.iter().map(|component| text(&component["bom-ref"])));
+    }
+    let is_kept = |reference: &Value| kept.iter().any(|kept| Some(kept.as_str()) == reference.as_str());
+    let Some(dependencies) = listed["dependencies"].as_array_mut() else { return };
+    dependencies.retain(|of| is_kept(&of["ref"]));
+    for on in dependencies.iter_mut().filter_map(|of| of["dependsOn"].as_array_mut()) {
+        on.retain(is_kept);
+    }
+}
+
+/// Lists the crate of a folder and what it is made of, as the file `name` of `out`.
+fn list(repository: &Repository, name: &str, folder: &Path, out: &Path) -> Result<(), XtaskError> {
+    let target = if folder == repository.root { "all" } else { "wasm32-unknown-unknown" };
+    let options =
+        ["cyclonedx", "--format", "json", "--spec-version", "1.5", "--target", target, "--override-filename", name];
+    run(repository.cargo("").args(options).current_dir(folder))?;
+    let written = folder.join(format!("{name}.json"));
+    let content = fs::read(&written).map_err(XtaskError::io(&written))?;
+    let target = out.join(format!("{name}.json"));
+    fs::write(&target, content).map_err(XtaskError::io(&target))?;
+    fs::remove_file(&written).map_err(XtaskError::io(&written))?;
     println!("{}", target.display());
     Ok(())
 }
@@ -126,6 +177,23 @@ fn package_sbom(repository: &Repository, target: &Path) -> Result<(), XtaskError
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_keeps_what_is_in_the_tree_and_says_of_nothing_else() {
+        let mut listed = serde_json::json!({
+            "metadata": {"component": {"bom-ref": "root"}},
+            "components": [
+                {"bom-ref": "a", "name": "a", "version": "1.0"},
+                {"bom-ref": "b", "name": "b", "version": "1.0"},
+                {"bom-ref": "a2", "name": "a", "version": "1.0.1"},
+            ],
+            "dependencies": [{"ref": "root", "dependsOn": ["a", "b"]}, {"ref": "b"}, {"ref": "a", "dependsOn": ["a2"]}],
+        });
+        keep_only(&mut listed, "root v0.1.0 (/somewhere)\na v1.0 (proc-macro) (*)\n");
+        assert_eq!(listed["components"], serde_json::json!([{"bom-ref": "a", "name": "a", "version": "1.0"}]));
+        let expected = serde_json::json!([{"ref": "root", "dependsOn": ["a"]}, {"ref": "a", "dependsOn": []}]);
+        assert_eq!(listed["dependencies"], expected);
+    }
 
     #[test]
     fn an_audit_counts_what_is_high_and_above_or_says_why_not() {
