@@ -185,3 +185,26 @@ fn a_repaired_file_gets_past_its_digest() {
     assert!(open(&bytes).unwrap_err().contains("digest"));
     open(&entry::repaired(&bytes)).unwrap();
 }
+
+/// What JSON takes as a tree, as a multiple of its bytes: docs/limits.md has it.
+const JSON_MULTIPLE: usize = 60;
+
+#[test]
+fn json_takes_no_more_memory_than_is_said() {
+    let mut most = 0.0_f64;
+    for part in ["0,", "[],", "[0],", "{},", "{\"\":0},", "[[0]],", "\"\",", "[[[0]]],", "{\"\":[0]},"] {
+        let parts = (1 << 20) / part.len() - 100;
+        for text in [
+            format!(r#"{{"format":1,"scenarios":[{}0]}}"#, part.repeat(parts)),
+            format!(r#"{{"format":1,"requires":[{}0]}}"#, part.repeat(parts)),
+            format!(r#"{{"format":1,"x":[{}0],"scenarios":{{}}}}"#, part.repeat(parts)),
+        ] {
+            let (_, as_rules) = memory::peak_of(|| entry::rules(text.as_bytes()));
+            let (_, as_manifest) = memory::peak_of(|| entry::manifest(text.as_bytes()));
+            let multiple = as_rules.max(as_manifest) as f64 / text.len() as f64;
+            println!("{part} {multiple:.1}");
+            most = most.max(multiple);
+        }
+    }
+    assert!(most <= JSON_MULTIPLE as f64, "{most} times its bytes, expected {JSON_MULTIPLE} at most");
+}

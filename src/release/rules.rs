@@ -267,7 +267,7 @@ impl Scenario {
             (depth, conditions) = (depth.max(of_boost), conditions + more);
         }
         if depth > MAX_DEPTH || conditions > MAX_CONDITIONS {
-            return Err(json.wrong("filters of at most 1024 conditions, at most 32 deep in each other"));
+            return Err(json.wrong("filters of at most 512 conditions, at most 32 deep in each other"));
         }
         Ok(scenario)
     }
@@ -328,7 +328,7 @@ mod tests {
         assert!(filtered(json!({"x": vec![1; MAX_CONDITIONS + 1]})).is_err());
         assert!(filtered(json!({"x": vec!["a"; 10 * MAX_CONDITIONS]})).is_ok());
         let boosts = json!([{"by": 1, "where": {"x": vec![1; 600]}}, {"by": 1, "where": {"x": vec![1; 600]}}]);
-        assert!(read(&json!({"a": {"boosts": boosts}})).unwrap_err().to_string().contains("at most 1024 conditions"));
+        assert!(read(&json!({"a": {"boosts": boosts}})).unwrap_err().to_string().contains("at most 512 conditions"));
         let deep = |depth: usize| (1..depth).fold(json!({"x": null}), |filter, _| json!(["not", filter]));
         assert!(filtered(deep(MAX_DEPTH)).is_ok() && filtered(deep(MAX_DEPTH + 1)).is_err());
     }

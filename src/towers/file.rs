@@ -22,7 +22,7 @@ pub const FORMAT_VERSION: u16 = 1;
 /// The oldest version that this build reads.
 pub const OLDEST_READABLE: u16 = 1;
 
-/// Most bytes of a schema: as a tree of JSON they take up to fifty times as many.
+/// Most bytes of a schema: as a tree of JSON they take up to sixty times as many.
 pub const MAX_SCHEMA: usize = 1 << 20;
 
 /// What a file holds.

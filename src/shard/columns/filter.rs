@@ -11,7 +11,7 @@ use crate::json::{self, Value};
 /// How deep filters may lie in each other: at each depth a test of a shard keeps a set of its rows.
 pub const MAX_DEPTH: usize = 32;
 /// Most conditions of the filters of one scenario: each is a walk over a column. Texts and paths of one condition take one walk together.
-pub const MAX_CONDITIONS: usize = 1024;
+pub const MAX_CONDITIONS: usize = 512;
 
 /// Conditions on columns, all of which must hold. A missing value passes none but that it is missing. Copies share them.
 #[derive(Debug, Clone, Default, PartialEq)]
