@@ -128,7 +128,7 @@ pub(crate) fn keep_rankers() {
 fn ranker(dim: usize, vectors: bool, program: &Program) -> Vec<u8> {
     let schema = serde_json::json!({
         "features": FEATURES, "dim": dim, "vectors": u8::from(vectors), "tasks": ["click", "purchase"], "history": 5, "own": 3,
-        "objective": ["click", 0.5, "*", "purchase", ".price", "log1p", "*", "+"],
+        "objective": ["click", 0.5, "*", ".price", "log1p", "+", "purchase", ".price", 2, "*", "*", "+"],
         "shelves": [500_000, 250_000], "brands": [1000, 0, 999_000],
     });
     let (schema, program) = (schema.to_string(), program.encode());

@@ -103,9 +103,9 @@ fn wasm_sbom(repository: &Repository, out: &Path) -> Result<(), XtaskError> {
     fs::create_dir_all(&source).map_err(XtaskError::io(&source))?;
     let manifest = format!(
         "[package]\nname = \"nearshelf-wasm\"\nversion = \"{}\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n\
-         nearshelf = {{ path = {:?}, default-features = false, features = [\"wasm\"] }}\n",
+         nearshelf = {{ path = \"{}\", default-features = false, features = [\"wasm\"] }}\n",
         env!("CARGO_PKG_VERSION"),
-        repository.root
+        repository.root.display()
     );
     for (name, content) in [("Cargo.toml", manifest.as_str()), ("src/lib.rs", "")] {
         let path = folder.join(name);

@@ -18,18 +18,15 @@ impl Manifest {
             let shards = self.shards.iter().filter(move |shard| shard.value == *value);
             shards.fold(0, |sum: u64, shard| sum.saturating_add(size_of_shard(shard)))
         };
-        let most = match &self.routing {
+        let most = if let Some(routing) = &self.routing {
             // Any of them may be those that a query visits.
-            Some(routing) => {
-                let most = self.shards.iter().map(size_of_shard).max().unwrap_or(0);
-                most.saturating_mul(routing.probes.into())
-            }
-            None => {
-                let is_first =
-                    |at: usize| self.shards.iter().position(|shard| shard.value == self.shards[at].value) == Some(at);
-                let firsts = (0..self.shards.len()).filter(|at| is_first(*at));
-                firsts.map(|at| sizes(&self.shards[at].value)).max().unwrap_or(0)
-            }
+            let most = self.shards.iter().map(size_of_shard).max().unwrap_or(0);
+            most.saturating_mul(routing.probes.into())
+        } else {
+            let is_first =
+                |at: usize| self.shards.iter().position(|shard| shard.value == self.shards[at].value) == Some(at);
+            let firsts = (0..self.shards.len()).filter(|at| is_first(*at));
+            firsts.map(|at| sizes(&self.shards[at].value)).max().unwrap_or(0)
         };
         check_range("bytes that are needed at once", bytes.saturating_add(most), 0, MAX_AT_ONCE)
     }
