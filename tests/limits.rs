@@ -37,6 +37,7 @@ fn the_table_of_limits_has_those_of_the_code() {
         ("shard::format::MAX_COUNT", format::MAX_COUNT.into()),
         ("shard::format::MAX_CELLS", format::MAX_CELLS.into()),
         ("shard::format::MAX_DIM", format::MAX_DIM as u64),
+        ("shard::format::MAX_ID_BYTES", format::MAX_ID_BYTES as u64),
         ("shard::format::MAX_EF_SEARCH", format::MAX_EF_SEARCH.into()),
         ("shard::columns::format::MAX_COLUMNS", columns::format::MAX_COLUMNS.into()),
         ("shard::columns::format::MAX_TEXT_BYTES", columns::format::MAX_TEXT_BYTES),

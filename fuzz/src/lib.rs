@@ -13,10 +13,10 @@ use nearshelf::Digest;
 use nearshelf::index::{NodeId, RowSet, Scratch, SearchParams};
 use nearshelf::release::overlay::{Outline, Overlay};
 use nearshelf::release::{Manifest, ObjectRef};
-use nearshelf::shard::Shard;
 use nearshelf::shard::columns::{Columns, Predicate};
 use nearshelf::shard::delta::{Chain, Delta};
 use nearshelf::shard::directory::DirectoryBucket;
+use nearshelf::shard::{Shard, ShardError};
 pub use release::{head, manifest, rules};
 pub use towers::{program, ranker, repaired};
 
@@ -50,8 +50,13 @@ pub fn shard(bytes: &[u8]) -> bool {
         let again = open(&written).expect("what is written is read");
         assert_eq!(again.content(), content, "what is written says the same");
     }
-    // Most are damaged behind their digest.
-    drop(Shard::open(bytes.to_vec()).expect("it opened before").verify());
+    // What is damaged behind its digest has another one now: only an id that occurs twice may still be wrong.
+    let mut bytes = bytes.to_vec();
+    let end = bytes.len() - Digest::LEN;
+    let digest = Digest::of(&bytes[..end]);
+    bytes[end..].copy_from_slice(digest.as_bytes());
+    let verified = Shard::open(bytes).expect("it opened before").verify();
+    assert!(matches!(verified, Ok(_) | Err(ShardError::DuplicateId { .. })), "its values are good");
     true
 }
 
