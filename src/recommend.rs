@@ -27,6 +27,7 @@ use crate::shard::columns::{ColumnFilter, ColumnsError};
 use crate::show;
 use crate::towers::{self, QueryTower, TowerError};
 pub use explain::{By, Explanation};
+pub use given::MAX_GIVEN;
 use selection::{Asked, Selection};
 
 /// Most items that one request may ask for.
@@ -108,7 +109,7 @@ pub struct Request {
     pub history: Vec<HistoryEvent>,
     /// Asks for what is like the item of this id, in place of what a shopper may like: the history then has no say.
     pub like: Option<String>,
-    /// Candidates that are there already, of a list say, each once and with its score, in place of what the towers find. What the release
+    /// Candidates that are there already, of a list say, each once and with its score, up to [`MAX_GIVEN`], in place of what the towers find. What the release
     /// does not have is left out; history and moment then have no say.
     pub candidates: Option<Vec<(String, f32)>>,
     /// Ids of items that must not be recommended.

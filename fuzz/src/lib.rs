@@ -3,17 +3,24 @@
 //!
 //! The fuzz targets call them, and so does `tests/fuzz_seeds.rs`, which needs no nightly compiler.
 
+mod release;
+mod shop;
+mod towers;
+mod trust;
+
 use std::sync::Arc;
 
 use nearshelf::Digest;
 use nearshelf::index::{NodeId, RowSet, Scratch, SearchParams};
 use nearshelf::release::overlay::{Outline, Overlay};
-use nearshelf::release::{Head, Manifest, ObjectRef};
-use nearshelf::shard::Shard;
+use nearshelf::release::{Manifest, ObjectRef};
 use nearshelf::shard::columns::{Columns, Predicate};
 use nearshelf::shard::delta::{Chain, Delta};
 use nearshelf::shard::directory::DirectoryBucket;
-use nearshelf::sync::Assembly;
+use nearshelf::shard::{Shard, ShardError};
+pub use release::{head, manifest, rules};
+pub use towers::{program, ranker, repaired};
+pub use trust::{root, signed_head};
 
 /// Opens a shard, checks every value as for bytes whose digest is trusted, and searches, decodes and rewrites it.
 pub fn shard(bytes: &[u8]) -> bool {
@@ -45,8 +52,13 @@ pub fn shard(bytes: &[u8]) -> bool {
         let again = open(&written).expect("what is written is read");
         assert_eq!(again.content(), content, "what is written says the same");
     }
-    // Most are damaged behind their digest.
-    drop(Shard::open(bytes.to_vec()).expect("it opened before").verify());
+    // What is damaged behind its digest has another one now: only an id that occurs twice may still be wrong.
+    let mut bytes = bytes.to_vec();
+    let end = bytes.len() - Digest::LEN;
+    let digest = Digest::of(&bytes[..end]);
+    bytes[end..].copy_from_slice(digest.as_bytes());
+    let verified = Shard::open(bytes).expect("it opened before").verify();
+    assert!(matches!(verified, Ok(_) | Err(ShardError::DuplicateId { .. })), "its values are good");
     true
 }
 
@@ -139,31 +151,4 @@ pub fn overlay(bytes: &[u8]) -> bool {
         }
     }
     true
-}
-
-/// Reads a head and a manifest, each from the whole input, and hands the manifest to a client.
-pub fn release(bytes: &[u8]) -> bool {
-    let head = Head::parse(bytes);
-    if let Ok(head) = &head {
-        // Spaces between signatures may have been what kept it within its limit.
-        if let Ok(written) = head.to_bytes() {
-            let again = Head::parse(&written).expect("what is written is read");
-            let named = |head: &Head| (head.version, head.manifest, head.overlay);
-            assert_eq!(named(&again), named(head), "what is written says the same");
-        }
-        Assembly::default().set_head(bytes).expect("the first head that parses is taken");
-    }
-    let manifest = Manifest::parse(bytes);
-    if let Ok(manifest) = &manifest {
-        let written = manifest.to_bytes().expect("what is read is written");
-        assert_eq!(Manifest::parse(&written).expect("what is written is read"), *manifest);
-        let object = ObjectRef::of(bytes);
-        let head = Head::unsigned(1, object, None);
-        let mut assembly = Assembly::default();
-        assembly.set_segment(manifest.shards[0].value.clone());
-        assembly.set_head(&head.to_bytes().expect("a head of a small manifest")).expect("the first head");
-        let missing = assembly.accept(object.digest, bytes.to_vec()).expect("a manifest that parses is taken");
-        assert!(missing.iter().all(|fetch| manifest.part_of(fetch.digest).is_some()), "only what it names is fetched");
-    }
-    head.is_ok() || manifest.is_ok()
 }

@@ -39,15 +39,16 @@ export function parseCards(bytes: Uint8Array): Cards {
   }
 }
 
+// What a page writes into itself is text, and what it computes with are numbers, whatever the file holds.
 function card(file: CardsFile, [id, title, brand, category, price, popularity]: CardsFile["items"][number]): Card {
   if (typeof id !== "string" || typeof title !== "string") throw new Error("an item without id or title");
   const maker = file.brands[brand];
   return {
     id,
     title,
-    category: file.categories[category] ?? [],
-    popularity,
-    ...(maker === undefined ? {} : { brand: maker }),
-    ...(price >= 0 ? { price } : {}),
+    category: (file.categories[category] ?? []).map(String),
+    popularity: +popularity,
+    ...(maker === undefined ? {} : { brand: `${maker}` }),
+    ...(price >= 0 ? { price: +price } : {}),
   };
 }

@@ -4,10 +4,10 @@ import { test } from "node:test";
 import { fakeProducts, writeFakeRelease } from "./fake-engine/release.mjs";
 import { EVENTS, folderFetch, freshPackage, inbox, RELEASE, settled, temporaryFolder } from "./helpers.mjs";
 
-async function shop(t, { lists, ...options } = {}) {
+async function shop(t, { lists, products, ...options } = {}) {
   const nearshelf = await freshPackage(t);
   const folder = temporaryFolder(t);
-  writeFakeRelease(folder, { lists });
+  writeFakeRelease(folder, { lists, products });
   const { fetch, asked } = folderFetch(folder);
   const recommender = await nearshelf.createRecommender({ release: RELEASE, fetch, ...options });
   t.after(() => recommender.close());
@@ -150,6 +150,13 @@ test("a release without lists says that it has no data, and a malformed one what
     await assert.rejects(recommender.trendingItems(), { name: "NearshelfError", code: "lists/malformed" });
     assert.ok((await recommender.recommendedForYou()).items.length > 0);
   }
+});
+
+test("cards hold texts and numbers, whatever is in their file", async (t) => {
+  const odd = { brand: { a: 1 }, category: [1, "a"], price: "79", popularity: "<b>" };
+  const { recommender } = await shop(t, { products: fakeProducts().map((product) => ({ ...product, ...odd })) });
+  const { brand, category, price, popularity } = (await recommender.cards()).get(first);
+  assert.deepEqual({ brand, category, price, popularity }, { brand: "[object Object]", category: ["1", "a"], price: 79, popularity: NaN });
 });
 
 test("scenario, boosts, what was shown and one number for the visit reach the engine, and what is pinned says so", async (t) => {

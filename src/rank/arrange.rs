@@ -76,13 +76,21 @@ fn comes_before(a: &Arranged, b: &Arranged) -> bool {
 pub fn arrange(mut candidates: Vec<Arranged>, how: &Arrangement) -> Vec<Arranged> {
     let mut shown: Vec<Arranged> = Vec::new();
     let mut likeness = vec![f32::NEG_INFINITY; candidates.len()];
+    let caps = how.at_most.len();
+    // By cap and group, how many more it lets through.
+    let mut left: Vec<usize> = candidates.iter().flat_map(|_| how.at_most.iter().copied()).collect();
+    let mut groups = numbered(&candidates, caps);
     while shown.len() < how.limit {
         let slot = shown.len() + 1;
         let is_pinned = |candidate: &Arranged| candidate.slot.is_some_and(|pinned| pinned <= slot);
-        let next = candidates.iter().position(is_pinned).or_else(|| best(&candidates, &shown, &likeness, how));
+        let fits = |place: usize| groups[place].iter().flatten().all(|group| left[*group] > 0);
+        let next = candidates.iter().position(is_pinned).or_else(|| best(&candidates, fits, &likeness, how));
         let Some(next) = next else { break };
         let candidate = candidates.remove(next);
         likeness.remove(next);
+        for group in groups.remove(next).into_iter().flatten() {
+            left[group] = left[group].saturating_sub(1);
+        }
         if how.diversity > 0.0 {
             for (other, likeness) in candidates.iter().zip(&mut likeness) {
                 let cosine = crate::kernels::dot_f32(&other.vector, &candidate.vector);
@@ -94,21 +102,24 @@ pub fn arrange(mut candidates: Vec<Arranged>, how: &Arrangement) -> Vec<Arranged
     shown
 }
 
-/// The place of the best candidate that is pinned nowhere and that the caps let through.
-fn best(candidates: &[Arranged], shown: &[Arranged], likeness: &[f32], how: &Arrangement) -> Option<usize> {
-    let fits = |candidate: &Arranged| {
-        let mut groups = candidate.groups.iter().zip(&how.at_most).enumerate();
-        groups.all(|(cap, (group, at_most))| match group {
-            Some(_) => shown.iter().filter(|other| other.groups.get(cap) == Some(group)).count() < *at_most,
-            None => true,
-        })
+/// The groups of each candidate by cap, as the first candidate of the same group and the cap: texts are compared once, not for every slot.
+fn numbered(candidates: &[Arranged], caps: usize) -> Vec<Vec<Option<usize>>> {
+    let group = |candidate: &Arranged, cap: usize| {
+        let group = candidate.groups.get(cap)?.as_ref()?;
+        let is_same = |other: &Arranged| other.groups.get(cap).and_then(Option::as_ref) == Some(group);
+        candidates.iter().position(is_same).map(|first| first * caps + cap)
     };
+    candidates.iter().map(|candidate| (0..caps).map(|cap| group(candidate, cap)).collect()).collect()
+}
+
+/// The place of the best candidate that is pinned nowhere and that the caps let through.
+fn best(candidates: &[Arranged], fits: impl Fn(usize) -> bool, likeness: &[f32], how: &Arrangement) -> Option<usize> {
     let mut found: Option<(usize, f32)> = None;
     for (place, candidate) in candidates.iter().enumerate() {
         let like = if likeness[place].is_finite() { likeness[place] } else { 0.0 };
         let value = (1.0 - how.diversity) * candidate.value - how.diversity * like;
         // The first of equal ones stays: candidates are in order.
-        if found.is_none_or(|(_, best)| value > best) && candidate.slot.is_none() && fits(candidate) {
+        if found.is_none_or(|(_, best)| value > best) && candidate.slot.is_none() && fits(place) {
             found = Some((place, value));
         }
         if how.diversity == 0.0 && found.is_some() {

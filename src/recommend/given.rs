@@ -5,6 +5,9 @@ use super::{MAX_WIDENING, PASSING, RecommendError, Recommender, Request};
 use crate::rank::Candidate;
 use crate::release::{Absent, Found, Part};
 
+/// Given candidates that a request looks at, at most: ten of the longest lists. What comes behind them in a longer list is left out.
+pub const MAX_GIVEN: usize = 10_000;
+
 impl Recommender {
     /// The given candidates that a request looks at, and what has to be held for that. Of a release in clusters they are the best few
     /// times as many as are shown, the directory says where they are, whether they are there and, mostly, whether they are in stock
@@ -15,7 +18,8 @@ impl Recommender {
         given: &'g [(String, f32)],
         request: &Request,
     ) -> (Vec<&'g (String, f32)>, Vec<Absent>) {
-        let mut best: Vec<&(String, f32)> = given.iter().filter(|(id, _)| !request.exclude.contains(id)).collect();
+        let given = given.iter().take(MAX_GIVEN);
+        let mut best: Vec<&(String, f32)> = given.filter(|(id, _)| !request.exclude.contains(id)).collect();
         let is_better = |a: &(String, f32), b: &(String, f32)| a.1 > b.1 || a.1 == b.1 && a.0 < b.0;
         let routing = self.release.manifest().routing.as_ref();
         let most = routing.map_or(usize::MAX, |routing| (routing.probes as usize).saturating_mul(MAX_WIDENING));
@@ -27,9 +31,11 @@ impl Recommender {
             if taken == count {
                 break;
             }
-            // One after the other: a sort is more code than a client needs here.
-            let next = (place..best.len()).reduce(|a, b| if is_better(best[b], best[a]) { b } else { a });
-            best.swap(place, next.unwrap_or(place));
+            // One after the other: a sort is more code than a client needs here. Where all are looked at, no order is needed.
+            if routing.is_some() {
+                let next = (place..best.len()).reduce(|a, b| if is_better(best[b], best[a]) { b } else { a });
+                best.swap(place, next.unwrap_or(place));
+            }
             let is_out = if routing.is_some() { self.is_out_unseen(&best[place].0) } else { Some(false) };
             if is_out == Some(true) {
                 continue;

@@ -131,6 +131,14 @@ fn given_candidates_are_those_of_the_release_that_pass() {
     let all = recommender.recommend(&asked(ColumnFilter::new(), 10)).unwrap();
     assert_eq!(ids(&all), ["2-item-9", "2-item-1", "1-item-3"]);
     assert_eq!(ids(&recommender.recommend(&asked(ColumnFilter::new(), 1)).unwrap()), ["2-item-9"]);
+    // Behind so many nothing is looked at.
+    let unknown = (0..MAX_GIVEN).map(|number| (format!("unknown {number}"), 0.5));
+    let mut long: Vec<(String, f32)> = unknown.chain(candidates.clone()).collect();
+    let behind = Request { candidates: Some(long.clone()), ..request(ColumnFilter::new(), 10) };
+    assert_eq!(recommender.recommend(&behind).unwrap(), []);
+    long.rotate_right(1);
+    let last = Request { candidates: Some(long), ..behind };
+    assert_eq!(ids(&recommender.recommend(&last).unwrap()), ["2-item-1"]);
     let garden = filter(&json!({"category": ["Garden"]})).unwrap();
     let expected: Vec<&str> = ids(&all)
         .into_iter()

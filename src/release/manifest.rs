@@ -1,5 +1,6 @@
 //! The manifest: what a release consists of.
 
+mod limits;
 mod objects;
 mod part;
 
@@ -11,6 +12,7 @@ use crate::json::{Json, JsonError, Value, parse};
 use crate::shard::columns::ColumnKind;
 #[cfg(any(feature = "origin", test))]
 use crate::shard::columns::ColumnsView;
+use crate::shard::columns::format::MAX_COLUMNS;
 use crate::shard::delta::{Delta, DeltaError};
 use crate::shard::directory::format::MAX_BUCKETS;
 use crate::shard::format::{MAX_COUNT, MAX_DIM};
@@ -18,6 +20,7 @@ use crate::shard::format::{MAX_COUNT, MAX_DIM};
 use crate::shard::{Shard, Verified};
 use crate::show;
 use crate::towers::{Runner, TowerError};
+pub use limits::MAX_AT_ONCE;
 pub use part::Part;
 
 /// What runs the query tower of most releases: every build, as a compact [`Program`](crate::towers::Program).
@@ -291,11 +294,13 @@ impl Manifest {
             }
         }
         self.check_layout()?;
+        check_range("number of columns", self.columns.len() as u64, 0, MAX_COLUMNS.into())?;
         let items = self.shards.iter().map(ManifestShard::items).sum();
         check_range("items", self.items, items, items)?;
         for (part, object) in self.parts() {
             object.check_limit(part.kind())?;
         }
+        self.check_at_once()?;
         match self.digests().windows(2).find(|pair| pair[0] == pair[1]) {
             Some(pair) => Err(field("objects", pair[0].to_string() + " twice", "every object once")),
             None => Ok(()),

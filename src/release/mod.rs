@@ -141,8 +141,9 @@ pub use inspect::inspect;
 pub use lists::Lists;
 pub use loaded::{Absent, Found, Release};
 pub use manifest::{
-    ENGINE, ENGINE_TRACT, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_DELTAS, MAX_NAME, MAX_SHARDS, Manifest,
-    ManifestDelta, ManifestShard, Part, REQUIRES_DELTAS, REQUIRES_RANKER, REQUIRES_RULES, Routing,
+    ENGINE, ENGINE_TRACT, LAYOUT_BY_COLUMN, LAYOUT_CLUSTERS, LAYOUT_SINGLE, MAX_AT_ONCE, MAX_DELTAS, MAX_NAME,
+    MAX_SHARDS, Manifest, ManifestDelta, ManifestShard, Part, REQUIRES_DELTAS, REQUIRES_RANKER, REQUIRES_RULES,
+    Routing,
 };
 pub use object::{ObjectKind, ObjectRef};
 #[cfg(feature = "origin")]

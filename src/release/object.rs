@@ -46,7 +46,9 @@ impl ObjectKind {
             Self::Shard | Self::Delta => 1 << 30,
             Self::Directory => MAX_BUCKET_BYTES as u64,
             Self::Cards => 1 << 28,
-            Self::Lists | Self::Overlay => 1 << 24,
+            Self::Lists => 1 << 24,
+            // Lists of a few bits a row, of which prices take up to 18 times as much in memory.
+            Self::Overlay => 1 << 22,
         }
     }
 

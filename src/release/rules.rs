@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use crate::json::{self, Json, JsonError, Value};
-use crate::shard::columns::ColumnFilter;
+use crate::shard::columns::{ColumnFilter, MAX_CONDITIONS, MAX_DEPTH};
 
 /// The format that this build writes and reads.
 pub const FORMAT_VERSION: u64 = 1;
@@ -169,12 +169,14 @@ impl Rules {
             return Err(format.wrong("1, which this build reads"));
         }
         let named = json.field("scenarios");
-        let mut scenarios = Vec::new();
-        for (name, _) in named.fields()? {
-            scenarios.push((name.clone(), Arc::new(Scenario::read(&named.field(name))?)));
-        }
-        if scenarios.len() > MAX_SCENARIOS {
+        let fields = named.fields()?;
+        // Before they are looked up by their names, each of which is compared with all.
+        if fields.len() > MAX_SCENARIOS {
             return Err(named.wrong("at most 64 scenarios"));
+        }
+        let mut scenarios = Vec::new();
+        for (name, _) in fields {
+            scenarios.push((name.clone(), Arc::new(Scenario::read(&named.field(name))?)));
         }
         Ok(Self { scenarios })
     }
@@ -241,7 +243,7 @@ fn list<T>(
 impl Scenario {
     fn read(json: &Json<'_>) -> Result<Self, JsonError> {
         let exclude = json.field("exclude");
-        Ok(Self {
+        let scenario = Self {
             filter: filter(json)?,
             min_score: number(json, "min_score", f32::MIN.into(), f32::MAX.into())?.map(|least| least as f32),
             diversity: share(json, "diversity", 0.0)?,
@@ -258,7 +260,16 @@ impl Scenario {
             caps: list(json, "caps", MAX_CAPS, Cap::read)?,
             boosts: list(json, "boosts", MAX_RULES, Boost::read)?,
             pins: list(json, "pins", MAX_RULES, Pin::read)?,
-        })
+        };
+        let (mut depth, mut conditions) = scenario.filter.extent();
+        for boost in &scenario.boosts {
+            let (of_boost, more) = boost.filter.extent();
+            (depth, conditions) = (depth.max(of_boost), conditions + more);
+        }
+        if depth > MAX_DEPTH || conditions > MAX_CONDITIONS {
+            return Err(json.wrong("filters of at most 512 conditions, at most 32 deep in each other"));
+        }
+        Ok(scenario)
     }
 }
 
@@ -291,5 +302,34 @@ impl Pin {
             return Err(json.field("slot").wrong("a slot"));
         };
         Ok(Self { item: json.field("item").text()?.to_owned(), slot: slot as usize, window: Window::read(json)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(scenarios: &serde_json::Value) -> Result<Rules, RulesError> {
+        Rules::parse(json!({"format": 1, "scenarios": scenarios}).to_string().as_bytes())
+    }
+
+    #[test]
+    fn rules_ask_for_no_more_than_a_client_can_answer() {
+        let names =
+            |count: usize| (0..count).map(|name| (name.to_string(), json!({}))).collect::<serde_json::Map<_, _>>();
+        assert!(read(&names(MAX_SCENARIOS).into()).is_ok() && read(&names(MAX_SCENARIOS + 1).into()).is_err());
+        let filtered = |filter: serde_json::Value| read(&json!({"a": {"where": filter}}));
+        let conditions =
+            |count: usize| std::iter::once(json!("and")).chain((0..count).map(|_| json!({"x": null}))).collect();
+        assert!(filtered(conditions(MAX_CONDITIONS)).is_ok() && filtered(conditions(MAX_CONDITIONS + 1)).is_err());
+        // Numbers are a walk each, texts are one together.
+        assert!(filtered(json!({"x": vec![1; MAX_CONDITIONS + 1]})).is_err());
+        assert!(filtered(json!({"x": vec!["a"; 10 * MAX_CONDITIONS]})).is_ok());
+        let boosts = json!([{"by": 1, "where": {"x": vec![1; 600]}}, {"by": 1, "where": {"x": vec![1; 600]}}]);
+        assert!(read(&json!({"a": {"boosts": boosts}})).unwrap_err().to_string().contains("at most 512 conditions"));
+        let deep = |depth: usize| (1..depth).fold(json!({"x": null}), |filter, _| json!(["not", filter]));
+        assert!(filtered(deep(MAX_DEPTH)).is_ok() && filtered(deep(MAX_DEPTH + 1)).is_err());
     }
 }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::testing::{DIM, Files, cards, shard, shard_with_columns, tower};
 use super::{
-    FORMAT_VERSION, HEAD_LIMIT, Head, MAX_VERSION, Manifest, ObjectKind, ObjectRef, PublicKey, ReleaseError, Signature,
-    Terms, card_ids, inspect,
+    FORMAT_VERSION, HEAD_LIMIT, Head, LAYOUT_CLUSTERS, MAX_AT_ONCE, MAX_VERSION, Manifest, ObjectKind, ObjectRef,
+    PublicKey, ReleaseError, Routing, Signature, Terms, card_ids, inspect,
 };
 use crate::Digest;
 use crate::shard::ShardContent;
@@ -122,12 +122,40 @@ fn heads_and_manifests_that_break_a_rule_are_refused_by_kind() {
         let error = Manifest::parse(&with(&manifest, at, value)).unwrap_err();
         assert_eq!(error.code(), code, "{at}: {error}");
     }
+    let columns: Vec<String> = (0..257).map(|column| format!("{column}: text")).collect();
+    assert_eq!(Manifest::parse(&with(&manifest, "/columns", json!(columns))).unwrap_err().code(), "release/field");
     let error = Manifest::parse(&with(&manifest, "/format", json!(9))).unwrap_err();
     assert_eq!(error.to_string(), "manifest: format 9, this build reads 1..=1; update the package");
     assert_eq!(Manifest::parse(&vec![b' '; (1 << 20) + 1]).unwrap_err().code(), "release/too-large");
     assert_eq!(Head::parse(&vec![b' '; HEAD_LIMIT + 1]).unwrap_err().code(), "release/too-large");
     // Deeper than any stack should follow.
     assert_eq!(Head::parse(&vec![b'['; HEAD_LIMIT]).unwrap_err().code(), "release/json");
+}
+
+#[test]
+fn a_manifest_asks_for_no_more_at_once_than_a_client_can_hold() {
+    let refused = |manifest: &Manifest| {
+        let error = manifest.to_bytes().err().map(|error| error.to_string());
+        error.is_some_and(|error| error.contains("bytes that are needed at once"))
+    };
+    let with_sizes = |manifest: &Manifest, size: u64| {
+        let mut manifest = manifest.clone();
+        manifest.shards.iter_mut().for_each(|shard| shard.object.size = size);
+        manifest
+    };
+    let part = MAX_AT_ONCE / 3;
+    let whole = Files::new(1, &[shard(1, 5), shard(2, 5), shard(3, 5)], false).manifest;
+    assert!(!refused(&with_sizes(&whole, part - 1000)) && refused(&with_sizes(&whole, part)));
+    // Two shards are of one value, wherever they stand.
+    let mut by_market = Files::by_market(1).manifest;
+    assert!(!refused(&with_sizes(&by_market, part)) && refused(&with_sizes(&by_market, part * 3 / 2)));
+    by_market.shards.swap(1, 2);
+    assert!(!refused(&with_sizes(&by_market, part)) && refused(&with_sizes(&by_market, part * 3 / 2)));
+    let mut clusters = whole;
+    clusters.routing = Some(Routing { object: ObjectRef::of(b"routing"), probes: 2 });
+    clusters.layout = LAYOUT_CLUSTERS.to_owned();
+    clusters.directory = vec![ObjectRef::of(b"directory")];
+    assert!(!refused(&with_sizes(&clusters, part)) && refused(&with_sizes(&clusters, part * 3 / 2)));
 }
 
 #[test]

@@ -87,8 +87,8 @@ pub const HEADER_LEN: usize = 96;
 pub const NO_ENTRY_POINT: u32 = u32::MAX;
 /// Ids that are coded against each other: to read one, those before it in its block are read.
 pub const ID_BLOCK: usize = 16;
-/// Most bytes of an id.
-pub const MAX_ID_BYTES: usize = 1 << 16;
+/// Most bytes of an id. In the file it may be a few bytes beside the one before, and a row reads thousands.
+pub const MAX_ID_BYTES: usize = 1 << 10;
 
 /// How ids are coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -393,3 +393,14 @@ fn golden_shards_are_read_and_give_the_same_results() {
     let expected = golden::keep(&folder.join("searches.json"), || serde_json::to_vec_pretty(&searches).unwrap());
     assert_eq!(searches, serde_json::from_slice::<Vec<Golden>>(&expected).unwrap());
 }
+
+#[test]
+fn the_shop_of_the_fuzz_targets_is_of_this_format() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fixtures/shop.nssh");
+    let bytes = golden::keep(&path, || {
+        let mut content = ShardContent { columns: columns(1, 40), ..content(1, 40, 8, 2) };
+        content.ids.iter_mut().for_each(|id| *id = format!("1-{id}"));
+        content.write().unwrap()
+    });
+    assert_eq!(read(bytes).unwrap().len(), 40);
+}

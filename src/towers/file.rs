@@ -13,7 +13,7 @@
 //! |      … |   32 | digest         | SHA-256 of all bytes before                                        |
 
 use super::TowerError;
-use super::program::program_error;
+use super::program::{check, program_error};
 use crate::Digest;
 use crate::bytes::Reader;
 
@@ -21,6 +21,9 @@ use crate::bytes::Reader;
 pub const FORMAT_VERSION: u16 = 1;
 /// The oldest version that this build reads.
 pub const OLDEST_READABLE: u16 = 1;
+
+/// Most bytes of a schema: as a tree of JSON they take up to sixty times as many.
+pub const MAX_SCHEMA: usize = 1 << 20;
 
 /// What a file holds.
 pub(super) struct File<'b> {
@@ -48,6 +51,7 @@ impl<'b> File<'b> {
         let towers = Digest::from_bytes(reader.array("towers digest")?);
         let schema_len = reader.u32("schema length")? as usize;
         let runner_len = reader.u32("program length")? as usize;
+        check("schema length", schema_len, 0, MAX_SCHEMA)?;
         let schema = reader.take(schema_len, "schema")?;
         let runner = reader.take(runner_len, "program")?;
         let expected = Digest::from_bytes(reader.array("digest")?);

@@ -83,8 +83,12 @@ impl Objective {
 
     /// Reads `[0.5, "purchase", "*", ".price", …]`: numbers, names of tasks, columns behind a point, operators.
     pub(super) fn from_json(json: &Json<'_>, tasks: &[String]) -> Result<Self, JsonError> {
-        let mut terms = Vec::new();
-        for term in json.list()? {
+        let list = json.list()?;
+        if list.len() > MAX_TERMS {
+            return Err(json.wrong("a shorter formula"));
+        }
+        let mut terms = Vec::with_capacity(list.len());
+        for term in list {
             terms.push(match term.text() {
                 Err(_) => Term::Number(term.float()? as f32),
                 Ok(name) => {

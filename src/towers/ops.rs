@@ -140,7 +140,9 @@ fn column<const N: usize>(axes: &[[u32; N]], nth: usize) -> Vec<u32> {
 #[inline(never)]
 fn reach(lengths: &[u32], strides: &[u32]) -> Result<usize, TowerError> {
     let reach = lengths.iter().zip(strides).try_fold(1_usize, |reach, (&length, &stride)| {
-        reach.checked_add((length as usize).saturating_sub(1).checked_mul(stride as usize)?)
+        // The stride of an axis of one place, which reaches nowhere, is added all the same when a walk comes to its end.
+        let step = Some(stride as usize).filter(|step| *step <= MAX_VALUE)?;
+        reach.checked_add((length as usize).saturating_sub(1).checked_mul(step)?)
     });
     reach.ok_or_else(|| program_error("strides", "too large".to_owned(), format!("at most {MAX_VALUE}")))
 }
@@ -208,6 +210,16 @@ impl Op {
                 Ok(places)
             }
         }
+    }
+
+    /// Steps of the operation, whose result has this length.
+    pub(super) fn work(&self, length: usize) -> u64 {
+        let of_each = match self {
+            Self::MatMul { k, .. } => *k,
+            Self::Reduce { n, .. } => *n,
+            _ => 1,
+        };
+        length as u64 * u64::from(of_each)
     }
 
     /// Computes the result into `out`, which has the length that [`Op::check`] gave.

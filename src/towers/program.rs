@@ -8,11 +8,12 @@
 //! | part       | bytes | rule                                                                                  |
 //! |------------|------:|---------------------------------------------------------------------------------------|
 //! | inputs     |     1 | count, 1..=[`MAX_INPUTS`]; per input: kind (0 `f32`, 1 index) u8, length u32          |
-//! | constants  |     4 | count u32; per constant: encoding (0 `f32`, 1 `f16`) u8, length u32, values           |
+//! | constants  |     4 | count u32, at most [`MAX_CONSTANTS`]; per constant: encoding (0 `f32`, 1 `f16`) u8, length u32, values |
 //! | operations |     4 | count u32, 1..=[`MAX_OPERATIONS`]; per operation: code u8 and what [`Op`] lists, u32 each |
 //!
 //! Values are numbered: inputs, then constants, then the result of each operation; an operation may only use values
-//! before its own. The last result is the output. No value is longer than [`MAX_VALUE`].
+//! before its own. The last result is the output. No value is longer than [`MAX_VALUE`]. All results together have at most
+//! [`MAX_RESULTS`] numbers, and a run takes at most [`MAX_WORK`] steps: a few bytes can ask for any number of either.
 
 use half::f16;
 
@@ -28,6 +29,13 @@ pub const MAX_INPUTS: usize = 16;
 pub const MAX_OPERATIONS: usize = 4096;
 /// Longest value, in numbers.
 pub const MAX_VALUE: usize = 1 << 26;
+/// Most constants: some for each operation. A short one takes several times its bytes in memory.
+pub const MAX_CONSTANTS: usize = 1 << 16;
+/// Most numbers of all results, which are kept from run to run: 128 MB. An encoder of 200 events and 128 dimensions has some 3 million a layer.
+pub const MAX_RESULTS: usize = 1 << 25;
+/// Most steps of a run, of which each multiplies and adds or makes a number of a result: about a second. An encoder of 200 events and 128
+/// dimensions takes some 50 million a layer.
+pub const MAX_WORK: usize = 1 << 30;
 
 /// What an input holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +108,7 @@ impl Program {
     pub fn new(inputs: Vec<(InputKind, usize)>, constants: Vec<Vec<f32>>, ops: Vec<Op>) -> Result<Self, TowerError> {
         check("inputs", inputs.len(), 1, MAX_INPUTS)?;
         check("operations", ops.len(), 1, MAX_OPERATIONS)?;
+        check("constants", constants.len(), 0, MAX_CONSTANTS)?;
         for (_, length) in &inputs {
             check("input length", *length, 1, MAX_VALUE)?;
         }
@@ -110,12 +119,16 @@ impl Program {
             }
         }
         let mut program = Self { inputs, constants, ops: Vec::with_capacity(ops.len()), lengths: Vec::new() };
+        let mut results = 0;
         for op in ops {
             let length = op.check(|id| program.value(id))?;
             check("result length", length, 1, MAX_VALUE)?;
+            results += length;
+            check("numbers of all results", results, 1, MAX_RESULTS)?;
             program.ops.push(op);
             program.lengths.push(length);
         }
+        check("steps of a run", program.work(), 1, MAX_WORK)?;
         Ok(program)
     }
 
@@ -132,6 +145,21 @@ impl Program {
     /// Number of operations.
     pub fn operations(&self) -> &[Op] {
         &self.ops
+    }
+
+    /// Steps of a run: multiplications that are added, and numbers that are computed.
+    pub fn work(&self) -> usize {
+        let steps = self.ops.iter().zip(&self.lengths).map(|(op, length)| op.work(*length));
+        usize::try_from(steps.fold(0, u64::saturating_add)).unwrap_or(usize::MAX)
+    }
+
+    /// The rows of the smallest table that an index input names rows of; `None` where nothing reads it.
+    pub(super) fn table_rows(&self, input: u32) -> Option<usize> {
+        let rows = |op: &Op| match op {
+            Op::Gather { table, indices, width } if *indices == input => Some(self.value(*table)?.1 / *width as usize),
+            _ => None,
+        };
+        self.ops.iter().filter_map(rows).min()
     }
 
     fn value(&self, id: u32) -> Option<(InputKind, usize)> {
@@ -224,7 +252,9 @@ impl Program {
             inputs.push((kind, reader.u32("input length")? as usize));
         }
         let mut constants = Vec::new();
-        for _ in 0..reader.u32("constants")? {
+        let count = reader.u32("constants")? as usize;
+        check("constants", count, 0, MAX_CONSTANTS)?;
+        for _ in 0..count {
             constants.push(decode_constant(&mut reader)?);
         }
         let count = reader.u32("operations")? as usize;
@@ -302,5 +332,44 @@ pub(super) fn program_error(what: &'static str, found: String, expected: String)
 impl From<Truncated> for TowerError {
     fn from(Truncated { what, need, have }: Truncated) -> Self {
         Self::Truncated { what, need, have }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::towers::Binary;
+
+    fn refused(constants: Vec<Vec<f32>>, ops: Vec<Op>) -> String {
+        let inputs = vec![(InputKind::Float, 1)];
+        Program::new(inputs, constants, ops).map_or_else(|error| error.to_string(), |_| "nothing".to_owned())
+    }
+
+    #[test]
+    fn a_few_bytes_cannot_ask_for_any_memory_or_work() {
+        let spread = |axes: Vec<[u32; 3]>| Op::Binary { function: Binary::Add, a: 0, b: 0, axes };
+        let long = || spread(vec![[1 << 24, 0, 0]]);
+        assert_eq!(refused(Vec::new(), vec![long(), long()]), "nothing");
+        assert!(refused(Vec::new(), vec![long(), long(), long()]).contains("numbers of all results"));
+        let product = |m, n, k| Op::MatMul { a: 1, b: 2, batch: 1, m, n, k };
+        let ops = |m, n, k| vec![spread(vec![[m * k, 0, 0]]), spread(vec![[n * k, 0, 0]]), product(m, n, k)];
+        assert_eq!(refused(Vec::new(), ops(1000, 1000, 1000)), "nothing");
+        assert!(refused(Vec::new(), ops(1000, 1000, 1100)).contains("steps of a run"));
+        assert!(refused(vec![vec![1.0]; MAX_CONSTANTS + 1], vec![long()]).contains("constants"));
+        // A stride that no axis of one place follows would still be added, and 32 bits have no room for it.
+        assert!(refused(Vec::new(), vec![spread(vec![[1, u32::MAX, 0]])]).contains("strides"));
+    }
+
+    #[test]
+    fn steps_are_counted_by_what_each_number_of_a_result_takes() {
+        let inputs = vec![(InputKind::Float, 6), (InputKind::Index, 2)];
+        let ops = vec![
+            Op::MatMul { a: 0, b: 2, batch: 1, m: 2, n: 4, k: 3 },
+            Op::Reduce { function: crate::towers::Reducer::Sum, a: 3, outer: 2, n: 4, inner: 1 },
+            Op::Gather { table: 2, indices: 1, width: 3 },
+        ];
+        let program = Program::new(inputs, vec![vec![1.0; 12]], ops).unwrap();
+        assert_eq!(program.work(), 2 * 4 * 3 + 2 * 4 + 2 * 3);
+        assert_eq!((program.table_rows(1), program.table_rows(0)), (Some(4), None));
     }
 }

@@ -7,7 +7,7 @@
 //! them, marks `[length * marks]`, rows of categorical features and the long-term vector. Its output is the query embedding, `[dim]`.
 
 use super::file::{File, wrong_schema};
-use super::program::{Input, InputKind, Scratch, program_error, show_inputs};
+use super::program::{Input, InputKind, MAX_VALUE, Scratch, check, program_error, show_inputs};
 use super::{Runner, TowerError};
 use crate::Digest;
 use crate::features::{FeatureSchema, FeatureVector};
@@ -41,6 +41,14 @@ impl QueryTower {
         expected.retain(|(_, length)| *length > 0);
         if runner.inputs() != expected {
             return Err(program_error("inputs", show_inputs(runner.inputs()), show_inputs(&expected)));
+        }
+        if let Some(program) = runner.program() {
+            // No moment may name a row that a table does not have: the tower would fail in the middle of a row of products.
+            let rows = [schema.history.mark_rows(), schema.category_rows()].into_iter().filter(|rows| *rows > 0);
+            let indices = (0..).zip(&expected).filter(|(_, (kind, _))| *kind == InputKind::Index);
+            for (rows, (input, _)) in rows.zip(indices) {
+                check("rows of a table", program.table_rows(input).unwrap_or(MAX_VALUE), rows as usize, MAX_VALUE)?;
+            }
         }
         if runner.output_len() != schema.dim {
             return Err(program_error("output", runner.output_len().to_string(), schema.dim.to_string()));
@@ -99,5 +107,37 @@ impl QueryTower {
     /// The digest of the towers: shards made by others do not fit.
     pub fn towers(&self) -> Digest {
         self.towers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::{Categorical, HistorySchema};
+    use crate::towers::file::MAX_SCHEMA;
+    use crate::towers::{Op, Program};
+
+    fn tower(rows: usize) -> Result<QueryTower, TowerError> {
+        let categories = vec![Categorical::Weekday, Categorical::Hour];
+        let schema = FeatureSchema { dim: 8, history: HistorySchema::of_items(1, 1.0, 0.0), categories, user: None };
+        let inputs = vec![(InputKind::Float, 8), (InputKind::Float, 1), (InputKind::Index, 2)];
+        let ops = vec![Op::Gather { table: 3, indices: 2, width: 4 }];
+        QueryTower::new(schema, Program::new(inputs, vec![vec![0.5; 4 * rows]], ops)?, Digest::of(b"towers"))
+    }
+
+    #[test]
+    fn a_tower_has_a_row_for_everything_that_its_schema_tells_apart() {
+        // "Missing" and seven days, "missing" and 24 hours.
+        tower(33).unwrap();
+        let error = tower(32).unwrap_err().to_string();
+        assert!(error.contains("rows of a table"), "{error}");
+    }
+
+    #[test]
+    fn a_schema_that_would_take_much_memory_is_refused_before_it_is_read() {
+        let schema = "[".repeat(MAX_SCHEMA + 1);
+        let file = File { flags: 0, towers: Digest::of(b"towers"), schema: schema.as_bytes(), runner: &[] };
+        let error = QueryTower::open(&file.write(MAGIC)).unwrap_err().to_string();
+        assert!(error.contains("schema length"), "{error}");
     }
 }

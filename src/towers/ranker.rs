@@ -17,7 +17,7 @@
 //! each, and the slot `[1]`. Its output are the probabilities, one per task.
 
 use super::file::{File, wrong_schema};
-use super::program::{Input, InputKind, Program, Scratch, program_error, show_inputs};
+use super::program::{Input, InputKind, MAX_VALUE, Program, Scratch, check, program_error, show_inputs};
 use super::{Objective, TowerError};
 use crate::Digest;
 use crate::features::ranking::{FEATURES, ItemFacts, Usual};
@@ -27,6 +27,11 @@ use crate::json::{self, Json, JsonError};
 pub const MAGIC: [u8; 4] = *b"NSRK";
 /// Most items that the shopper had among the candidates.
 pub const MAX_OWN: usize = 1000;
+/// Most outputs: there are three steps of the funnel.
+pub const MAX_TASKS: usize = 16;
+/// Most steps of a run ([`Program::work`]): there is one for every candidate, of which a row has some hundreds. The network that is trained
+/// by default takes some ten thousand.
+pub const MAX_RANKER_WORK: usize = 1 << 22;
 /// Most shelves, and most brands.
 const MAX_NAMES: usize = 1 << 16;
 /// What a share is stored as a multiple of.
@@ -56,6 +61,8 @@ pub struct RankerSchema {
 pub struct Ranker {
     schema: RankerSchema,
     program: Program,
+    /// Rows of the tables of shelves and brands, where it reads them.
+    names: [u32; 2],
     towers: Digest,
 }
 
@@ -70,7 +77,7 @@ pub struct Embeddings<'e> {
 
 /// The rows of shelf and brand of an item in their tables; 0 for none.
 pub fn name_rows(facts: &ItemFacts) -> [u32; 2] {
-    [facts.shelf, facts.brand].map(|number| number.map_or(0, |number| number + 1))
+    [facts.shelf, facts.brand].map(|number| number.map_or(0, |number| number.saturating_add(1)))
 }
 
 /// The inputs of a ranker's program.
@@ -112,7 +119,11 @@ impl Ranker {
         if program.output_len() != schema.tasks.len() {
             return Err(program_error("output", program.output_len().to_string(), schema.tasks.len().to_string()));
         }
-        Ok(Self { schema, program, towers })
+        check("steps of a ranker", program.work(), 1, MAX_RANKER_WORK)?;
+        // Shelf and brand stand before the slot, which is the last input.
+        let rows = |before| program.table_rows((expected.len() as u32).saturating_sub(before)).unwrap_or(MAX_VALUE);
+        let names = [3, 2].map(|before| rows(before) as u32);
+        Ok(Self { schema, program, names, towers })
     }
 
     /// Reads and checks a ranker's file.
@@ -147,7 +158,7 @@ impl Ranker {
     /// The probabilities of a candidate, one per task: `numbers` are those of [`FEATURES`].
     ///
     /// # Errors
-    /// [`TowerError::Input`] for numbers that are not finite, and for shelf and brand beyond their tables.
+    /// [`TowerError::Input`] for numbers that are not finite.
     pub fn probabilities<'s>(
         &self,
         numbers: &[f32],
@@ -155,7 +166,10 @@ impl Ranker {
         facts: &ItemFacts,
         scratch: &'s mut Scratch,
     ) -> Result<&'s [f32], TowerError> {
-        let (names, slot) = (name_rows(facts), [0]);
+        // What came into the catalogue later than the ranker is unknown to it.
+        let known = |row: u32, rows: u32| if row < rows { row } else { 0 };
+        let (rows, slot) = (name_rows(facts), [0]);
+        let names = [known(rows[0], self.names[0]), known(rows[1], self.names[1])];
         self.program.run(&inputs(numbers, embeddings, &names, &slot, self.schema.vectors), scratch)
     }
 }
@@ -166,7 +180,11 @@ impl RankerSchema {
         if features.texts()? != FEATURES {
             return Err(features.wrong("the numbers of this build"));
         }
-        let tasks = json.field("tasks").texts()?;
+        let named = json.field("tasks");
+        let tasks = named.texts()?;
+        if tasks.len() > MAX_TASKS {
+            return Err(named.wrong("fewer tasks"));
+        }
         Ok(Self {
             dim: json.field("dim").number(1 << 16)? as usize,
             vectors: json.field("vectors").number(1)? == 1,
@@ -203,4 +221,80 @@ fn shares(json: &Json<'_>) -> Result<Vec<f32>, JsonError> {
         return Err(json.wrong("fewer names"));
     }
     numbers.iter().map(|number| Ok(number.number(1_000_000)? as f32 * MILLIONTH)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::towers::{Op, Unary};
+
+    fn schema(tasks: usize) -> RankerSchema {
+        RankerSchema {
+            dim: 0,
+            vectors: true,
+            tasks: (0..tasks).map(|task| task.to_string()).collect(),
+            history: 5,
+            own: 3,
+            objective: Objective::of_task(0),
+            usual: Usual::default(),
+        }
+    }
+
+    /// Says of each candidate what the tables of shelves, of two rows, and of brands, of three, hold.
+    fn program(more: Vec<Op>) -> Result<Program, TowerError> {
+        let inputs = vec![
+            (InputKind::Float, FEATURES.len()),
+            (InputKind::Index, 1),
+            (InputKind::Index, 1),
+            (InputKind::Index, 1),
+        ];
+        let gather = |table, indices| Op::Gather { table, indices, width: 1 };
+        let ops = [gather(4, 1), gather(5, 2), Op::Concat { outer: 1, parts: vec![[6, 1], [7, 1]] }];
+        Program::new(inputs, vec![vec![0.5, 0.25], vec![0.0, 1.0, 2.0]], ops.into_iter().chain(more).collect())
+    }
+
+    #[test]
+    fn what_a_ranker_does_not_know_is_unknown_to_it() {
+        let ranker = Ranker::new(schema(2), program(Vec::new()).unwrap(), Digest::of(b"towers")).unwrap();
+        let ranker = Ranker::open(&ranker.write()).unwrap();
+        let mut scratch = Scratch::default();
+        let mut found = |shelf, brand| {
+            let facts = ItemFacts { shelf: Some(shelf), brand: Some(brand), ..ItemFacts::default() };
+            let embeddings = Embeddings { query: &[], item: &[] };
+            ranker.probabilities(&[0.0; FEATURES.len()], embeddings, &facts, &mut scratch).unwrap().to_vec()
+        };
+        assert_eq!(found(0, 1), [0.25, 2.0]);
+        assert_eq!((found(1, 2), found(u32::MAX, u32::MAX)), (vec![0.5, 0.0], vec![0.5, 0.0]));
+    }
+
+    #[test]
+    fn a_ranker_that_would_take_too_long_for_a_row_is_refused() {
+        let side = 1 << 11;
+        let wide = Op::Binary { function: crate::towers::Binary::Add, a: 8, b: 8, axes: vec![[2, 1, 1], [side, 0, 0]] };
+        let more = |k: u32| {
+            vec![
+                wide.clone(),
+                Op::MatMul { a: 9, b: 9, batch: 1, m: 2 * side / k, n: 2 * side / k, k },
+                Op::Slice { a: 10, outer: 1, n: (2 * side / k).pow(2), inner: 1, start: 0, count: 2, step: 1 },
+                Op::Unary { function: Unary::Sigmoid, a: 11 },
+            ]
+        };
+        let made = |k| Ranker::new(schema(2), program(more(k)).unwrap(), Digest::of(b"towers"));
+        made(64).unwrap();
+        assert!(made(2).unwrap_err().to_string().contains("steps of a ranker"));
+    }
+
+    #[test]
+    fn tasks_and_terms_are_counted_before_they_are_compared() {
+        let read = |tasks: usize, terms: usize| {
+            let mut json = schema(tasks).to_json();
+            json["objective"] = vec![1; terms].into();
+            let text = json.to_string();
+            RankerSchema::from_json(&Json::new(&json::parse(text.as_bytes()).unwrap(), "schema"))
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(read(MAX_TASKS + 1, 1).contains("fewer tasks"));
+        assert!(read(MAX_TASKS, 100_000).contains("a shorter formula"));
+    }
 }

@@ -11,7 +11,7 @@ use crate::error::XtaskError;
 use crate::redis;
 use crate::repository::Repository;
 use crate::run::{Counts, Outcome, counted, run};
-use crate::{data, demo, setup, tools, wasm, worker};
+use crate::{data, demo, setup, supply, tools, wasm, worker};
 
 /// A check. Those that it needs stand above it.
 struct Check {
@@ -31,11 +31,16 @@ const SMALL_RELEASE: Shop = Shop { config: COMPLETE_JOURNEY.config, work: "work/
 /// Enough that embeddings differ; quality is what `cargo xtask bench path` looks at.
 const SMALL_STEPS: &str = "40";
 
+/// Seconds of each fuzz target's mutants in continuous integration, where nobody waits for them.
+const FUZZ_SECONDS: &str = "20";
+
 /// Clippy and the documentation build in release too: that shares build scripts and procedural macros with the tests (179
 /// of 562 units), and both share the checked dependencies with each other.
 const CHECKS: &[Check] = &[
     Check { name: "format", needs: &[], run: |on| on.cargo("fmt --all --check").into() },
     Check { name: "targets stay in kernels and platform", needs: &[], run: |on| target_cfgs(on.repository).into() },
+    Check { name: "supply of crates", needs: &[], run: |on| supply::crates(on.repository).into() },
+    Check { name: "supply of packages", needs: &[], run: |on| supply::packages(on.repository).into() },
     Check {
         name: "clippy, portable",
         needs: &[],
@@ -225,6 +230,9 @@ fn rust_tests(on: &Context<'_>) -> Outcome {
         return Err(error).into();
     }
     let mut tests = on.repository.cargo("test --release --workspace");
+    if std::env::var_os("CI").is_some() {
+        tests.env("NEARSHELF_FUZZ_SECONDS", FUZZ_SECONDS);
+    }
     match redis::server() {
         Ok(server) => {
             counted(tests.env("NEARSHELF_WASM_FIXTURES", fixtures).envs(server.map(|path| ("REDIS_SERVER", path))))

@@ -14,6 +14,7 @@ mod repository;
 mod run;
 mod setup;
 mod size;
+mod supply;
 mod tools;
 mod wasm;
 mod worker;
@@ -61,6 +62,11 @@ enum Task {
         /// Also build the engine for ONNX graphs, into `pkg-js/wasm-onnx`.
         #[arg(long)]
         onnx: bool,
+    },
+    /// List what a release is made of, as CycloneDX: the crate, the crate as WebAssembly, and the npm package.
+    Sbom {
+        /// The folder that the lists are written to.
+        out: PathBuf,
     },
     /// Measure against the bars; fails when one does not hold.
     Bench {
@@ -114,6 +120,7 @@ fn run(task: Task) -> Result<(), XtaskError> {
             wasm::build_core(&repository)?;
             if onnx { wasm::build_onnx(&repository) } else { Ok(()) }
         }
+        Task::Sbom { out } => supply::sbom(&repository, &out),
         Task::Bench { name, json, cold, quick, million } => {
             bench::bench(&repository, &name, bench::Options { cold, quick, million }, json.as_deref())
         }

@@ -25,6 +25,17 @@ impl<'a> BitReader<'a> {
         Self { bytes, at: 0 }
     }
 
+    /// Bits that were read.
+    pub(super) fn position(&self) -> u32 {
+        // Of an overlay of the most bytes that one may have.
+        self.at as u32
+    }
+
+    /// The same bits, of which so many were read.
+    pub(super) fn at(self, position: u32) -> Self {
+        Self { at: position as usize, ..self }
+    }
+
     /// The next bits, 57 at least; zeros behind the end.
     #[cfg_attr(hot_is_fast, optimize(speed))]
     #[inline]

@@ -56,6 +56,8 @@ pub const MAX_PRICE: u64 = (1 << 53) - 1;
 /// The column that prices are of.
 pub const PRICE: &str = "price";
 
+/// Rows out of stock that are read one after the other, at most, to tell whether one is: a list may have millions.
+const STRIDE: u32 = 256;
 /// Bits of the highest price.
 const PRICE_BITS: u64 = 53;
 /// Bits of a price's length.
@@ -73,6 +75,9 @@ pub struct Overlay {
     shards: Vec<Entry>,
     /// Row and price, by shard and row.
     prices: Vec<(NodeId, u64)>,
+    /// By shard and row, where lists of rows out of stock may be entered: every [`STRIDE`] rows, the least row that may follow, and the bits
+    /// before it.
+    doors: Vec<(u64, u32)>,
 }
 
 /// What an overlay has of a shard.
@@ -85,6 +90,8 @@ struct Entry {
     lists: (u32, u32),
     /// Where its prices begin and end.
     prices: (u32, u32),
+    /// Where its doors begin and end.
+    doors: (u32, u32),
 }
 
 impl Overlay {
@@ -112,7 +119,8 @@ impl Overlay {
         }
         let expected = manifest.shards.len() as u64;
         OverlayError::check("number of shards", shards.into(), expected, expected)?;
-        let mut overlay = Self { object, made_ms, manifest: of, shards: Vec::new(), prices: Vec::new(), bytes };
+        let (shards, prices, doors) = Default::default();
+        let mut overlay = Self { object, made_ms, manifest: of, shards, prices, doors, bytes };
         let mut rows = manifest.shards.iter().map(|shard| shard.rows(shard.deltas.len()) as u32);
         let table = read_table(&overlay.bytes[HEADER_LEN..], &mut rows).ok_or(OverlayError::Table)?;
         overlay.shards = table.0;
@@ -129,12 +137,16 @@ impl Overlay {
     /// Walks through the lists of a shard, so that later walks need no checks, and takes the prices; nothing where they are damaged.
     fn check_lists(&mut self, at: usize) -> Option<()> {
         let entry = self.shards[at];
+        // Taken out while the lists are borrowed; of an overlay that is damaged nothing is left.
+        let (mut prices, mut doors) = (std::mem::take(&mut self.prices), std::mem::take(&mut self.doors));
+        let (start, count, first_door) = (prices.len() as u32, entry.prices.1, doors.len() as u32);
         let mut rows = Rows { bits: self.lists(at), next: 0, width: width(entry.rows, entry.out), left: entry.out };
-        for _ in 0..entry.out {
+        for nth in 0..entry.out {
+            if nth.is_multiple_of(STRIDE) {
+                doors.push((rows.next, rows.bits.position()));
+            }
             rows.next().filter(|row| row.0 < entry.rows)?;
         }
-        let (start, count) = (self.prices.len() as u32, entry.prices.1);
-        let mut prices = Vec::new();
         rows = Rows { bits: rows.bits, next: 0, width: width(entry.rows, count), left: count };
         for _ in 0..count {
             let row = rows.next().filter(|row| row.0 < entry.rows)?;
@@ -142,8 +154,9 @@ impl Overlay {
             prices.push((row, rows.bits.bits(length as u32)?));
         }
         let is_whole = rows.bits.is_at_end();
-        self.prices.append(&mut prices);
         self.shards[at].prices = (start, start + count);
+        self.shards[at].doors = (first_door, doors.len() as u32);
+        (self.prices, self.doors) = (prices, doors);
         is_whole.then_some(())
     }
 
@@ -201,7 +214,13 @@ impl Overlay {
 
     /// Whether a row is out of stock.
     pub fn is_out(&self, at: usize, node: NodeId) -> bool {
-        self.rows(at).any(|row| row == node)
+        let Some(entry) = self.shards.get(at) else { return false };
+        let doors = &self.doors[entry.doors.0 as usize..entry.doors.1 as usize];
+        let Some(nth) = doors.partition_point(|(row, _)| *row <= node.0.into()).checked_sub(1) else { return false };
+        let (next, position) = doors[nth];
+        let left = (entry.out - nth as u32 * STRIDE).min(STRIDE);
+        let mut rows = Rows { bits: self.lists(at).at(position), next, width: width(entry.rows, entry.out), left };
+        rows.any(|row| row == node)
     }
 
     #[inline(never)]
@@ -249,7 +268,7 @@ fn read_table(bytes: &[u8], rows: &mut dyn Iterator<Item = u32>) -> Option<(Vec<
         if out > rows || priced > rows {
             return None;
         }
-        entries.push(Entry { rows, out, has_exact_slots, lists: (start, end), prices: (0, priced) });
+        entries.push(Entry { rows, out, has_exact_slots, lists: (start, end), prices: (0, priced), doors: (0, 0) });
     }
     (rest.len() as u64 == u64::from(end)).then_some((entries, (bytes.len() - rest.len()) as u32))
 }

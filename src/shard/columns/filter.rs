@@ -8,6 +8,11 @@ use super::{ColumnsError, ColumnsView};
 use crate::index::{NodeId, RowSet};
 use crate::json::{self, Value};
 
+/// How deep filters may lie in each other: at each depth a test of a shard keeps a set of its rows.
+pub const MAX_DEPTH: usize = 32;
+/// Most conditions of the filters of one scenario: each is a walk over a column. Texts and paths of one condition take one walk together.
+pub const MAX_CONDITIONS: usize = 512;
+
 /// Conditions on columns, all of which must hold. A missing value passes none but that it is missing. Copies share them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ColumnFilter {
@@ -128,7 +133,10 @@ impl ColumnFilter {
             Value::Array(list) => {
                 let filters = || list[1..].iter().map(Self::from_value).collect::<Result<Vec<_>, _>>();
                 match (list.first().and_then(Value::as_text), list.len()) {
-                    (Some("and"), _) => return filters().map(|all| all.iter().fold(Self::new(), Self::and)),
+                    // Taken apart, not copied: each depth would copy all below it.
+                    (Some("and"), _) => {
+                        parts.extend(filters()?.into_iter().flat_map(|filter| Arc::unwrap_or_clone(filter.parts)));
+                    }
                     (Some("or"), _) => parts.push(Part::Any(filters()?)),
                     (Some("not"), 2) => parts.push(Part::Not(Self::from_value(&list[1])?)),
                     _ => return wrong("filter", value),
@@ -137,6 +145,28 @@ impl ColumnFilter {
             _ => return wrong("filter", value),
         }
         Ok(Self { parts: Arc::new(parts) })
+    }
+
+    /// How deep filters lie in each other, and how many conditions there are.
+    pub(crate) fn extent(&self) -> (usize, usize) {
+        let mut extent = (0, 0);
+        for part in self.parts.iter() {
+            let inner = match part {
+                Part::Column(..) => &[][..],
+                Part::Any(filters) => filters,
+                Part::Not(filter) => std::slice::from_ref(filter),
+            };
+            let walks = if let Part::Column(_, Condition::AnyNumber(numbers)) = part { numbers.len() } else { 1 };
+            let mut depth = 0;
+            for filter in inner {
+                // Once for each: twice would be twice as often at each depth.
+                let (of_filter, conditions) = filter.extent();
+                depth = of_filter.max(depth);
+                extent.1 += conditions;
+            }
+            extent = (extent.0.max(depth + 1), extent.1 + walks);
+        }
+        extent
     }
 
     /// Checks that there are such columns, of kinds that can be asked so: `kind` gives what the column of a name holds, `known`
@@ -244,12 +274,11 @@ impl Condition {
                 }
             }
             Self::AnyPath(paths) => {
-                for path in paths {
-                    let parts: Vec<&str> = path.iter().map(String::as_str).collect();
-                    let is_text = column.kind() == ColumnKind::Text && parts.len() == 1;
-                    let predicate = if is_text { Predicate::AnyOf(&parts) } else { Predicate::Under(&parts) };
-                    rows.or(&column.rows_where(predicate)?);
+                if !self.fits(column.kind()) {
+                    let (name, kind) = (column.name().to_owned(), column.kind().name());
+                    return Err(ColumnsError::Predicate { name, kind, test: self.name() });
                 }
+                return Ok(column.rows_of_paths(paths));
             }
         }
         Ok(rows)

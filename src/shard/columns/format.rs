@@ -25,7 +25,7 @@
 //! |      3 |    1 | `name_bytes`       | `1..=`[`MAX_NAME_BYTES`]                                                  |
 //! |      4 |    4 | `entries`          | entries of the dictionary; 0 without one                                  |
 //! |      8 |    4 | `dictionary_bytes` | at least `2 * entries`; 0 without one                                     |
-//! |     12 |    4 | `text_bytes`       | bytes of all entries; of all columns at most [`MAX_TEXT_BYTES`]           |
+//! |     12 |    4 | `text_bytes`       | bytes of all entries, at most [`MAX_EXPANSION`]` * dictionary_bytes`; of all columns at most [`MAX_TEXT_BYTES`] |
 //!
 //! | kind         | `width`    | a value is                                                                              |
 //! |--------------|------------|-----------------------------------------------------------------------------------------|
@@ -56,6 +56,9 @@ pub const MAX_ROWS: u32 = crate::shard::format::MAX_COUNT;
 pub const MAX_COLUMNS: u16 = 256;
 /// Longest name of a column, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
+/// Most bytes of a dictionary when it is read, as a multiple of what it takes in the file: entries that share nearly everything with the
+/// one before would make 16 MB of some KB. Addresses and paths take some five times.
+pub const MAX_EXPANSION: u64 = 32;
 /// Most bytes of all dictionaries when they are read: a small file can state a large one.
 pub const MAX_TEXT_BYTES: u64 = 1 << 24;
 /// Bytes before the descriptors.
@@ -151,8 +154,7 @@ impl Descriptor {
         check("entries", entries.into(), 0, most.into())?;
         let most = if entries == 0 { 0 } else { u32::MAX };
         check("dictionary_bytes", dictionary_bytes.into(), 2 * u64::from(entries), most.into())?;
-        let most = if entries == 0 { 0 } else { MAX_TEXT_BYTES };
-        check("text_bytes", text_bytes.into(), 0, most)?;
+        check("text_bytes", text_bytes.into(), 0, most_text(dictionary_bytes))?;
         let nullable = bytes[2] == 1;
         Ok(Self { kind, width, nullable, name_bytes: bytes[3], entries, dictionary_bytes, text_bytes })
     }
@@ -165,6 +167,11 @@ impl Descriptor {
         bytes[12..].copy_from_slice(&self.text_bytes.to_le_bytes());
         bytes
     }
+}
+
+/// Most bytes of a dictionary that takes so many in the file.
+pub(super) fn most_text(dictionary_bytes: u32) -> u64 {
+    (MAX_EXPANSION * u64::from(dictionary_bytes)).min(MAX_TEXT_BYTES)
 }
 
 /// The value of `width` bytes that says that none is there.

@@ -38,7 +38,7 @@ mod view;
 mod write;
 
 pub use error::ColumnsError;
-pub use filter::{Changed, ColumnFilter};
+pub use filter::{Changed, ColumnFilter, MAX_CONDITIONS, MAX_DEPTH};
 pub use format::ColumnKind;
 pub(super) use read::Table;
 pub use read::{Columns, ColumnsView};

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::dictionary::Dictionary;
-use super::format::{DESCRIPTOR_LEN, FORMAT_VERSION, HEADER_LEN, MAX_STEP, popularity_count, popularity_step};
+use super::format::{
+    DESCRIPTOR_LEN, FORMAT_VERSION, HEADER_LEN, MAX_EXPANSION, MAX_STEP, popularity_count, popularity_step,
+};
 use super::{ColumnKind, Columns, ColumnsError, ColumnsView, Predicate};
 use crate::index::testing::Random;
 use crate::index::{NodeId, RowSet};
@@ -423,7 +425,13 @@ fn a_small_file_cannot_state_a_large_dictionary() {
         Columns::open(bytes)
     };
     assert!(matches!(file(text_bytes), Err(ColumnsError::Field { what: "text_bytes", .. })));
-    assert!(matches!(file(1 << 20), Err(ColumnsError::Dictionary { entry: 1447, .. })));
+    assert!(matches!(file(1 << 20), Err(ColumnsError::Field { what: "text_bytes", .. })));
+    // 24 KB may stand for 32 times as much, which the first entries have.
+    let most = MAX_EXPANSION as u32 * dictionary.len() as u32;
+    assert!(matches!(file(most), Err(ColumnsError::Dictionary { entry: 1238, .. })));
+    let long = "a".repeat(3000);
+    let entries: Vec<_> = (0..100).map(|entry| Some(format!("{long}{entry}"))).collect();
+    assert_eq!(Columns::builder(100).text("t", &entries).write().unwrap_err().code(), "columns/field");
 }
 
 #[test]

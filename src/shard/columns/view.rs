@@ -194,6 +194,28 @@ impl<'a> ColumnView<'a> {
         })
     }
 
+    /// The rows of a column of `text` or `path` that have one of these texts, as paths of one part, or are at one of these paths or below.
+    /// The time is that of one walk over the rows, however many paths there are.
+    pub(super) fn rows_of_paths(&self, paths: &[Vec<String>]) -> RowSet {
+        // At each entry, how many ranges begin there less how many have ended.
+        let mut begins = vec![0_i32; self.entries() as usize + 1];
+        for path in paths {
+            let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+            let range = match (self.kind(), &*parts) {
+                (ColumnKind::Text, [text]) => self.entry_of(text).map_or(0..0, |entry| entry..entry + 1),
+                _ => self.prefix_range(&parts),
+            };
+            begins[range.start as usize] += 1;
+            begins[range.end as usize] -= 1;
+        }
+        let mut open = 0;
+        for count in &mut begins {
+            open += *count;
+            *count = open;
+        }
+        self.rows_with(&|entry| begins[entry as usize] > 0)
+    }
+
     /// The rows whose value is there and passes a test as it is stored.
     fn rows_with(&self, test: &dyn Fn(u64) -> bool) -> RowSet {
         RowSet::of(self.rows, |node| self.code_at(node).is_some_and(test))

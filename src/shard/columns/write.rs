@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::dictionary::{Dictionary, path_text};
 use super::format::{
     ColumnKind, Descriptor, FORMAT_VERSION, HEADER_LEN, MAGIC, MAX_COLUMNS, MAX_NAME_BYTES, MAX_ROWS, MAX_TEXT_BYTES,
-    missing, popularity_step,
+    missing, most_text, popularity_step,
 };
 use super::{Columns, ColumnsError};
 
@@ -156,6 +156,11 @@ impl ColumnsBuilder {
             return self;
         }
         let dictionary = Dictionary::write(entries);
+        let most = most_text(dictionary.len() as u32);
+        if let Err(error) = ColumnsError::check("bytes of a dictionary", text_bytes, 0, most) {
+            self.fail(error);
+            return self;
+        }
         let mut bytes = Vec::with_capacity(values.len() * width as usize);
         for value in values {
             bytes.extend(&value.unwrap_or(missing(width)).to_le_bytes()[..width as usize]);

@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    nearshelf_fuzz::release(bytes);
+    nearshelf_fuzz::rules(bytes);
 });
