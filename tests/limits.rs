@@ -10,6 +10,9 @@ use nearshelf::{recommend, release::rules};
 fn the_table_of_limits_has_those_of_the_code() {
     let limits = [
         ("release::HEAD_LIMIT", release::HEAD_LIMIT as u64),
+        ("release::ROOT_LIMIT", release::ROOT_LIMIT as u64),
+        ("release::MAX_KEYS", release::MAX_KEYS as u64),
+        ("release::MAX_SIGNATURES", release::MAX_SIGNATURES as u64),
         ("release::MAX_SHARDS", release::MAX_SHARDS as u64),
         ("release::MAX_DELTAS", release::MAX_DELTAS as u64),
         ("release::MAX_AT_ONCE", release::MAX_AT_ONCE),

@@ -371,6 +371,24 @@ fn sizes_are_capped() {
 }
 
 #[test]
+fn as_many_signatures_as_are_looked_at() {
+    let root = |signers: &[u8]| {
+        let mut shop = shop();
+        shop.root = role(&(1..=16).collect::<Vec<_>>(), 1);
+        shop.root_version = 0;
+        shop.publish_root(signers);
+        shop.files["root/1.json"].clone()
+    };
+    let many: Vec<u8> = (1..=33).collect();
+    assert_eq!(Root::parse(&root(&many[..32])).unwrap().signatures().len(), 32);
+    let error = Root::parse(&root(&many)).unwrap_err();
+    assert!(error.to_string().contains("at most 32 signatures"), "{error}");
+    let key = role(&[1], 1).keys[0];
+    assert_eq!(format!("{key:?}"), format!("PublicKey({key})"));
+    assert_eq!(key.to_string().parse(), Ok(key));
+}
+
+#[test]
 fn what_has_no_canonical_form_is_not_signed() {
     let (mut shop, _) = served();
     shop.version += 1;
