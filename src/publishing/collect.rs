@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use super::at_once::each;
 use super::head::{DAY, copy_path, object_path};
 use super::{Entry, HEADS, OBJECTS, Published, PublishingError, Store};
 use crate::Digest;
@@ -54,22 +55,22 @@ pub fn collect(store: &dyn Store, days: u64, now: SystemTime) -> Result<Collecte
             needed.extend(manifest(store, head)?.parts().map(|(_, object)| object.digest));
         }
     }
-    let mut done = Collected { deleted: 0, bytes: 0, kept: 0, heads: heads.len() };
     let is_old = |entry: &Entry| entry.modified < limit;
-    for entry in &objects {
-        let digest = entry.name.parse::<Digest>();
-        let is_free = digest.is_ok_and(|digest| !needed.contains(&digest)) && is_old(entry);
+    let is_free =
+        |entry: &&Entry| entry.name.parse::<Digest>().is_ok_and(|digest| !needed.contains(&digest)) && is_old(entry);
+    let free: Vec<&Entry> = objects.iter().filter(is_free).collect();
+    let deleted = each(&free, |entry| -> Result<Option<u64>, PublishingError> {
         let path = object_path(&entry.name);
         // A publisher that needs one which is old puts it again.
-        if is_free && store.entry(&path)?.is_none_or(|entry| is_old(&entry)) {
-            store.delete(&path)?;
-            done.deleted += 1;
-            done.bytes += entry.size;
-        } else {
-            done.kept += 1;
+        if store.entry(&path)?.is_some_and(|entry| !is_old(&entry)) {
+            return Ok(None);
         }
-    }
-    Ok(done)
+        store.delete(&path)?;
+        Ok(Some(entry.size))
+    })?;
+    let deleted: Vec<u64> = deleted.into_iter().flatten().collect();
+    let kept = objects.len() - deleted.len();
+    Ok(Collected { deleted: deleted.len(), bytes: deleted.iter().sum(), kept, heads: heads.len() })
 }
 
 /// The published head, and those that were until after the limit.
@@ -78,17 +79,16 @@ fn heads(store: &dyn Store, limit: SystemTime) -> Result<Vec<Head>, PublishingEr
     let mut copies: Vec<(u64, SystemTime)> =
         store.list(HEADS)?.iter().filter_map(|entry| Some((version(entry)?, entry.modified))).collect();
     copies.sort_unstable();
-    let mut heads = Vec::new();
-    for (nth, (version, _)) in copies.iter().enumerate() {
-        let until = copies.get(nth + 1).map(|(_, modified)| *modified);
-        if until.is_some_and(|until| until < limit) {
-            continue;
-        }
-        if let Some((bytes, _)) = store.get(&copy_path(*version), HEAD_LIMIT as u64)? {
-            heads.push(Head::parse(&bytes)?);
-        }
-    }
-    heads.extend(Published::read(store)?.map(|published| published.head));
+    let until = |nth: usize| copies.get(nth + 1).map(|(_, modified)| *modified);
+    let recent = copies.iter().enumerate().filter(|(nth, _)| until(*nth).is_none_or(|until| until >= limit));
+    let recent: Vec<u64> = recent.map(|(_, (version, _))| *version).collect();
+    let read = each(&recent, |version| -> Result<Option<Head>, PublishingError> {
+        let copy = store.get(&copy_path(*version), HEAD_LIMIT as u64)?;
+        Ok(copy.map(|(bytes, _)| Head::parse(&bytes)).transpose()?)
+    })?;
+    let published = Published::read(store)?.map(|published| published.head);
+    let mut heads: Vec<Head> = read.into_iter().flatten().collect();
+    heads.extend(published.filter(|published| !recent.contains(&published.version)));
     Ok(heads)
 }
 

@@ -117,13 +117,13 @@ pub(super) fn replace(
         let before = Published::read(store)?;
         signing.check(before.as_ref())?;
         let content = decide(before.as_ref())?;
-        put_roots(store, signing)?;
         if let Some(before) = &before {
             keep(store, before.head.version, &before.bytes)?;
             if signing.is_fresh(before, &content) {
                 return Ok(Replaced { head: before.head.clone(), before: Some(before.clone()), changed: false });
             }
         }
+        put_roots(store, signing)?;
         let head = signing.next(store, before.as_ref(), &content)?;
         let bytes = head.to_bytes()?;
         let revision = before.as_ref().map(|before| &before.revision);

@@ -15,6 +15,7 @@
 //!
 //! The build folder holds an unsigned head, and versions of its own; that of the store is one more than what was published, and no less than the folder's.
 
+mod at_once;
 mod cloud;
 mod collect;
 mod error;

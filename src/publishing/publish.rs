@@ -3,19 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::head::{Content, Replaced, Signing, object_path, replace};
+use super::at_once::each;
+use super::head::{Content, Replaced, Signing, replace};
 use super::limits::manifest_of;
 use super::progress::Progress;
 use super::{Cached, Entry, Keyring, Limits, OBJECTS, Published, PublishingError, Store};
 use crate::Digest;
 use crate::release::{Head, Manifest, ObjectKind, ObjectRef, read_head, read_object, verify_head};
 
-/// Files that are put at once.
-const AT_ONCE: usize = 6;
 /// An object that no published head names may be deleted when it is old ([`collect`](super::collect())): one that is older than this is put again.
 const OLD: Duration = Duration::from_secs(12 * 60 * 60);
 
@@ -165,34 +162,13 @@ fn put_objects(
     objects: &[(ObjectKind, ObjectRef)],
 ) -> Result<(usize, u64), PublishingError> {
     let bytes = objects.iter().map(|(_, object)| object.size).sum();
-    let (progress, next) = (Progress::new(bytes), AtomicUsize::new(0));
-    let failed: Mutex<Option<PublishingError>> = Mutex::new(None);
-    let has_failed = || failed.lock().is_ok_and(|failed| failed.is_some());
-    let work = || {
-        while !has_failed() {
-            let Some((kind, object)) = objects.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-            let put = || -> Result<(), PublishingError> {
-                let bytes = read_object(release, *kind, object)?;
-                Ok(store.put(&object_path(&object.digest.to_string()), bytes, Cached::Object)?)
-            };
-            match put() {
-                Ok(()) => progress.add(object.size),
-                Err(error) => {
-                    if let Ok(mut failed) = failed.lock() {
-                        failed.get_or_insert(error);
-                    }
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(objects.len()) {
-            scope.spawn(work);
-        }
+    let progress = Progress::new(bytes);
+    let put = each(objects, |(kind, object)| -> Result<(), PublishingError> {
+        let bytes = read_object(release, *kind, object)?;
+        store.put(&object.path(), bytes, Cached::Object)?;
+        progress.add(object.size);
+        Ok(())
     });
     progress.end();
-    match failed.into_inner().ok().flatten() {
-        Some(error) => Err(error),
-        None => Ok((objects.len(), bytes)),
-    }
+    Ok((put?.len(), bytes))
 }
