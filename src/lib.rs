@@ -32,11 +32,15 @@ pub mod index;
 mod json;
 pub mod kernels;
 #[cfg(feature = "origin")]
+pub mod keys;
+#[cfg(feature = "origin")]
 pub mod lists;
 pub mod metrics;
 #[cfg(feature = "origin")]
 pub mod onnx;
 pub mod platform;
+#[cfg(feature = "origin")]
+pub mod publishing;
 pub mod rank;
 pub mod recommend;
 pub mod release;

@@ -82,6 +82,7 @@ pub(crate) fn manifest(cut: &Clusters, dim: usize, towers: Digest, probes: u32, 
         rules: None,
         ranker: None,
         items: cut.shards.iter().map(|shard| shard.len() as u64).sum(),
+        recall: None,
         columns: Vec::new(),
         requires: Vec::new(),
     }

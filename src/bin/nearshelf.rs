@@ -37,8 +37,12 @@ macro_rules! say_on {
 
 #[path = "nearshelf/experiments.rs"]
 mod experiments;
+#[path = "nearshelf/keys.rs"]
+mod keys;
 #[path = "nearshelf/overlay.rs"]
 mod overlay;
+#[path = "nearshelf/publish.rs"]
+mod publish;
 #[path = "nearshelf/ranker.rs"]
 mod ranker;
 
@@ -108,19 +112,21 @@ enum Command {
     },
     /// Publish what is out of stock right now, and prices, beside a release
     Overlay(overlay::OverlayOptions),
+    /// Make and change the keys that sign what is published
+    Keys(keys::KeysOptions),
     /// Say what a file of a release is, and what it holds
     Inspect {
         /// A head, manifest, shard, query tower or cards file
         file: PathBuf,
     },
     /// Check every file of a release
-    Verify {
-        /// Folder of the release
-        release: PathBuf,
-        /// Also check that it has the same candidates as this one, such as a build anew, and finds the same
-        #[arg(long, value_name = "DIR")]
-        against: Option<PathBuf>,
-    },
+    Verify(publish::VerifyOptions),
+    /// Put a release where clients fetch it from, signed
+    Publish(publish::PublishOptions),
+    /// Check that a host serves a release as clients need it
+    CheckHost(publish::HostOptions),
+    /// Publish again what an earlier version was
+    Rollback(publish::RollbackOptions),
     /// Measure the index against exact search
     Bench {
         /// What to measure
@@ -244,14 +250,12 @@ fn run(Cli { place, command }: &Cli) -> Outcome {
         Command::UserVectors { out } => run_user_vectors(place, out.as_deref()),
         Command::Build { release, update } => run_build(place, release.as_deref(), *update),
         Command::Overlay(options) => overlay::run(place, options),
+        Command::Keys(options) => keys::run(options),
         Command::Inspect { file } => run_inspect(file),
-        Command::Verify { release, against } => {
-            say_on!("{}", release::verify(release).map_err(|error| named(release, &error))?);
-            if let Some(other) = against {
-                say_on!("{}", release::compare(release, other).map_err(|error| named(release, &error))?);
-            }
-            Ok(())
-        }
+        Command::Verify(options) => publish::run_verify(options),
+        Command::Publish(options) => publish::run(place, options),
+        Command::CheckHost(options) => publish::run_check_host(options),
+        Command::Rollback(options) => publish::run_rollback(options),
         Command::Bench { json, dump, .. } => run_bench(place, json.as_deref(), dump.as_deref()),
     }
 }

@@ -1,6 +1,6 @@
 //! Writing files so that a reader sees the old content or the new one, never half of it.
 
-use std::io::{Error, Write};
+use std::io::{Error, Read, Write};
 use std::path::Path;
 
 /// Writes `bytes` to a temporary file in the folder of `path`, flushes it to the disk, and renames it.
@@ -16,6 +16,31 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     make_readable(file.as_file())?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// Writes a file that only its owner may read, unless there is one.
+///
+/// # Errors
+/// What the system says; what was there is as it was.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    // Temporary files are private.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Reads a file up to one byte beyond `limit`: enough to see that it is too large.
+///
+/// # Errors
+/// What the system says.
+pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Waits until nobody else holds a folder that this process changes, and holds it until what is given is dropped: who reads a file,

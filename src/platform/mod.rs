@@ -4,6 +4,8 @@
 pub mod files;
 #[cfg(all(feature = "wasm", target_arch = "wasm32"))]
 mod javascript;
+#[cfg(feature = "origin")]
+pub mod shell;
 
 #[cfg(all(feature = "wasm", target_arch = "wasm32"))]
 pub(crate) use javascript::parse_float;

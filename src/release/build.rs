@@ -8,7 +8,7 @@ use super::cards::Cards;
 use super::columns::{self, Chosen, RankerColumns};
 use super::lists::Lists;
 use super::plan::{Plan, Planner, SHARE_OF_CLUSTERS};
-use super::{ReleaseContent, ReleaseError, ReleaseWriter, Written};
+use super::{Manifest, ReleaseContent, ReleaseError, ReleaseWriter, Written};
 use crate::Digest;
 use crate::data::{Config, Item, Layout};
 use crate::index::{self, BuildParams, FineBits, IndexError, IndexReport, SearchParams, Truth, choose_search};
@@ -177,6 +177,9 @@ pub fn build(
     folder: &Path,
 ) -> Result<BuildReport, BuildError> {
     let BuildInput { items, queries, lists, ranker } = *input;
+    let writer = ReleaseWriter::new(folder);
+    // Before the work, not after it.
+    writer.old_head()?;
     let columns = ranker.map(|ranker| &ranker.columns);
     let described = Chosen::of(items, config, columns).described().map_err(ShardError::from)?;
     let rules = compiled(config, &described)?;
@@ -223,9 +226,10 @@ pub fn build(
         lists: list_buckets,
         rules,
         ranker: ranker.map(|ranker| ranker.file.clone()),
+        recall: search.as_ref().and_then(SearchReport::recall),
         ..content
     };
-    let written = ReleaseWriter::new(folder).write(&content)?;
+    let written = writer.write(&content)?;
     let (items, unlowered) = (items.len(), towers.unlowered.clone());
     Ok(BuildReport {
         written,
@@ -374,6 +378,23 @@ pub enum SearchReport {
     Clusters(ClusterReport),
     /// Of each shard by a column: its value, its candidates.
     ByColumn(Vec<(String, usize, IndexReport)>),
+}
+
+impl SearchReport {
+    /// Recall@100 of the default search against exact search, as [`Manifest::recall`](super::Manifest) has it: of a release by column the mean over all candidates.
+    fn recall(&self) -> Option<u32> {
+        let of_index = |report: &IndexReport| report.points.last().map_or(report.codes, |point| point.recall).at_100;
+        let recall = match self {
+            Self::Single(report) => of_index(report),
+            Self::Clusters(report) => report.points.last().map_or(report.codes, |point| point.recall).at_100,
+            Self::ByColumn(reports) => {
+                let candidates: usize = reports.iter().map(|(_, candidates, _)| candidates).sum();
+                let sum = reports.iter().map(|(_, candidates, report)| *candidates as f64 * of_index(report));
+                sum.sum::<f64>() / candidates.max(1) as f64
+            }
+        };
+        recall.is_finite().then(|| (recall * Manifest::RECALL_UNIT).round() as u32)
+    }
 }
 
 impl fmt::Display for SearchReport {

@@ -161,6 +161,13 @@ pub enum ReleaseError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What makes releases would replace a head that somebody signed.
+    #[cfg(feature = "origin")]
+    #[error("{}: is signed, expected the unsigned head of a build folder; work in the build folder, and run nearshelf publish from there", path.display())]
+    SignedHead {
+        /// The head.
+        path: std::path::PathBuf,
+    },
     /// There already is a head, but it cannot be read, so that its version is not known.
     #[cfg(feature = "origin")]
     #[error(
@@ -201,6 +208,8 @@ impl ReleaseError {
             Self::Io { .. } => "release/io",
             #[cfg(feature = "origin")]
             Self::OldHead { .. } => "release/old-head",
+            #[cfg(feature = "origin")]
+            Self::SignedHead { .. } => "release/signed-head",
         }
     }
 

@@ -93,6 +93,9 @@ pub struct Manifest {
     pub ranker: Option<ObjectRef>,
     /// Candidates.
     pub items: u64,
+    /// What the default search finds of exact search's best hundred, in ten-thousandths, as the build measured it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recall: Option<u32>,
     /// The columns that every shard has, in their order: name and kind, as in `brand: text`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
@@ -210,6 +213,9 @@ pub(super) fn check_requires(what: &'static str, requires: &[String]) -> Result<
 }
 
 impl Manifest {
+    /// What [`Manifest::recall`] is counted in: so many are 1.
+    pub const RECALL_UNIT: f64 = 10_000.0;
+
     /// Reads a manifest.
     ///
     /// # Errors
@@ -255,6 +261,7 @@ impl Manifest {
             rules: object("rules")?,
             ranker: object("ranker")?,
             items: json.field("items").number(u64::MAX)?,
+            recall: json.field("recall").optional().map(|recall| recall.u32()).transpose()?,
             columns: json.field("columns").texts()?,
             requires: json.field("requires").texts()?,
         })

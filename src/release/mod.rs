@@ -69,6 +69,7 @@
 //! | `rules`       | an object, absent if there are none: what the shop demands of its rows, as JSON ([`rules`]) |
 //! | `ranker`      | an object, absent if there is none: what orders candidates ([`ranker`](crate::towers::ranker)) |
 //! | `items`       | sum of the shards' counts, and what their deltas add, less what they remove                  |
+//! | `recall`      | what the default search finds of exact search's best hundred, in ten-thousandths, as the build measured it; absent if it did not |
 //! | `columns`     | `"NAME: KIND"` for each [column](crate::shard::columns) of every shard, in order; absent if there are none |
 //! | `requires`    | names of what a reader must understand; absent if there are none                             |
 //!
@@ -162,6 +163,8 @@ use update::update_within;
 pub use update::{Anew, Catalogue, Change, Update, UpdateParams, update};
 #[cfg(feature = "origin")]
 pub use verify::{Report, open, verify};
+#[cfg(feature = "origin")]
+pub(crate) use verify::{read_head, read_object, verify_head};
 #[cfg(feature = "origin")]
 pub use write::{Carried, ReleaseContent, ReleaseWriter, Written};
 

@@ -110,6 +110,9 @@ impl OverlayPublisher {
     pub fn publish(&mut self, stock: &Stock, made_ms: u64) -> Result<PublishedOverlay, PublishError> {
         let _lock = locked(&self.dir);
         let head = read_head(&self.dir)?;
+        if head.terms.is_some() {
+            return Err(ReleaseError::SignedHead { path: self.dir.join(HEAD_FILE) }.into());
+        }
         let release = match self.release.take().filter(|release| release.digest() == head.manifest.digest) {
             Some(release) => release,
             None => open_of(&self.dir, &head)?,

@@ -87,6 +87,8 @@ pub fn refresh(
         let report = Box::new(build(input, towers, config, folder)?);
         Ok(Refreshed::Anew { why, report })
     };
+    let writer = ReleaseWriter::new(folder);
+    writer.old_head()?;
     if !folder.join(HEAD_FILE).exists() {
         return anew(Anew::NoRelease);
     }
@@ -125,10 +127,11 @@ pub fn refresh(
         lists: Lists::buckets(lists, items).iter().map(Lists::write).collect(),
         rules,
         ranker: ranker.map(|ranker| ranker.file.clone()),
+        recall: release.manifest().recall,
         ..ReleaseContent::default()
     };
     let shards = take_over(&release, &update, &mut content);
-    let written = ReleaseWriter::new(folder).write(&content)?;
+    let written = writer.write(&content)?;
     let (to_fetch, whole_bytes) = to_fetch(release.manifest(), open(folder)?.manifest());
     let index_bytes = if written.changed { to_fetch } else { 0 };
     let Update { added, removed, changed, .. } = update;

@@ -102,6 +102,13 @@ impl Root {
         &self.signed.signatures
     }
 
+    /// Whether a key has signed it.
+    #[cfg(feature = "origin")]
+    pub(crate) fn is_signed_by(&self, key: &PublicKey) -> bool {
+        let mut own = self.signed.signatures.iter().filter(|signature| signature.key == *key);
+        own.any(|signature| key.has_signed(self.message(), &signature.bytes))
+    }
+
     /// Adds a signature, in place of one that the key made before.
     pub fn sign(&mut self, signature: Signature) {
         self.signed.signatures.retain(|other| other.key != signature.key);

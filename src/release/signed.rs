@@ -42,7 +42,7 @@ impl PublicKey {
     }
 
     /// Whether this key made `signature` of `message`.
-    fn has_signed(&self, message: &[u8], signature: &[u8; Signature::LEN]) -> bool {
+    pub(crate) fn has_signed(&self, message: &[u8], signature: &[u8; Signature::LEN]) -> bool {
         let signature = ed25519_compact::Signature::new(*signature);
         ed25519_compact::PublicKey::new(self.0).verify(message, &signature).is_ok()
     }

@@ -83,6 +83,7 @@ impl Files {
             lists: Vec::new(),
             rules: None,
             ranker: None,
+            recall: None,
             items: opened.iter().map(|shard| shard.len() as u64).sum(),
             columns: columns_of(&opened[0]),
             requires: Vec::new(),

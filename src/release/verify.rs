@@ -3,7 +3,6 @@
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -74,10 +73,14 @@ impl fmt::Display for Report {
 /// # Errors
 /// The first thing that is wrong.
 pub fn verify(dir: &Path) -> Result<Report, ReleaseError> {
-    let head = read_head(dir)?;
-    let release = open_of(dir, &head)?;
+    verify_head(dir, &read_head(dir)?)
+}
+
+/// As [`verify`], of a head that was read.
+pub(crate) fn verify_head(dir: &Path, head: &Head) -> Result<Report, ReleaseError> {
+    let release = open_of(dir, head)?;
     let manifest = release.manifest();
-    let overlay = overlay_of(dir, &head, &release)?;
+    let overlay = overlay_of(dir, head, &release)?;
     let chains: Vec<&Chain> = release.shards().iter().flatten().map(AsRef::as_ref).collect();
     check_chains(manifest, &chains)?;
     let buckets = |of: fn(Part) -> bool| read_buckets(dir, manifest, of);
@@ -117,7 +120,7 @@ pub fn open(dir: &Path) -> Result<Release, ReleaseError> {
     open_of(dir, &read_head(dir)?)
 }
 
-pub(super) fn read_head(dir: &Path) -> Result<Head, ReleaseError> {
+pub(crate) fn read_head(dir: &Path) -> Result<Head, ReleaseError> {
     Head::parse(&read_limited(&dir.join(HEAD_FILE), HEAD_LIMIT as u64)?)
 }
 
@@ -215,7 +218,7 @@ pub(super) fn check_directories<C: Borrow<Chain>>(
 }
 
 /// Reads an object, no further than one byte beyond its stated size, and checks that it is the one that is named.
-pub(super) fn read_object(dir: &Path, kind: ObjectKind, object: &ObjectRef) -> Result<Vec<u8>, ReleaseError> {
+pub(crate) fn read_object(dir: &Path, kind: ObjectKind, object: &ObjectRef) -> Result<Vec<u8>, ReleaseError> {
     object.check_limit(kind)?;
     let bytes = read_limited(&dir.join(object.path()), object.size)?;
     object.check(kind, &bytes)?;
@@ -224,10 +227,7 @@ pub(super) fn read_object(dir: &Path, kind: ObjectKind, object: &ObjectRef) -> R
 
 /// Reads a file up to one byte beyond `limit`: enough to see that it is too large.
 pub(super) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, ReleaseError> {
-    let io = |error| ReleaseError::io(path, error);
-    let mut bytes = Vec::new();
-    std::fs::File::open(path).map_err(io)?.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
-    Ok(bytes)
+    crate::platform::files::read_limited(path, limit).map_err(|error| ReleaseError::io(path, error))
 }
 
 /// Checks that each candidate has one card: in the one object that is for all, or in the one of its shard.

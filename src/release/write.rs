@@ -48,6 +48,8 @@ pub struct ReleaseContent {
     pub rules: Option<Vec<u8>>,
     /// The ranker, or none.
     pub ranker: Option<Vec<u8>>,
+    /// As [`Manifest::recall`].
+    pub recall: Option<u32>,
 }
 
 /// Writes releases into one folder.
@@ -142,9 +144,11 @@ impl ReleaseWriter {
         Ok(written)
     }
 
-    fn old_head(&self) -> Result<Option<Head>, ReleaseError> {
+    /// The head that is there; one that must not be replaced is an error.
+    pub(super) fn old_head(&self) -> Result<Option<Head>, ReleaseError> {
         let path = self.dir.join(HEAD_FILE);
         match read_limited(&path, HEAD_LIMIT as u64).and_then(|bytes| Head::parse(&bytes)) {
+            Ok(head) if head.terms.is_some() => Err(ReleaseError::SignedHead { path }),
             Ok(head) => Ok(Some(head)),
             Err(ReleaseError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(ReleaseError::OldHead { path, source: Box::new(source) }),
@@ -220,6 +224,7 @@ fn manifest(content: &ReleaseContent) -> Result<(Manifest, Vec<Chain>), ReleaseE
         rules: content.rules.as_ref().map(|bytes| ObjectRef::of(bytes)),
         ranker: content.ranker.as_ref().map(|bytes| ObjectRef::of(bytes)),
         items: 0,
+        recall: content.recall,
         columns: Vec::new(),
         requires: Vec::new(),
     };

@@ -9,6 +9,7 @@ mod fixtures;
 mod foreign;
 mod onnx;
 mod overlay;
+mod publishing;
 mod shop;
 mod signals;
 mod training;

@@ -11,7 +11,7 @@ use crate::error::XtaskError;
 use crate::redis;
 use crate::repository::Repository;
 use crate::run::{Counts, Outcome, counted, run};
-use crate::{data, demo, setup, supply, tools, wasm, worker};
+use crate::{data, demo, s3, setup, supply, tools, wasm, worker};
 
 /// A check. Those that it needs stand above it.
 struct Check {
@@ -233,9 +233,10 @@ fn rust_tests(on: &Context<'_>) -> Outcome {
     if std::env::var_os("CI").is_some() {
         tests.env("NEARSHELF_FUZZ_SECONDS", FUZZ_SECONDS);
     }
-    match redis::server() {
-        Ok(server) => {
-            counted(tests.env("NEARSHELF_WASM_FIXTURES", fixtures).envs(server.map(|path| ("REDIS_SERVER", path))))
+    match redis::server().and_then(|redis| Ok((redis, s3::server(on.repository)?))) {
+        Ok((redis, s3)) => {
+            tests.envs(redis.map(|path| ("REDIS_SERVER", path))).envs(s3.map(|path| ("MOTO_SERVER", path)));
+            counted(tests.env("NEARSHELF_WASM_FIXTURES", fixtures))
         }
         Err(error) => Err(error).into(),
     }

@@ -12,6 +12,7 @@ mod error;
 mod redis;
 mod repository;
 mod run;
+mod s3;
 mod setup;
 mod size;
 mod supply;

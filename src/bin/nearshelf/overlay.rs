@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use nearshelf::publishing::{self, Limits};
 use nearshelf::release::OverlayPublisher;
 use nearshelf::stock::Source;
 
+use crate::publish::{SigningOptions, publish};
 use crate::{Outcome, Place, printed};
 
 /// Clients look every 30 seconds at most.
@@ -27,9 +29,14 @@ pub(crate) struct OverlayOptions {
     /// Go on, and look again after so many seconds; what fails is said, and tried again
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(SHORTEST..))]
     watch: Option<u64>,
+    /// Each time also publish it to this place, where the release of the folder has to be published: a folder, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX
+    #[arg(long, value_name = "PLACE")]
+    publish: Option<String>,
+    #[command(flatten)]
+    signing: SigningOptions,
 }
 
-fn share(text: &str) -> Result<f64, String> {
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
         _ => Err("expected a share from 0 to 1".to_owned()),
@@ -39,12 +46,20 @@ fn share(text: &str) -> Result<f64, String> {
 pub(crate) fn run(place: &Place, options: &OverlayOptions) -> Outcome {
     let source = Source::parse(&options.from)?;
     let folder = options.release.clone().unwrap_or_else(|| place.work.join("release"));
-    let mut publisher = OverlayPublisher::new(folder, options.most);
+    let mut publisher = OverlayPublisher::new(&folder, options.most);
+    let store = options.publish.as_deref().map(publishing::open).transpose()?;
+    let keys = if store.is_some() { options.signing.open()? } else { None };
     let mut once = || -> Outcome {
         let stock = source.read()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
         say_on!("{}", publisher.publish(&stock, now)?);
-        Ok(())
+        match &store {
+            Some(store) => {
+                let days = options.signing.days();
+                publish(&**store, &folder, keys.as_ref(), Limits::default(), days, true)
+            }
+            None => Ok(()),
+        }
     };
     let Some(seconds) = options.watch else { return once() };
     loop {
