@@ -1,4 +1,4 @@
-// node demo-site/build.mjs --release DIR [--out DIR] [--engine DIR]
+// node demo-site/build.mjs --release DIR [--public-key KEY] [--out DIR] [--engine DIR]
 // Bundles the storefront and puts the engine and a release beside it: the result is a folder for any static server.
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
@@ -12,8 +12,8 @@ const here = dirname(fileURLToPath(import.meta.url));
 const packageFolder = join(here, "../pkg-js");
 const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
 
-/** Builds the site. `engine` is the folder of the WASM and its glue; tests put a fake one there. */
-export async function buildSite({ release, out = join(here, "dist"), engine = join(packageFolder, "wasm") }) {
+/** Builds the site. `publicKey` is what the release is signed under, if it is; `engine` is the folder of the WASM and its glue; tests put a fake one there. */
+export async function buildSite({ release, publicKey, out = join(here, "dist"), engine = join(packageFolder, "wasm") }) {
   requireFile(join(release, "head.json"), "publish a release there: nearshelf build");
   requireFile(join(engine, "nearshelf.js"), "build the engine: cargo xtask wasm");
   execFileSync(process.execPath, [join(packageFolder, "build.mjs")], { stdio: ["ignore", "ignore", "inherit"] });
@@ -25,6 +25,7 @@ export async function buildSite({ release, out = join(here, "dist"), engine = jo
     entryPoints: [[here, "src/main.ts"], [here, "src/style.css"], [packageFolder, "dist/worker.js"]].map(([folder, path]) =>
       ({ in: join(folder, path), out: basename(path, extname(path)) })),
     outdir: out,
+    define: { PUBLIC_KEY: JSON.stringify(publicKey ?? null) },
     bundle: true, minify: true, sourcemap: true, format: "esm", target: "es2022", logLevel: "warning",
     plugins: [{
       name: "engine",
@@ -45,13 +46,13 @@ function requireFile(path, remedy) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { values } = parseArgs({ options: { release: { type: "string" }, out: { type: "string" }, engine: { type: "string" } } });
+  const { values } = parseArgs({ options: { release: { type: "string" }, "public-key": { type: "string" }, out: { type: "string" }, engine: { type: "string" } } });
   if (values.release === undefined) {
-    console.error("--release is missing; usage: node demo-site/build.mjs --release DIR [--out DIR] [--engine DIR]");
+    console.error("--release is missing; usage: node demo-site/build.mjs --release DIR [--public-key KEY] [--out DIR] [--engine DIR]");
     process.exit(2);
   }
   try {
-    await buildSite(values);
+    await buildSite({ ...values, publicKey: values["public-key"] });
     console.log(resolve(values.out ?? join(here, "dist")));
   } catch (error) {
     console.error(error.message);

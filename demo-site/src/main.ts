@@ -9,6 +9,9 @@ import { calm, ROW, Row } from "./row.js";
 import { type Actions, tile } from "./tile.js";
 import { ASKED, type Asked, view } from "./views.js";
 
+/** What the release is signed under, from the build; `null` where it is not. */
+declare const PUBLIC_KEY: string | null;
+
 /** The open shop: it turns addresses into pages, and what the shopper does into the next row. */
 class Shop implements Actions {
   readonly basket = new Basket();
@@ -182,7 +185,7 @@ async function open(): Promise<void> {
   let recommender: Recommender | undefined;
   try {
     await init("nearshelf_bg.wasm");
-    recommender = await createRecommender({ release: "release/", scenario: "storefront", cards: true });
+    recommender = await createRecommender({ release: "release/", ...(PUBLIC_KEY === null ? {} : { publicKey: PUBLIC_KEY }), scenario: "storefront", cards: true });
     const catalogue = new Catalogue(await recommender.cards());
     // The file of that list belongs to opening the shop; without it the shop opens all the same.
     await recommender.trendingItems({ limit: 1 }).catch(() => undefined);

@@ -1,4 +1,4 @@
-import type { Recommendation, Recommender } from "nearshelf";
+import type { Recommendation, Recommender, TrustStatus } from "nearshelf";
 import { art } from "./art.js";
 import type { Catalogue } from "./catalogue.js";
 import { h, part, plural, size } from "./dom.js";
@@ -81,6 +81,7 @@ export class Panel {
         ...(compressed > 0 ? [fact("Over the wire", size(compressed))] : []),
         fact("Requests since", "0", "panel-requests"),
         fact("Release", `${release.name}, version ${release.version}`),
+        fact("Signature", signature(release.trust)),
         fact("Index", `${plural(release.shards, "shard")}, ${release.dim} dimensions`)),
       h("p", { class: "note" }, "What you look at is never sent: there is no server that recommends."));
   }
@@ -89,6 +90,13 @@ export class Panel {
     const count = document.getElementById("panel-requests");
     if (count !== null) count.textContent = String(this.#requests);
   }
+}
+
+/** Whose release it is, and how long that holds. */
+function signature({ freshness, ends }: TrustStatus): string {
+  if (freshness === "unsigned" || ends === undefined) return "not checked";
+  const until = new Date(ends * 1000).toLocaleDateString("en-US", { month: "short", day: "numeric" });
+  return freshness === "fresh" ? `checked, good until ${until}` : `checked, ended ${until}`;
 }
 
 /** Browsers blur their clocks: what reads as nothing took less than they tell. */

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::error::XtaskError;
 use crate::repository::Repository;
-use crate::run::{Timings, run};
+use crate::run::{Timings, output, run};
 use crate::size::Size;
 use crate::{data, setup, tools, wasm};
 
@@ -17,6 +17,9 @@ pub(crate) struct Shop {
     pub(crate) config: &'static str,
     pub(crate) work: &'static str,
 }
+
+/// What the demo's keys are encrypted with: they guard nothing.
+const PASSPHRASE: (&str, &str) = ("NEARSHELF_PASSPHRASE", "the demo's keys guard nothing");
 
 /// The demo's.
 pub(crate) const COMPLETE_JOURNEY: Shop =
@@ -41,10 +44,36 @@ impl Shop {
         run(build.arg(self.file(repository, "release")))
     }
 
-    /// Builds the storefront around the release.
+    /// Signs the release into the folder `published`, with keys that are made when there are none.
+    pub(crate) fn publish(&self, repository: &Repository) -> Result<(), XtaskError> {
+        let keys = self.file(repository, "keys");
+        if !keys.join("root/1.json").is_file() {
+            let mut init = self.nearshelf(repository, &["keys", "init", "--name", "demo", "--dir"]);
+            run(init.arg(&keys).env(PASSPHRASE.0, PASSPHRASE.1))?;
+        }
+        // A demo is tried out: it may have become another one altogether.
+        let mut publish =
+            self.nearshelf(repository, &["publish", "--force-loss", "items", "--force-loss", "recall", "--collect", "1"]);
+        publish.arg("--release").arg(self.file(repository, "release"));
+        publish.arg("--to").arg(self.file(repository, "published")).arg("--keys").arg(keys);
+        run(publish.env(PASSPHRASE.0, PASSPHRASE.1))
+    }
+
+    /// What the storefront is given to know the release by.
+    fn public_key(&self, repository: &Repository) -> Result<String, XtaskError> {
+        let mut show = self.nearshelf(repository, &["keys", "show", "--dir"]);
+        let printed = output(show.arg(self.file(repository, "keys")))?;
+        let printed = String::from_utf8_lossy(&printed);
+        let key = printed.lines().find_map(|line| line.strip_prefix("publicKey")).unwrap_or_default();
+        Ok(key.trim().trim_matches('"').to_owned())
+    }
+
+    /// Builds the storefront around the release, signed.
     pub(crate) fn build_site(&self, repository: &Repository) -> Result<(), XtaskError> {
+        self.publish(repository)?;
         let mut build = repository.command("node");
-        build.arg("demo-site/build.mjs").arg("--release").arg(self.file(repository, "release"));
+        build.arg("demo-site/build.mjs").arg("--release").arg(self.file(repository, "published"));
+        build.arg("--public-key").arg(self.public_key(repository)?);
         run(build.arg("--out").arg(self.file(repository, "site")))
     }
 }
@@ -80,7 +109,7 @@ pub(crate) fn build(repository: &Repository, timings: &mut Timings) -> Result<()
     timings.step("build the release", || shop.build_release(repository))?;
     timings.step("build the WebAssembly", || wasm::build_core(repository))?;
     timings.step("build the package", || build_package(repository))?;
-    timings.step("build the storefront", || shop.build_site(repository))
+    timings.step("publish, and build the storefront", || shop.build_site(repository))
 }
 
 /// The same features as `cargo test --workspace` resolves, so that neither command compiles the other's crates again.

@@ -7,6 +7,13 @@ use crate::world::{Client, DAY, LIFE, NOW, shop};
 const ALLOWED: u64 = 10 * DAY;
 
 #[test]
+fn a_day_for_clocks_and_thirty_for_shops_unless_told() {
+    assert_eq!((SKEW, nearshelf::sync::DEFAULT_HARD_LIMIT), (86_400, 2_592_000));
+    let keys = [Freshness::Unsigned, Freshness::Fresh, Freshness::Stale, Freshness::Expired].map(Freshness::key);
+    assert_eq!(keys, ["unsigned", "fresh", "stale", "expired"]);
+}
+
+#[test]
 fn timestamp_expired() {
     let mut shop = shop();
     let mut client = Client::pinned(shop.pin(), ALLOWED);
