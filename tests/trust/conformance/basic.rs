@@ -145,7 +145,7 @@ fn custom_fields() {
     // What a reader does not know is signed, too.
     let (mut shop, mut client) = served();
     shop.version += 1;
-    let with = rewritten(&shop, "\"format\":1", "\"format\":1,\"hint\":{\"a\":[1,null,true,\"x\"],\"b\":2}");
+    let with = rewritten(&shop, "\"format\":1", "\"format\":1,\"hint\":{\"a\":[1,null,true,\"x y\"],\"b\":2}");
     shop.files.insert("head.json".to_owned(), with.clone());
     client.refresh(&mut shop).unwrap();
     assert_eq!(client.version(), 2);
