@@ -73,53 +73,49 @@ fn comes_before(a: &Arranged, b: &Arranged) -> bool {
 /// Fills the slots from candidates in order: a slot gets what is pinned to it, else the best that the caps still let through, where being
 /// like what is shown counts against it: `(1 - diversity) value - diversity likeness` (maximal marginal relevance, Carbonell and
 /// Goldstein 1998), the likeness being the largest cosine with what is shown.
-pub fn arrange(mut candidates: Vec<Arranged>, how: &Arrangement) -> Vec<Arranged> {
+pub fn arrange(candidates: Vec<Arranged>, how: &Arrangement) -> Vec<Arranged> {
     let mut shown: Vec<Arranged> = Vec::new();
-    let mut likeness = vec![f32::NEG_INFINITY; candidates.len()];
-    let caps = how.at_most.len();
-    // By cap and group, how many more it lets through.
-    let mut left: Vec<usize> = candidates.iter().flat_map(|_| how.at_most.iter().copied()).collect();
-    let mut groups = numbered(&candidates, caps);
+    // Those that may still be shown, each with its likeness to what is.
+    let mut left: Vec<(Arranged, f32)> =
+        candidates.into_iter().map(|candidate| (candidate, f32::NEG_INFINITY)).collect();
     while shown.len() < how.limit {
         let slot = shown.len() + 1;
-        let is_pinned = |candidate: &Arranged| candidate.slot.is_some_and(|pinned| pinned <= slot);
-        let fits = |place: usize| groups[place].iter().flatten().all(|group| left[*group] > 0);
-        let next = candidates.iter().position(is_pinned).or_else(|| best(&candidates, fits, &likeness, how));
+        let is_pinned = |(candidate, _): &(Arranged, f32)| candidate.slot.is_some_and(|pinned| pinned <= slot);
+        let next = left.iter().position(is_pinned).or_else(|| best(&left, how));
         let Some(next) = next else { break };
-        let candidate = candidates.remove(next);
-        likeness.remove(next);
-        for group in groups.remove(next).into_iter().flatten() {
-            left[group] = left[group].saturating_sub(1);
-        }
+        let (candidate, _) = left.remove(next);
         if how.diversity > 0.0 {
-            for (other, likeness) in candidates.iter().zip(&mut likeness) {
+            for (other, likeness) in &mut left {
                 let cosine = crate::kernels::dot_f32(&other.vector, &candidate.vector);
                 *likeness = likeness.max(cosine);
             }
         }
         shown.push(candidate);
+        drop_full(&mut left, &shown, how);
     }
     shown
 }
 
-/// The groups of each candidate by cap, as the first candidate of the same group and the cap: texts are compared once, not for every slot.
-fn numbered(candidates: &[Arranged], caps: usize) -> Vec<Vec<Option<usize>>> {
-    let group = |candidate: &Arranged, cap: usize| {
-        let group = candidate.groups.get(cap)?.as_ref()?;
-        let is_same = |other: &Arranged| other.groups.get(cap).and_then(Option::as_ref) == Some(group);
-        candidates.iter().position(is_same).map(|first| first * caps + cap)
-    };
-    candidates.iter().map(|candidate| (0..caps).map(|cap| group(candidate, cap)).collect()).collect()
+/// Drops what the caps let through no more after the last that is shown, unless it is pinned: once for each slot, where a look at the caps
+/// of every candidate would compare each with all that is shown.
+fn drop_full(left: &mut Vec<(Arranged, f32)>, shown: &[Arranged], how: &Arrangement) {
+    let groups = shown.last().map_or(&[][..], |last| &last.groups);
+    for (cap, (group, at_most)) in groups.iter().zip(&how.at_most).enumerate() {
+        let is_same = |other: &Arranged| other.groups.get(cap) == Some(group);
+        if group.is_some() && shown.iter().filter(|other| is_same(other)).count() >= *at_most {
+            left.retain(|(other, _)| other.slot.is_some() || !is_same(other));
+        }
+    }
 }
 
-/// The place of the best candidate that is pinned nowhere and that the caps let through.
-fn best(candidates: &[Arranged], fits: impl Fn(usize) -> bool, likeness: &[f32], how: &Arrangement) -> Option<usize> {
+/// The place of the best candidate that is pinned nowhere.
+fn best(left: &[(Arranged, f32)], how: &Arrangement) -> Option<usize> {
     let mut found: Option<(usize, f32)> = None;
-    for (place, candidate) in candidates.iter().enumerate() {
-        let like = if likeness[place].is_finite() { likeness[place] } else { 0.0 };
+    for (place, (candidate, likeness)) in left.iter().enumerate() {
+        let like = if likeness.is_finite() { *likeness } else { 0.0 };
         let value = (1.0 - how.diversity) * candidate.value - how.diversity * like;
         // The first of equal ones stays: candidates are in order.
-        if found.is_none_or(|(_, best)| value > best) && candidate.slot.is_none() && fits(place) {
+        if found.is_none_or(|(_, best)| value > best) && candidate.slot.is_none() {
             found = Some((place, value));
         }
         if how.diversity == 0.0 && found.is_some() {
