@@ -18,6 +18,8 @@ pub struct Arranged {
     pub vector: Vec<f32>,
     /// The slot that it is pinned to, from 1.
     pub slot: Option<usize>,
+    /// The largest cosine with what is shown already; [`arrange`] says what it is.
+    pub likeness: f32,
 }
 
 /// How candidates are arranged.
@@ -73,46 +75,46 @@ fn comes_before(a: &Arranged, b: &Arranged) -> bool {
 /// Fills the slots from candidates in order: a slot gets what is pinned to it, else the best that the caps still let through, where being
 /// like what is shown counts against it: `(1 - diversity) value - diversity likeness` (maximal marginal relevance, Carbonell and
 /// Goldstein 1998), the likeness being the largest cosine with what is shown.
-pub fn arrange(candidates: Vec<Arranged>, how: &Arrangement) -> Vec<Arranged> {
+pub fn arrange(mut candidates: Vec<Arranged>, how: &Arrangement) -> Vec<Arranged> {
     let mut shown: Vec<Arranged> = Vec::new();
-    // Those that may still be shown, each with its likeness to what is.
-    let mut left: Vec<(Arranged, f32)> =
-        candidates.into_iter().map(|candidate| (candidate, f32::NEG_INFINITY)).collect();
+    for candidate in &mut candidates {
+        candidate.likeness = f32::NEG_INFINITY;
+    }
     while shown.len() < how.limit {
         let slot = shown.len() + 1;
-        let is_pinned = |(candidate, _): &(Arranged, f32)| candidate.slot.is_some_and(|pinned| pinned <= slot);
-        let next = left.iter().position(is_pinned).or_else(|| best(&left, how));
+        let is_pinned = |candidate: &Arranged| candidate.slot.is_some_and(|pinned| pinned <= slot);
+        let next = candidates.iter().position(is_pinned).or_else(|| best(&candidates, how));
         let Some(next) = next else { break };
-        let (candidate, _) = left.remove(next);
+        let candidate = candidates.remove(next);
         if how.diversity > 0.0 {
-            for (other, likeness) in &mut left {
+            for other in &mut candidates {
                 let cosine = crate::kernels::dot_f32(&other.vector, &candidate.vector);
-                *likeness = likeness.max(cosine);
+                other.likeness = other.likeness.max(cosine);
             }
         }
         shown.push(candidate);
-        drop_full(&mut left, &shown, how);
+        drop_full(&mut candidates, &shown, how);
     }
     shown
 }
 
 /// Drops what the caps let through no more after the last that is shown, unless it is pinned: once for each slot, where a look at the caps
 /// of every candidate would compare each with all that is shown.
-fn drop_full(left: &mut Vec<(Arranged, f32)>, shown: &[Arranged], how: &Arrangement) {
+fn drop_full(candidates: &mut Vec<Arranged>, shown: &[Arranged], how: &Arrangement) {
     let groups = shown.last().map_or(&[][..], |last| &last.groups);
     for (cap, (group, at_most)) in groups.iter().zip(&how.at_most).enumerate() {
         let is_same = |other: &Arranged| other.groups.get(cap) == Some(group);
         if group.is_some() && shown.iter().filter(|other| is_same(other)).count() >= *at_most {
-            left.retain(|(other, _)| other.slot.is_some() || !is_same(other));
+            candidates.retain(|other| other.slot.is_some() || !is_same(other));
         }
     }
 }
 
 /// The place of the best candidate that is pinned nowhere.
-fn best(left: &[(Arranged, f32)], how: &Arrangement) -> Option<usize> {
+fn best(candidates: &[Arranged], how: &Arrangement) -> Option<usize> {
     let mut found: Option<(usize, f32)> = None;
-    for (place, (candidate, likeness)) in left.iter().enumerate() {
-        let like = if likeness.is_finite() { *likeness } else { 0.0 };
+    for (place, candidate) in candidates.iter().enumerate() {
+        let like = if candidate.likeness.is_finite() { candidate.likeness } else { 0.0 };
         let value = (1.0 - how.diversity) * candidate.value - how.diversity * like;
         // The first of equal ones stays: candidates are in order.
         if found.is_none_or(|(_, best)| value > best) && candidate.slot.is_none() {
@@ -132,7 +134,7 @@ mod tests {
     fn candidate(id: &str, value: f32, group: &str, vector: &[f32]) -> Arranged {
         let groups = vec![(!group.is_empty()).then(|| group.to_owned())];
         let candidate = Candidate { id: id.to_owned(), score: value, ..Candidate::default() };
-        Arranged { candidate, value, groups, vector: vector.to_vec(), slot: None }
+        Arranged { candidate, value, groups, vector: vector.to_vec(), ..Arranged::default() }
     }
 
     fn ids(list: &[Arranged]) -> String {

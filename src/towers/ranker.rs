@@ -183,7 +183,7 @@ impl RankerSchema {
         let named = json.field("tasks");
         let tasks = named.texts()?;
         if tasks.len() > MAX_TASKS {
-            return Err(named.wrong("fewer tasks"));
+            return Err(named.wrong("fewer names"));
         }
         Ok(Self {
             dim: json.field("dim").number(1 << 16)? as usize,
@@ -294,7 +294,7 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        assert!(read(MAX_TASKS + 1, 1).contains("fewer tasks"));
-        assert!(read(MAX_TASKS, 100_000).contains("a shorter formula"));
+        assert!(read(MAX_TASKS + 1, 1).contains("fewer names"));
+        assert!(read(MAX_TASKS, 100_000).contains("a formula with one value"));
     }
 }
