@@ -147,6 +147,7 @@ impl Program {
     }
 
     /// Steps of a run: multiplications that are added, and numbers that are computed.
+    #[inline(never)]
     pub fn work(&self) -> usize {
         let mut steps = 0_u64;
         for (op, length) in self.ops.iter().zip(&self.lengths) {
@@ -157,6 +158,7 @@ impl Program {
     }
 
     /// The rows of the smallest table that an index input names rows of; `None` where nothing reads it.
+    #[inline(never)]
     pub(super) fn table_rows(&self, input: u32) -> Option<usize> {
         let mut least = None;
         for op in &self.ops {

@@ -10,6 +10,7 @@ pub const MAX_AT_ONCE: u64 = 1 << 31;
 impl Manifest {
     /// Checks that what a client needs at once is not too much, once no object is beyond the limit of its kind: of shards by column those of one value, of clusters those that a query
     /// visits.
+    #[inline(never)]
     pub(super) fn check_at_once(&self) -> Result<(), ReleaseError> {
         let size = |object: &Option<ObjectRef>| object.map_or(0, |object| object.size);
         let mut bytes = self.query_tower.size + size(&self.rules) + size(&self.ranker);
