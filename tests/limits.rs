@@ -34,7 +34,6 @@ fn the_table_of_limits_has_those_of_the_code() {
         ("towers::program::MAX_RESULTS", program::MAX_RESULTS as u64),
         ("towers::program::MAX_WORK", program::MAX_WORK as u64),
         ("towers::ranker::MAX_RANKER_WORK", ranker::MAX_RANKER_WORK as u64),
-        ("towers::ranker::MAX_TASKS", ranker::MAX_TASKS as u64),
         ("towers::MAX_TERMS", towers::MAX_TERMS as u64),
         ("towers::ranker::MAX_OWN", ranker::MAX_OWN as u64),
         ("shard::format::MAX_COUNT", format::MAX_COUNT.into()),

@@ -4,11 +4,12 @@ use nearshelf::Digest;
 use nearshelf::features::ranking::{FEATURES, ItemFacts};
 use nearshelf::features::{Context, FeatureSchema, FeatureVector, PastEvent, PastItem};
 use nearshelf::towers::ranker::Embeddings;
-use nearshelf::towers::{QueryTower, Ranker, Scratch};
+use nearshelf::towers::{FLAG_ONNX, QueryTower, Ranker, Scratch};
 
 use super::shop;
 
-/// Where the fields of the file are: the digest of the towers, the lengths of schema and program, and the schema.
+/// Where the fields of the file are: flags, the digest of the towers, the lengths of schema and program, and the schema.
+const FLAGS: usize = 6;
 const TOWERS: usize = 8;
 const LENGTHS: usize = 40;
 const SCHEMA: usize = 48;
@@ -37,6 +38,10 @@ pub fn repaired(bytes: &[u8]) -> Vec<u8> {
 /// Opens a query tower, and embeds moments of all kinds with it.
 pub fn program(bytes: &[u8]) -> bool {
     let bytes = repaired(bytes);
+    // A build with the engine would give it to tract, whose reader is not what this is about.
+    if bytes.get(FLAGS..TOWERS) == Some(&FLAG_ONNX.to_le_bytes()) {
+        return false;
+    }
     let Ok(tower) = QueryTower::open(&bytes) else { return false };
     assert_eq!(QueryTower::open(&tower.write()).expect("what is written is read"), tower);
     if tower.runner().program().is_none_or(|program| program.work() > FEW_STEPS) {

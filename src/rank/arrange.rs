@@ -18,6 +18,8 @@ pub struct Arranged {
     pub vector: Vec<f32>,
     /// The slot that it is pinned to, from 1.
     pub slot: Option<usize>,
+    /// The largest cosine with what is shown already; [`arrange`] says what it is.
+    pub likeness: f32,
 }
 
 /// How candidates are arranged.
@@ -75,51 +77,47 @@ fn comes_before(a: &Arranged, b: &Arranged) -> bool {
 /// Goldstein 1998), the likeness being the largest cosine with what is shown.
 pub fn arrange(mut candidates: Vec<Arranged>, how: &Arrangement) -> Vec<Arranged> {
     let mut shown: Vec<Arranged> = Vec::new();
-    let mut likeness = vec![f32::NEG_INFINITY; candidates.len()];
-    let caps = how.at_most.len();
-    // By cap and group, how many more it lets through.
-    let mut left: Vec<usize> = candidates.iter().flat_map(|_| how.at_most.iter().copied()).collect();
-    let mut groups = numbered(&candidates, caps);
+    for candidate in &mut candidates {
+        candidate.likeness = f32::NEG_INFINITY;
+    }
     while shown.len() < how.limit {
         let slot = shown.len() + 1;
         let is_pinned = |candidate: &Arranged| candidate.slot.is_some_and(|pinned| pinned <= slot);
-        let fits = |place: usize| groups[place].iter().flatten().all(|group| left[*group] > 0);
-        let next = candidates.iter().position(is_pinned).or_else(|| best(&candidates, fits, &likeness, how));
+        let next = candidates.iter().position(is_pinned).or_else(|| best(&candidates, how));
         let Some(next) = next else { break };
         let candidate = candidates.remove(next);
-        likeness.remove(next);
-        for group in groups.remove(next).into_iter().flatten() {
-            left[group] = left[group].saturating_sub(1);
-        }
         if how.diversity > 0.0 {
-            for (other, likeness) in candidates.iter().zip(&mut likeness) {
+            for other in &mut candidates {
                 let cosine = crate::kernels::dot_f32(&other.vector, &candidate.vector);
-                *likeness = likeness.max(cosine);
+                other.likeness = other.likeness.max(cosine);
             }
         }
         shown.push(candidate);
+        drop_full(&mut candidates, &shown, how);
     }
     shown
 }
 
-/// The groups of each candidate by cap, as the first candidate of the same group and the cap: texts are compared once, not for every slot.
-fn numbered(candidates: &[Arranged], caps: usize) -> Vec<Vec<Option<usize>>> {
-    let group = |candidate: &Arranged, cap: usize| {
-        let group = candidate.groups.get(cap)?.as_ref()?;
-        let is_same = |other: &Arranged| other.groups.get(cap).and_then(Option::as_ref) == Some(group);
-        candidates.iter().position(is_same).map(|first| first * caps + cap)
-    };
-    candidates.iter().map(|candidate| (0..caps).map(|cap| group(candidate, cap)).collect()).collect()
+/// Drops what the caps let through no more after the last that is shown, unless it is pinned: once for each slot, where a look at the caps
+/// of every candidate would compare each with all that is shown.
+fn drop_full(candidates: &mut Vec<Arranged>, shown: &[Arranged], how: &Arrangement) {
+    let groups = shown.last().map_or(&[][..], |last| &last.groups);
+    for (cap, (group, at_most)) in groups.iter().zip(&how.at_most).enumerate() {
+        let is_same = |other: &Arranged| other.groups.get(cap) == Some(group);
+        if group.is_some() && shown.iter().filter(|other| is_same(other)).count() >= *at_most {
+            candidates.retain(|other| other.slot.is_some() || !is_same(other));
+        }
+    }
 }
 
-/// The place of the best candidate that is pinned nowhere and that the caps let through.
-fn best(candidates: &[Arranged], fits: impl Fn(usize) -> bool, likeness: &[f32], how: &Arrangement) -> Option<usize> {
+/// The place of the best candidate that is pinned nowhere.
+fn best(candidates: &[Arranged], how: &Arrangement) -> Option<usize> {
     let mut found: Option<(usize, f32)> = None;
     for (place, candidate) in candidates.iter().enumerate() {
-        let like = if likeness[place].is_finite() { likeness[place] } else { 0.0 };
+        let like = if candidate.likeness.is_finite() { candidate.likeness } else { 0.0 };
         let value = (1.0 - how.diversity) * candidate.value - how.diversity * like;
         // The first of equal ones stays: candidates are in order.
-        if found.is_none_or(|(_, best)| value > best) && candidate.slot.is_none() && fits(place) {
+        if found.is_none_or(|(_, best)| value > best) && candidate.slot.is_none() {
             found = Some((place, value));
         }
         if how.diversity == 0.0 && found.is_some() {
@@ -136,7 +134,7 @@ mod tests {
     fn candidate(id: &str, value: f32, group: &str, vector: &[f32]) -> Arranged {
         let groups = vec![(!group.is_empty()).then(|| group.to_owned())];
         let candidate = Candidate { id: id.to_owned(), score: value, ..Candidate::default() };
-        Arranged { candidate, value, groups, vector: vector.to_vec(), slot: None }
+        Arranged { candidate, value, groups, vector: vector.to_vec(), ..Arranged::default() }
     }
 
     fn ids(list: &[Arranged]) -> String {

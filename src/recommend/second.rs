@@ -117,7 +117,7 @@ impl Recommender {
             let value = value + self.boost(&candidate, &scenario, request)?;
             let groups = scenario.caps.iter().map(|cap| self.group(&candidate, cap)).collect();
             let vector = if scenario.diversity > 0.0 { self.direction(&candidate) } else { Vec::new() };
-            arranged.push(Arranged { candidate, value, groups, vector, slot: None });
+            arranged.push(Arranged { candidate, value, groups, vector, slot: None, likeness: 0.0 });
         }
         self.penalize(&mut arranged, scenario.popularity_penalty);
         rotated(&mut arranged, scenario.rotation, &request.shown);
@@ -218,7 +218,7 @@ impl Recommender {
                 Candidate { id: pin.item.clone(), found: Some(found), is_pinned: true, ..Candidate::default() };
             let groups = scenario.caps.iter().map(|cap| self.group(&candidate, cap)).collect();
             let vector = if scenario.diversity > 0.0 { self.direction(&candidate) } else { Vec::new() };
-            arranged.push(Arranged { candidate, value: 0.0, groups, vector, slot: Some(pin.slot) });
+            arranged.push(Arranged { candidate, value: 0.0, groups, vector, slot: Some(pin.slot), likeness: 0.0 });
         }
     }
 }

@@ -85,7 +85,7 @@ impl Objective {
     pub(super) fn from_json(json: &Json<'_>, tasks: &[String]) -> Result<Self, JsonError> {
         let list = json.list()?;
         if list.len() > MAX_TERMS {
-            return Err(json.wrong("a shorter formula"));
+            return Err(json.wrong("a formula with one value"));
         }
         let mut terms = Vec::with_capacity(list.len());
         for term in list {

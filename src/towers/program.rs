@@ -108,7 +108,6 @@ impl Program {
     pub fn new(inputs: Vec<(InputKind, usize)>, constants: Vec<Vec<f32>>, ops: Vec<Op>) -> Result<Self, TowerError> {
         check("inputs", inputs.len(), 1, MAX_INPUTS)?;
         check("operations", ops.len(), 1, MAX_OPERATIONS)?;
-        check("constants", constants.len(), 0, MAX_CONSTANTS)?;
         for (_, length) in &inputs {
             check("input length", *length, 1, MAX_VALUE)?;
         }
@@ -148,18 +147,29 @@ impl Program {
     }
 
     /// Steps of a run: multiplications that are added, and numbers that are computed.
+    #[inline(never)]
     pub fn work(&self) -> usize {
-        let steps = self.ops.iter().zip(&self.lengths).map(|(op, length)| op.work(*length));
-        usize::try_from(steps.fold(0, u64::saturating_add)).unwrap_or(usize::MAX)
+        let mut steps = 0_u64;
+        for (op, length) in self.ops.iter().zip(&self.lengths) {
+            // Of an operation at most 2^52.
+            steps = steps.saturating_add(op.work(*length));
+        }
+        usize::try_from(steps).unwrap_or(usize::MAX)
     }
 
     /// The rows of the smallest table that an index input names rows of; `None` where nothing reads it.
+    #[inline(never)]
     pub(super) fn table_rows(&self, input: u32) -> Option<usize> {
-        let rows = |op: &Op| match op {
-            Op::Gather { table, indices, width } if *indices == input => Some(self.value(*table)?.1 / *width as usize),
-            _ => None,
-        };
-        self.ops.iter().filter_map(rows).min()
+        let mut least = None;
+        for op in &self.ops {
+            if let Op::Gather { table, indices, width } = op
+                && *indices == input
+                && let Some((_, length)) = self.value(*table)
+            {
+                least = Some((length / *width as usize).min(least.unwrap_or(usize::MAX)));
+            }
+        }
+        least
     }
 
     fn value(&self, id: u32) -> Option<(InputKind, usize)> {
@@ -355,7 +365,10 @@ mod tests {
         let ops = |m, n, k| vec![spread(vec![[m * k, 0, 0]]), spread(vec![[n * k, 0, 0]]), product(m, n, k)];
         assert_eq!(refused(Vec::new(), ops(1000, 1000, 1000)), "nothing");
         assert!(refused(Vec::new(), ops(1000, 1000, 1100)).contains("steps of a run"));
-        assert!(refused(vec![vec![1.0]; MAX_CONSTANTS + 1], vec![long()]).contains("constants"));
+        let mut many = Program::new(vec![(InputKind::Float, 1)], vec![vec![1.0]; MAX_CONSTANTS], vec![long()]).unwrap();
+        Program::decode(&many.encode()).unwrap();
+        many.constants.push(vec![1.0]);
+        assert!(Program::decode(&many.encode()).unwrap_err().to_string().contains("constants"));
         // A stride that no axis of one place follows would still be added, and 32 bits have no room for it.
         assert!(refused(Vec::new(), vec![spread(vec![[1, u32::MAX, 0]])]).contains("strides"));
     }

@@ -43,11 +43,14 @@ impl QueryTower {
             return Err(program_error("inputs", show_inputs(runner.inputs()), show_inputs(&expected)));
         }
         if let Some(program) = runner.program() {
-            // No moment may name a row that a table does not have: the tower would fail in the middle of a row of products.
-            let rows = [schema.history.mark_rows(), schema.category_rows()].into_iter().filter(|rows| *rows > 0);
-            let indices = (0..).zip(&expected).filter(|(_, (kind, _))| *kind == InputKind::Index);
-            for (rows, (input, _)) in rows.zip(indices) {
-                check("rows of a table", program.table_rows(input).unwrap_or(MAX_VALUE), rows as usize, MAX_VALUE)?;
+            // No moment may name a row that a table does not have: the tower would fail in the middle of a row of products. What names rows
+            // stands behind history and weights.
+            let mut input = 2;
+            for rows in [schema.history.mark_rows(), schema.category_rows()] {
+                if rows > 0 {
+                    check("rows of a table", program.table_rows(input).unwrap_or(MAX_VALUE), rows as usize, MAX_VALUE)?;
+                    input += 1;
+                }
             }
         }
         if runner.output_len() != schema.dim {

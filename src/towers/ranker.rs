@@ -27,8 +27,6 @@ use crate::json::{self, Json, JsonError};
 pub const MAGIC: [u8; 4] = *b"NSRK";
 /// Most items that the shopper had among the candidates.
 pub const MAX_OWN: usize = 1000;
-/// Most outputs: there are three steps of the funnel.
-pub const MAX_TASKS: usize = 16;
 /// Most steps of a run ([`Program::work`]): there is one for every candidate, of which a row has some hundreds. The network that is trained
 /// by default takes some ten thousand.
 pub const MAX_RANKER_WORK: usize = 1 << 22;
@@ -180,11 +178,7 @@ impl RankerSchema {
         if features.texts()? != FEATURES {
             return Err(features.wrong("the numbers of this build"));
         }
-        let named = json.field("tasks");
-        let tasks = named.texts()?;
-        if tasks.len() > MAX_TASKS {
-            return Err(named.wrong("fewer tasks"));
-        }
+        let tasks = json.field("tasks").texts()?;
         Ok(Self {
             dim: json.field("dim").number(1 << 16)? as usize,
             vectors: json.field("vectors").number(1)? == 1,
@@ -285,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_and_terms_are_counted_before_they_are_compared() {
+    fn terms_are_counted_before_they_are_compared() {
         let read = |tasks: usize, terms: usize| {
             let mut json = schema(tasks).to_json();
             json["objective"] = vec![1; terms].into();
@@ -294,7 +288,6 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        assert!(read(MAX_TASKS + 1, 1).contains("fewer tasks"));
-        assert!(read(MAX_TASKS, 100_000).contains("a shorter formula"));
+        assert!(read(2, 100_000).contains("a formula with one value"));
     }
 }

@@ -52,8 +52,8 @@ impl Shop {
             run(init.arg(&keys).env(PASSPHRASE.0, PASSPHRASE.1))?;
         }
         // A demo is tried out: it may have become another one altogether.
-        let mut publish =
-            self.nearshelf(repository, &["publish", "--force-loss", "items", "--force-loss", "recall", "--collect", "1"]);
+        let mut publish = self
+            .nearshelf(repository, &["publish", "--force-loss", "items", "--force-loss", "recall", "--collect", "1"]);
         publish.arg("--release").arg(self.file(repository, "release"));
         publish.arg("--to").arg(self.file(repository, "published")).arg("--keys").arg(keys);
         run(publish.env(PASSPHRASE.0, PASSPHRASE.1))

@@ -26,13 +26,12 @@ impl<'a> BitReader<'a> {
     }
 
     /// Bits that were read.
-    pub(super) fn position(&self) -> u32 {
-        // Of an overlay of the most bytes that one may have.
-        self.at as u32
+    pub(super) fn position(&self) -> u64 {
+        self.at as u64
     }
 
     /// The same bits, of which so many were read.
-    pub(super) fn at(self, position: u32) -> Self {
+    pub(super) fn at(self, position: u64) -> Self {
         Self { at: position as usize, ..self }
     }
 

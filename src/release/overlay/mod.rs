@@ -77,7 +77,7 @@ pub struct Overlay {
     prices: Vec<(NodeId, u64)>,
     /// By shard and row, where lists of rows out of stock may be entered: every [`STRIDE`] rows, the least row that may follow, and the bits
     /// before it.
-    doors: Vec<(u64, u32)>,
+    doors: Vec<(NodeId, u64)>,
 }
 
 /// What an overlay has of a shard.
@@ -143,7 +143,7 @@ impl Overlay {
         let mut rows = Rows { bits: self.lists(at), next: 0, width: width(entry.rows, entry.out), left: entry.out };
         for nth in 0..entry.out {
             if nth.is_multiple_of(STRIDE) {
-                doors.push((rows.next, rows.bits.position()));
+                doors.push((NodeId(rows.next as u32), rows.bits.position()));
             }
             rows.next().filter(|row| row.0 < entry.rows)?;
         }
@@ -214,20 +214,32 @@ impl Overlay {
 
     /// Whether a row is out of stock.
     pub fn is_out(&self, at: usize, node: NodeId) -> bool {
-        let Some(entry) = self.shards.get(at) else { return false };
-        let doors = &self.doors[entry.doors.0 as usize..entry.doors.1 as usize];
-        let Some(nth) = doors.partition_point(|(row, _)| *row <= node.0.into()).checked_sub(1) else { return false };
-        let (next, position) = doors[nth];
-        let left = (entry.out - nth as u32 * STRIDE).min(STRIDE);
-        let mut rows = Rows { bits: self.lists(at).at(position), next, width: width(entry.rows, entry.out), left };
-        rows.any(|row| row == node)
+        let doors = self.doors_of(at);
+        let behind = doors.partition_point(|(row, _)| *row <= node);
+        self.rows_from(at, behind.saturating_sub(1)).take(STRIDE as usize).any(|row| row == node)
     }
 
-    #[inline(never)]
+    fn doors_of(&self, at: usize) -> &[(NodeId, u64)] {
+        let (start, end) = self.shards.get(at).map_or((0, 0), |entry| entry.doors);
+        &self.doors[start as usize..end as usize]
+    }
+
     fn rows(&self, at: usize) -> Rows<'_> {
-        match self.shards.get(at) {
-            Some(entry) => Rows { bits: self.lists(at), next: 0, width: width(entry.rows, entry.out), left: entry.out },
-            None => Rows { bits: BitReader::new(&[]), next: 0, width: 0, left: 0 },
+        self.rows_from(at, 0)
+    }
+
+    /// The rows of a shard that are out of stock from this door on.
+    #[inline(never)]
+    fn rows_from(&self, at: usize, nth: usize) -> Rows<'_> {
+        let Some((next, position)) = self.doors_of(at).get(nth).copied() else {
+            return Rows { bits: BitReader::new(&[]), next: 0, width: 0, left: 0 };
+        };
+        let Entry { rows, out, .. } = self.shards[at];
+        Rows {
+            bits: self.lists(at).at(position),
+            next: next.0.into(),
+            width: width(rows, out),
+            left: out - nth as u32 * STRIDE,
         }
     }
 

@@ -133,9 +133,11 @@ impl ColumnFilter {
             Value::Array(list) => {
                 let filters = || list[1..].iter().map(Self::from_value).collect::<Result<Vec<_>, _>>();
                 match (list.first().and_then(Value::as_text), list.len()) {
-                    // Taken apart, not copied: each depth would copy all below it.
+                    // Taken apart, not copied: each depth would copy all below it. Nobody else has them yet.
                     (Some("and"), _) => {
-                        parts.extend(filters()?.into_iter().flat_map(|filter| Arc::unwrap_or_clone(filter.parts)));
+                        for filter in filters()? {
+                            parts.append(&mut Arc::try_unwrap(filter.parts).unwrap_or_default());
+                        }
                     }
                     (Some("or"), _) => parts.push(Part::Any(filters()?)),
                     (Some("not"), 2) => parts.push(Part::Not(Self::from_value(&list[1])?)),

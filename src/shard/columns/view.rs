@@ -180,13 +180,10 @@ impl<'a> ColumnView<'a> {
                 self.rows_with(&|bits| (low..=high).contains(&f32::from_bits(bits as u32)))
             }
             (Predicate::AnyOf(texts), Text) => {
-                let entries: Vec<u64> = texts.iter().filter_map(|text| self.entry_of(text)).map(u64::from).collect();
-                self.rows_with(&|entry| entries.contains(&entry))
+                let ranges: Vec<_> = texts.iter().map(|text| self.text_range(text)).collect();
+                self.rows_within(&ranges)
             }
-            (Predicate::Under(prefix), Path) => {
-                let Range { start, end } = self.prefix_range(prefix);
-                self.rows_with(&|entry| (start.into()..end.into()).contains(&entry))
-            }
+            (Predicate::Under(prefix), Path) => self.rows_within(&[self.prefix_range(prefix)]),
             (predicate, kind) => {
                 let name = self.name().to_owned();
                 return Err(ColumnsError::Predicate { name, kind: kind.name(), test: predicate.name() });
@@ -195,16 +192,29 @@ impl<'a> ColumnView<'a> {
     }
 
     /// The rows of a column of `text` or `path` that have one of these texts, as paths of one part, or are at one of these paths or below.
-    /// The time is that of one walk over the rows, however many paths there are.
     pub(super) fn rows_of_paths(&self, paths: &[Vec<String>]) -> RowSet {
-        // At each entry, how many ranges begin there less how many have ended.
-        let mut begins = vec![0_i32; self.entries() as usize + 1];
+        let mut ranges = Vec::with_capacity(paths.len());
         for path in paths {
             let parts: Vec<&str> = path.iter().map(String::as_str).collect();
-            let range = match (self.kind(), &*parts) {
-                (ColumnKind::Text, [text]) => self.entry_of(text).map_or(0..0, |entry| entry..entry + 1),
+            ranges.push(match self.kind() {
+                ColumnKind::Text => self.text_range(parts.first().copied().unwrap_or_default()),
                 _ => self.prefix_range(&parts),
-            };
+            });
+        }
+        self.rows_within(&ranges)
+    }
+
+    /// The entry of a text, or none.
+    fn text_range(&self, text: &str) -> Range<u32> {
+        self.entry_of(text).map_or(0..0, |entry| entry..entry + 1)
+    }
+
+    /// The rows whose entry is in one of these ranges. The time is that of one walk over the rows, however many ranges there are.
+    #[inline(never)]
+    fn rows_within(&self, ranges: &[Range<u32>]) -> RowSet {
+        // At each entry, how many ranges begin there less how many have ended.
+        let mut begins = vec![0_i32; self.entries() as usize + 1];
+        for range in ranges {
             begins[range.start as usize] += 1;
             begins[range.end as usize] -= 1;
         }
