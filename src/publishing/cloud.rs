@@ -15,6 +15,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{Cached, Entry, Revision, Store, StoreError};
 
+/// Characters of what a store says that are shown.
+const LONGEST: usize = 300;
+
 /// A bucket, or a part of one below a prefix.
 pub struct CloudStore {
     place: String,
@@ -96,7 +99,10 @@ impl CloudStore {
     }
 
     fn failed(&self, path: &str, error: &Error) -> StoreError {
-        StoreError::Failed { place: self.place.clone(), path: path.to_owned(), reason: error.to_string() }
+        // Stores answer with XML of several lines.
+        let text = error.to_string();
+        let reason: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect();
+        StoreError::Failed { place: self.place.clone(), path: path.to_owned(), reason }
     }
 }
 

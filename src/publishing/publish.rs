@@ -11,6 +11,7 @@ use super::limits::manifest_of;
 use super::progress::Progress;
 use super::{Cached, Entry, Keyring, Limits, OBJECTS, Published, PublishingError, Store};
 use crate::Digest;
+use crate::release::overlay::Overlay;
 use crate::release::{Head, Manifest, ObjectKind, ObjectRef, read_head, read_object, verify_head};
 
 /// An object that no published head names may be deleted when it is old ([`collect`](super::collect())): one that is older than this is put again.
@@ -99,6 +100,10 @@ pub fn publish(store: &dyn Store, what: &Publication<'_>) -> Result<Done, Publis
             if let Some(before) = before {
                 what.limits.check(store, before, &manifest)?;
             }
+        }
+        if let Some(object) = head.overlay {
+            let bytes = read_object(release, ObjectKind::Overlay, &object)?;
+            Overlay::open(object, bytes, object.digest, (&manifest, head.manifest.digest))?;
         }
         let (count, bytes) = put_objects(store, release, &lacking(store, before, (&head, &manifest))?)?;
         put = (put.0 + count, put.1 + bytes);

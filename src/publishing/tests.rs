@@ -238,6 +238,12 @@ fn an_overlay_alone_is_published_beside_its_release_only() {
     assert_eq!(done.head.overlay, Some(ObjectRef::of(stocked.overlay.as_ref().unwrap())));
     assert_eq!(shop.check(NOW), 2);
 
+    // An overlay that is of another release is not published, whoever put it there.
+    let foreign = files(7, 30).stocked(2, &|id| id.ends_with('1'), &|_| None, false).overlay;
+    let wrong = shop.built("wrong", &Files { overlay: foreign, ..plain.clone() });
+    assert!(matches!(publish(&store, &overlay(&wrong)), Err(PublishingError::Release(_))));
+    assert_eq!(shop.check(NOW), 2);
+
     let second = shop.built("second", &files(5, 30));
     publish(&store, &of(&second, &keys)).unwrap();
     assert!(matches!(publish(&store, &overlay(&first)), Err(PublishingError::OtherRelease { .. })));
