@@ -52,6 +52,11 @@ impl Keyring {
         Ok(keyring)
     }
 
+    /// When the newest root ends, in seconds since 1970-01-01 UTC: no head counts for longer.
+    pub fn ends(&self) -> Option<u64> {
+        self.newest().map(|root| root.expires)
+    }
+
     fn newest(&self) -> Option<&Root> {
         self.roots.last()
     }
@@ -74,7 +79,8 @@ impl Published {
     /// If the store does not answer, or the head is damaged.
     pub fn read(store: &dyn Store) -> Result<Option<Self>, PublishingError> {
         let Some((bytes, revision)) = store.get(HEAD_FILE, HEAD_LIMIT as u64)? else { return Ok(None) };
-        let head = Head::parse(&bytes).map_err(|source| PublishingError::Head { place: store.name(), source })?;
+        let head = Head::parse(&bytes)
+            .map_err(|source| PublishingError::Head { place: store.name(), source: Box::new(source) })?;
         Ok(Some(Self { head, bytes, revision }))
     }
 }

@@ -131,13 +131,15 @@ fn new_keys_sign_again_and_old_ones_are_refused() {
     assert!(done.renewed && done.head.terms.as_ref().unwrap().root == 2, "{done}");
     assert_eq!(shop.check(NOW), 2);
     assert!(matches!(publish(&store, &of(&first, &old)), Err(PublishingError::OldKeys { found: 2, newest: 1 })));
+    let soon = publish(&store, &Publication { now: NOW + 340 * DAY, ..of(&first, &keys) }).unwrap();
+    assert!(soon.to_string().contains("ends in 25 days") && !done.to_string().contains("keys renew"), "{soon}");
     let late = Publication { now: NOW + 365 * DAY, ..of(&first, &keys) };
     assert!(matches!(publish(&store, &late), Err(PublishingError::RootEnded { .. })));
     let other = Shop::new();
     assert!(matches!(publish(&store, &of(&first, &other.keyring())), Err(PublishingError::OldKeys { .. })));
     let other = Publication { keys: None, ..of(&first, &keys) };
     assert!(matches!(publish(&store, &other), Err(PublishingError::WasSigned)));
-    assert_eq!(shop.check(NOW), 2);
+    assert_eq!(shop.check(NOW), 3);
     let roots = shop.keys.roots().unwrap();
     assert!(matches!(Keyring::new(roots, Vec::new()), Err(PublishingError::TooFewKeys { .. })));
 }
@@ -269,9 +271,8 @@ impl Failing {
         // Once killed, nothing works any more.
         let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(1)));
         match left {
-            Ok(0) => Err(failed()),
             Ok(1) if self.is_done => work().and_then(|_| Err(failed())),
-            Ok(1) => Err(failed()),
+            Ok(0 | 1) => Err(failed()),
             _ => work(),
         }
     }
