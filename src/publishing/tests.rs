@@ -109,6 +109,12 @@ fn a_release_is_published_renewed_and_replaced() {
     let back = rollback(&store, 1, Some(&keys), 7, NOW + 4 * DAY).unwrap();
     assert_eq!((back.head.version, back.head.manifest), (4, files(1, 30).head_of().manifest));
     assert_eq!(shop.check(NOW + 4 * DAY), 4);
+
+    publish(&store, &Publication { now: NOW + 4 * DAY, ..of(&second, &keys) }).unwrap();
+    store.delete(&files(1, 30).manifest.shards[1].object.path()).unwrap();
+    let error = rollback(&store, 1, Some(&keys), 7, NOW + 4 * DAY).unwrap_err();
+    assert!(matches!(error, PublishingError::Gone { version: 1, gone: 1, of: 4, .. }), "{error}");
+    assert_eq!(shop.check(NOW + 4 * DAY), 5);
 }
 
 impl Files {
