@@ -90,13 +90,10 @@ impl fmt::Display for NextRoot {
             writeln!(f, "             {found} of {expected} keys of root {of} have signed; these have not:")?;
             others.iter().try_for_each(|key| writeln!(f, "             {key}"))?;
         }
-        match self.lacks.is_empty() {
-            true => writeln!(f, "publicKey    \"{}\"", self.pin),
-            false => {
-                let path = self.path.display();
-                writeln!(f, "next         nearshelf keys sign {path} --key KEY, where the other keys are")
-            }
+        if self.lacks.is_empty() {
+            return writeln!(f, "publicKey    \"{}\"", self.pin);
         }
+        writeln!(f, "next         nearshelf keys sign {} --key KEY, where the other keys are", self.path.display())
     }
 }
 
@@ -167,7 +164,7 @@ impl KeyFolder {
         let roles = [&Role { keys: root.public, threshold: init.threshold }, &Role { keys: head.public, threshold: 1 }];
         let mut first = Root::new(&init.name, 1, expires, roles)?;
         sign(&mut first, &root.signers)?;
-        let next = self.keep(first, None)?;
+        let next = self.keep(&first, None)?;
         Ok(NextRoot { made: [root.made, head.made].concat(), ..next })
     }
 
@@ -242,7 +239,7 @@ impl KeyFolder {
     /// # Errors
     /// If it is damaged, or a key is in neither role that counts.
     pub fn sign(file: &Path, keys: &[KeySource], passphrase: &Passphrase) -> Result<NextRoot, KeyError> {
-        let damaged = |source| KeyError::File { path: file.to_owned(), source };
+        let damaged = |source| KeyError::File { path: file.to_owned(), source: Box::new(source) };
         let mut root = Root::parse_unsigned(&read(file)?).map_err(damaged)?;
         let folder = file.parent().and_then(Path::parent).map_or_else(|| PathBuf::from(".."), Path::to_owned);
         let folder = Self::new(folder);
@@ -261,7 +258,7 @@ impl KeyFolder {
         }
         sign(&mut root, &signers)?;
         if before.is_some() || (root.version == 1 && is_pending) {
-            return folder.keep(root, before.as_ref());
+            return folder.keep(&root, before.as_ref());
         }
         write_atomically(file, &root.to_bytes()).map_err(KeyError::io(file))?;
         let lacks = vec![lack(&root, root.version, &root.root)];
@@ -296,19 +293,19 @@ impl KeyFolder {
         let signed: Vec<PublicKey> = next.signatures().iter().map(|signature| signature.key).collect();
         let others = Role { keys: all.keys.into_iter().filter(|key| !signed.contains(key)).collect(), ..all };
         sign(&mut next, &self.signers((RoleName::Root, &others), &[], signing.passphrase)?)?;
-        let next = self.keep(next, Some(before))?;
+        let next = self.keep(&next, Some(before))?;
         Ok(NextRoot { made: keys.made, ..next })
     }
 
     /// Writes a root: as the newest one where enough keys have signed it, else beside them.
-    fn keep(&self, root: Root, before: Option<&Root>) -> Result<NextRoot, KeyError> {
+    fn keep(&self, root: &Root, before: Option<&Root>) -> Result<NextRoot, KeyError> {
         let _lock = locked(&self.dir);
-        let (pin, pending) = (RootPin::of(&root), self.pending_path(root.version));
-        let by_before = before.map(|before| lack(&root, before.version, &before.root));
-        let lacks: Vec<Lack> = by_before.into_iter().chain([lack(&root, root.version, &root.root)]).collect();
+        let (pin, pending) = (RootPin::of(root), self.pending_path(root.version));
+        let by_before = before.map(|before| lack(root, before.version, &before.root));
+        let lacks: Vec<Lack> = by_before.into_iter().chain([lack(root, root.version, &root.root)]).collect();
         let lacks: Vec<Lack> = lacks.into_iter().filter(|lack| lack.found < lack.expected).collect();
         if lacks.is_empty() {
-            let path = self.put(&root)?;
+            let path = self.put(root)?;
             // It says no more than the root does.
             let _ = std::fs::remove_file(pending);
             return Ok(NextRoot { path, pin, made: Vec::new(), lacks });

@@ -137,7 +137,7 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: ReleaseError,
+        source: Box<ReleaseError>,
     },
     /// What should be signed cannot be.
     #[error(transparent)]

@@ -49,7 +49,8 @@ impl KeyFolder {
         }
         let mut roots: Vec<Root> = Vec::new();
         for (version, path) in files {
-            let root = Root::parse(&read(&path)?).map_err(|source| KeyError::File { path: path.clone(), source })?;
+            let root = Root::parse(&read(&path)?)
+                .map_err(|source| KeyError::File { path: path.clone(), source: Box::new(source) })?;
             let expected = roots.last().map_or(version, |before| before.version + 1);
             if root.version != version || version != expected {
                 return Err(KeyError::Gap { path, found: root.version, expected });
@@ -118,7 +119,8 @@ impl KeyFolder {
     pub(super) fn put(&self, root: &Root) -> Result<PathBuf, KeyError> {
         let path = self.root_path(root.version);
         if path.exists() {
-            let there = Root::parse(&read(&path)?).map_err(|source| KeyError::File { path: path.clone(), source })?;
+            let there = Root::parse(&read(&path)?)
+                .map_err(|source| KeyError::File { path: path.clone(), source: Box::new(source) })?;
             if RootPin::of(&there) != RootPin::of(root) {
                 return Err(KeyError::Exists { path, remedy: "sign one of the next version" });
             }

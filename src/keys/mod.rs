@@ -1,6 +1,6 @@
 //! The keys of a shop: which of them sign, where their private halves are, and how one set follows another.
 //!
-//! A folder of keys holds what anybody may read, `root/<version>.json`, the [roots](Root) in their order, and, on the machines that hold them, private keys as
+//! A folder of keys holds what anybody may read, `root/<version>.json`, the [roots](crate::release::Root) in their order, and, on the machines that hold them, private keys as
 //! `root-<first digits>.pem` and `head-<first digits>.pem`. Root keys sign the next root and are needed some times a year: after [`KeyFolder::init`] they belong on a
 //! medium that is connected to nothing. Head keys sign every head that is published.
 //!

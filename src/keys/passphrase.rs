@@ -43,15 +43,14 @@ impl Passphrase {
     /// One for files that are made; asked twice.
     pub(super) fn new_one(&self) -> Result<String, KeyError> {
         let bad = |found| Err(KeyError::BadPassphrase { found, least: LEAST });
-        let text = match &self.0 {
-            Some(text) => text.clone(),
-            None => {
-                let text = ask("Passphrase for the new private keys: ", "new private keys")?;
-                if ask("The same again: ", "new private keys")? != text {
-                    return bad("found two different texts");
-                }
-                text
+        let text = if let Some(text) = &self.0 {
+            text.clone()
+        } else {
+            let text = ask("Passphrase for the new private keys: ", "new private keys")?;
+            if ask("The same again: ", "new private keys")? != text {
+                return bad("found two different texts");
             }
+            text
         };
         if text.chars().count() < LEAST { bad("it is too short") } else { Ok(text) }
     }

@@ -15,6 +15,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{Cached, Entry, Revision, Store, StoreError};
 
+/// Characters of what a store says that are shown.
+const LONGEST: usize = 300;
+
 /// A bucket, or a part of one below a prefix.
 pub struct CloudStore {
     place: String,
@@ -52,25 +55,19 @@ impl CloudStore {
             return Err(wrong("it names no bucket".to_owned()));
         }
         let failed = |error: Error| wrong(error.to_string());
-        let store: Box<dyn ObjectStore> = match scheme {
-            "s3" => {
-                let mut builder = AmazonS3Builder::new();
-                for (name, value) in settings.into_iter().filter(|(name, _)| name.starts_with("AWS_")) {
-                    if let Ok(key) = name.to_ascii_lowercase().parse() {
-                        builder = builder.with_config(key, value);
-                    }
-                }
-                Box::new(builder.with_bucket_name(bucket).build().map_err(failed)?)
-            }
-            _ => {
-                let mut builder = GoogleCloudStorageBuilder::new();
-                for (name, value) in settings.into_iter().filter(|(name, _)| name.starts_with("GOOGLE_")) {
-                    if let Ok(key) = name.to_ascii_lowercase().parse() {
-                        builder = builder.with_config(key, value);
-                    }
-                }
-                Box::new(builder.with_bucket_name(bucket).build().map_err(failed)?)
-            }
+        let start = if scheme == "s3" { "AWS_" } else { "GOOGLE_" };
+        let settings = settings.into_iter().filter(|(name, _)| name.starts_with(start));
+        let settings = settings.map(|(name, value)| (name.to_ascii_lowercase(), value));
+        // What is no setting of the store is another program's.
+        let store: Box<dyn ObjectStore> = if scheme == "s3" {
+            let known = settings.filter_map(|(name, value)| Some((name.parse().ok()?, value)));
+            let builder = known.fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
+            Box::new(builder.with_bucket_name(bucket).build().map_err(failed)?)
+        } else {
+            let known = settings.filter_map(|(name, value)| Some((name.parse().ok()?, value)));
+            let builder = GoogleCloudStorageBuilder::new();
+            let builder = known.fold(builder, |builder, (key, value)| builder.with_config(key, value));
+            Box::new(builder.with_bucket_name(bucket).build().map_err(failed)?)
         };
         let prefix = Path::parse(prefix.trim_matches('/')).map_err(|error| wrong(error.to_string()))?;
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -88,7 +85,7 @@ impl CloudStore {
     }
 
     fn path(&self, path: &str) -> Path {
-        path.split('/').fold(self.prefix.clone(), |prefix, part| prefix.join(part))
+        path.split('/').fold(self.prefix.clone(), Path::join)
     }
 
     fn wait<T>(&self, path: &str, future: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
@@ -96,7 +93,10 @@ impl CloudStore {
     }
 
     fn failed(&self, path: &str, error: &Error) -> StoreError {
-        StoreError::Failed { place: self.place.clone(), path: path.to_owned(), reason: error.to_string() }
+        // Stores answer with XML of several lines.
+        let text = error.to_string();
+        let reason: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(LONGEST).collect();
+        StoreError::Failed { place: self.place.clone(), path: path.to_owned(), reason }
     }
 }
 

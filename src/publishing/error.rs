@@ -133,7 +133,7 @@ pub enum PublishingError {
         /// The store.
         place: String,
         /// What is wrong with it.
-        source: ReleaseError,
+        source: Box<ReleaseError>,
     },
     /// There is no greater version.
     #[error(

@@ -52,6 +52,11 @@ impl Keyring {
         Ok(keyring)
     }
 
+    /// When the newest root ends, in seconds since 1970-01-01 UTC: no head counts for longer.
+    pub fn ends(&self) -> Option<u64> {
+        self.newest().map(|root| root.expires)
+    }
+
     fn newest(&self) -> Option<&Root> {
         self.roots.last()
     }
@@ -74,7 +79,8 @@ impl Published {
     /// If the store does not answer, or the head is damaged.
     pub fn read(store: &dyn Store) -> Result<Option<Self>, PublishingError> {
         let Some((bytes, revision)) = store.get(HEAD_FILE, HEAD_LIMIT as u64)? else { return Ok(None) };
-        let head = Head::parse(&bytes).map_err(|source| PublishingError::Head { place: store.name(), source })?;
+        let head = Head::parse(&bytes)
+            .map_err(|source| PublishingError::Head { place: store.name(), source: Box::new(source) })?;
         Ok(Some(Self { head, bytes, revision }))
     }
 }
@@ -168,7 +174,7 @@ impl Signing<'_> {
         };
         let left = newest.expires.min(*expires).saturating_sub(self.now);
         let is_signed = *root == newest.version && Head::parse_signed(&before.bytes, newest).is_ok();
-        is_signed && *made <= self.now && left > expires.saturating_sub(*made) / 2
+        is_signed && left > expires.saturating_sub(*made) / 2
     }
 
     /// The head after another one.
@@ -184,7 +190,7 @@ impl Signing<'_> {
         let version = (published + 1).max(content.least);
         let head = Head::unsigned(version, content.manifest, content.overlay);
         let Some((keys, newest)) = self.keys.and_then(|keys| Some((keys, keys.newest()?))) else { return Ok(head) };
-        let made = self.now.max(before.and_then(|before| before.head.terms.as_ref()).map_or(0, |terms| terms.made));
+        let made = self.now;
         let terms = Terms { name: newest.name.clone(), root: newest.version, made, expires: made + self.days * DAY };
         let mut head = Head { terms: Some(terms), ..head };
         let message = head.message()?;

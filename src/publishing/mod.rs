@@ -11,7 +11,7 @@
 //!   versions go up by one, and whatever a head names was there before it.
 //! - **Whole or not at all.** Whatever fails before the head is replaced leaves what was published as it was. Objects that were put by then are in nobody's way.
 //! - **Not worse.** A release that fails the checks, or has far fewer items or finds far less than the published one, is refused ([`Limits`]).
-//! - **Signed.** A head says when it was signed and when it ends; [`publish`] of the same content signs it again when half of that time is over.
+//! - **Signed.** A head says when it was signed and when it ends; [`publish()`] of the same content signs it again when half of that time is over.
 //!
 //! The build folder holds an unsigned head, and versions of its own; that of the store is one more than what was published, and no less than the folder's.
 

@@ -6,15 +6,18 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::at_once::each;
-use super::head::{Content, Replaced, Signing, replace};
+use super::head::{Content, DAY, Replaced, Signing, replace};
 use super::limits::manifest_of;
 use super::progress::Progress;
 use super::{Cached, Entry, Keyring, Limits, OBJECTS, Published, PublishingError, Store};
 use crate::Digest;
+use crate::release::overlay::Overlay;
 use crate::release::{Head, Manifest, ObjectKind, ObjectRef, read_head, read_object, verify_head};
 
+/// Days before the end of a root at which its renewal is asked for: it may take a journey to where the keys are.
+const SOON: u64 = 30;
 /// An object that no published head names may be deleted when it is old ([`collect`](super::collect())): one that is older than this is put again.
-const OLD: Duration = Duration::from_secs(12 * 60 * 60);
+const OLD: Duration = Duration::from_hours(12);
 
 /// What is published, and by whom.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +47,8 @@ pub struct Done {
     pub renewed: bool,
     /// Objects that were put, and their bytes.
     pub put: (usize, u64),
+    /// When the newest root ends, where there is one.
+    pub root_ends: Option<u64>,
     /// Now, as it was given.
     pub now: u64,
 }
@@ -60,6 +65,10 @@ impl fmt::Display for Done {
         writeln!(f, "objects      {} put, {} bytes", self.put.0, self.put.1)?;
         match terms {
             Some(terms) => {
+                let days = self.root_ends.map(|ends| ends.saturating_sub(self.now) / DAY);
+                if let Some(days) = days.filter(|days| *days < SOON) {
+                    writeln!(f, "root         ends in {days} days, and all heads with it: run nearshelf keys renew")?;
+                }
                 let hours = terms.expires.saturating_sub(self.now) / 3600;
                 writeln!(f, "signed       for {:?} under root {}, counts for {hours} hours", terms.name, terms.root)
             }
@@ -100,17 +109,25 @@ pub fn publish(store: &dyn Store, what: &Publication<'_>) -> Result<Done, Publis
                 what.limits.check(store, before, &manifest)?;
             }
         }
+        if let Some(object) = head.overlay {
+            let bytes = read_object(release, ObjectKind::Overlay, &object)?;
+            Overlay::open(object, bytes, object.digest, (&manifest, head.manifest.digest))?;
+        }
         let (count, bytes) = put_objects(store, release, &lacking(store, before, (&head, &manifest))?)?;
         put = (put.0 + count, put.1 + bytes);
         Ok(Content { manifest: head.manifest, overlay: head.overlay, least: head.version })
     })?;
-    Ok(done(replaced, put, now))
+    Ok(done(replaced, put, (keys, now)))
 }
 
-pub(super) fn done(Replaced { head, before, changed }: Replaced, put: (usize, u64), now: u64) -> Done {
+pub(super) fn done(
+    Replaced { head, before, changed }: Replaced,
+    put: (usize, u64),
+    (keys, now): (Option<&Keyring>, u64),
+) -> Done {
     let names = |head: &Head| (head.manifest, head.overlay);
     let renewed = changed && before.is_some_and(|before| names(&before.head) == names(&head));
-    Done { head, changed, renewed, put, now }
+    Done { head, changed, renewed, put, root_ends: keys.and_then(Keyring::ends), now }
 }
 
 /// Whether a build folder is the folder to publish to.

@@ -28,7 +28,7 @@ pub fn rollback(
         check(store, version, &old.manifest, overlay)?;
         Ok(Content { manifest: old.manifest, overlay, least: 1 })
     })?;
-    Ok(done(replaced, (0, 0), now))
+    Ok(done(replaced, (0, 0), (keys, now)))
 }
 
 /// That everything that a head would name is there.

@@ -109,6 +109,12 @@ fn a_release_is_published_renewed_and_replaced() {
     let back = rollback(&store, 1, Some(&keys), 7, NOW + 4 * DAY).unwrap();
     assert_eq!((back.head.version, back.head.manifest), (4, files(1, 30).head_of().manifest));
     assert_eq!(shop.check(NOW + 4 * DAY), 4);
+
+    publish(&store, &Publication { now: NOW + 4 * DAY, ..of(&second, &keys) }).unwrap();
+    store.delete(&files(1, 30).manifest.shards[1].object.path()).unwrap();
+    let error = rollback(&store, 1, Some(&keys), 7, NOW + 4 * DAY).unwrap_err();
+    assert!(matches!(error, PublishingError::Gone { version: 1, gone: 1, of: 4, .. }), "{error}");
+    assert_eq!(shop.check(NOW + 4 * DAY), 5);
 }
 
 impl Files {
@@ -131,13 +137,15 @@ fn new_keys_sign_again_and_old_ones_are_refused() {
     assert!(done.renewed && done.head.terms.as_ref().unwrap().root == 2, "{done}");
     assert_eq!(shop.check(NOW), 2);
     assert!(matches!(publish(&store, &of(&first, &old)), Err(PublishingError::OldKeys { found: 2, newest: 1 })));
+    let soon = publish(&store, &Publication { now: NOW + 340 * DAY, ..of(&first, &keys) }).unwrap();
+    assert!(soon.to_string().contains("ends in 25 days") && !done.to_string().contains("keys renew"), "{soon}");
     let late = Publication { now: NOW + 365 * DAY, ..of(&first, &keys) };
     assert!(matches!(publish(&store, &late), Err(PublishingError::RootEnded { .. })));
     let other = Shop::new();
     assert!(matches!(publish(&store, &of(&first, &other.keyring())), Err(PublishingError::OldKeys { .. })));
     let other = Publication { keys: None, ..of(&first, &keys) };
     assert!(matches!(publish(&store, &other), Err(PublishingError::WasSigned)));
-    assert_eq!(shop.check(NOW), 2);
+    assert_eq!(shop.check(NOW), 3);
     let roots = shop.keys.roots().unwrap();
     assert!(matches!(Keyring::new(roots, Vec::new()), Err(PublishingError::TooFewKeys { .. })));
 }
@@ -238,6 +246,12 @@ fn an_overlay_alone_is_published_beside_its_release_only() {
     assert_eq!(done.head.overlay, Some(ObjectRef::of(stocked.overlay.as_ref().unwrap())));
     assert_eq!(shop.check(NOW), 2);
 
+    // An overlay that is of another release is not published, whoever put it there.
+    let foreign = files(7, 30).stocked(2, &|id| id.ends_with('1'), &|_| None, false).overlay;
+    let wrong = shop.built("wrong", &Files { overlay: foreign, ..plain.clone() });
+    assert!(matches!(publish(&store, &overlay(&wrong)), Err(PublishingError::Release(_))));
+    assert_eq!(shop.check(NOW), 2);
+
     let second = shop.built("second", &files(5, 30));
     publish(&store, &of(&second, &keys)).unwrap();
     assert!(matches!(publish(&store, &overlay(&first)), Err(PublishingError::OtherRelease { .. })));
@@ -263,9 +277,8 @@ impl Failing {
         // Once killed, nothing works any more.
         let left = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(1)));
         match left {
-            Ok(0) => Err(failed()),
             Ok(1) if self.is_done => work().and_then(|_| Err(failed())),
-            Ok(1) => Err(failed()),
+            Ok(0 | 1) => Err(failed()),
             _ => work(),
         }
     }

@@ -60,18 +60,13 @@ impl Place {
         pin.trim_end_matches('"').to_owned()
     }
 
-    fn publish(&self, more: &[&str]) -> Vec<String> {
-        let args = ["publish", "--release", "build", "--to", "live"];
-        args.iter().chain(more).map(|argument| (*argument).to_owned()).collect()
-    }
-
     fn head(&self, folder: &str) -> Head {
         Head::parse(&fs::read(self.path(folder).join("head.json")).unwrap()).unwrap()
     }
 }
 
-fn words(args: &[String]) -> Vec<&str> {
-    args.iter().map(String::as_str).collect()
+fn publish<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    ["publish", "--release", "build", "--to", "live"].iter().chain(more).copied().collect()
 }
 
 #[test]
@@ -80,14 +75,14 @@ fn a_build_is_published_signed_and_taken_back() {
         let place = Place::new();
         let items = &trained().dataset.items;
         place.build(layout, items);
-        let publish = place.publish(&[]);
-        assert!(place.refused(&words(&publish)).contains("nearshelf keys init"));
+        let plain = publish(&[]);
+        assert!(place.refused(&plain).contains("nearshelf keys init"));
         let pin = place.keys();
-        let text = place.said(&words(&publish));
+        let text = place.said(&plain);
         assert!(text.contains("version 1: new") && text.contains("counts for 168 hours"), "{text}");
         let verified = place.said(&["verify", "live", "--public-key", &pin]);
         assert!(verified.contains("signatures   right, under root 1"), "{verified}");
-        assert!(place.said(&words(&publish)).contains("nothing to do"));
+        assert!(place.said(&plain).contains("nothing to do"));
         let manifest = place.path("live").join(place.head("live").manifest.path());
         let recall = Manifest::parse(&fs::read(manifest).unwrap()).unwrap().recall;
         assert!(recall.is_some_and(|recall| (5000..=10_000).contains(&recall)), "{recall:?}");
@@ -96,10 +91,10 @@ fn a_build_is_published_signed_and_taken_back() {
         let updated = place.path("build").join(place.head("build").manifest.path());
         let carried = Manifest::parse(&fs::read(updated).unwrap()).unwrap().recall;
         assert!(carried.is_some(), "updates carry it on, builds measure it");
-        let error = place.refused(&words(&publish));
+        let error = place.refused(&plain);
         assert!(error.contains("150 items, 37.5 % fewer than the 240 that are published"), "{error}");
-        let forced = place.publish(&["--force-loss", "items", "--force-loss", "recall"]);
-        assert!(place.said(&words(&forced)).contains("version 2: new"));
+        let forced = publish(&["--force-loss", "items", "--force-loss", "recall"]);
+        assert!(place.said(&forced).contains("version 2: new"));
         let back = place.said(&["rollback", "--to", "live", "--version", "1"]);
         assert!(back.contains("version 3: new"), "{back}");
         assert!(place.said(&["verify", "live", "--public-key", &pin]).contains("candidates   240"));
@@ -108,7 +103,7 @@ fn a_build_is_published_signed_and_taken_back() {
         place.said(&["keys", "rotate", "head"]);
         let roots = place.said(&["keys", "show"]);
         assert!(roots.contains("version 2 of \"invented\"") && roots.contains(&pin), "{roots}");
-        assert!(place.said(&words(&forced)).contains("version 4: new"));
+        assert!(place.said(&forced).contains("version 4: new"));
         assert!(place.said(&["verify", "live", "--public-key", &pin]).contains("under root 2"));
     }
 }
@@ -134,7 +129,7 @@ fn stock_is_published_beside_the_release_and_nothing_else_is() {
     fs::write(place.path("feed.csv"), "item,stock\nitem-0001,0\nitem-0002,3\n").unwrap();
     let overlay = ["overlay", "--release", "build", "--from", "feed.csv", "--publish", "live"];
     assert!(place.refused(&overlay).contains("publish the release first"));
-    place.said(&words(&place.publish(&[])));
+    place.said(&publish(&[]));
     let text = place.said(&overlay);
     assert!(text.contains("1 of 240 items are out of stock") && text.contains("nothing to do"), "{text}");
     fs::write(place.path("feed.csv"), "item,stock\nitem-0001,0\nitem-0002,0\n").unwrap();
@@ -176,7 +171,7 @@ fn a_host_is_checked() {
     let place = Place::new();
     place.build(Layout::Single, &trained().dataset.items);
     let pin = place.keys();
-    place.said(&words(&place.publish(&[])));
+    place.said(&publish(&[]));
     let address = served(place.path("live"));
     let args = ["check-host", &address, "--public-key", &pin, "--json", "found.json"];
     let text = place.said(&args);

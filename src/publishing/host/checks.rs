@@ -91,16 +91,18 @@ impl Check<'_> {
         };
         let remedy = "publish again, and have the host leave the bytes as they are";
         self.report.judge("head content", read.is_ok(), Verdict::Wrong, found, remedy);
-        self.signatures(&answer.body, &read.ok()?)
+        let head = read.ok()?;
+        self.signatures(&answer.body, &head);
+        Some(head)
     }
 
-    fn signatures(&mut self, bytes: &[u8], head: &Head) -> Option<Head> {
+    fn signatures(&mut self, bytes: &[u8], head: &Head) {
         let now = self.question.now;
         let Some(pin) = self.question.pin else {
             let found = if head.terms.is_some() { "signed, not checked" } else { "unsigned" };
             let remedy = "give the public key with --public-key; make keys with nearshelf keys init";
             self.report.add("signatures", Verdict::Advice, found, remedy);
-            return Some(head.clone());
+            return;
         };
         let (client, base) = (&self.client, &self.base);
         let get = |path: &str| -> Result<Option<Vec<u8>>, PublishingError> {
@@ -120,7 +122,6 @@ impl Check<'_> {
                 self.report.add("signatures", Verdict::Wrong, error.to_string(), remedy);
             }
         }
-        Some(head.clone())
     }
 
     /// The newest root, where the head is signed.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ureq::Agent;
 
 /// For a whole answer: an object may have some MB.
-const WHOLE: Duration = Duration::from_secs(60);
+const WHOLE: Duration = Duration::from_mins(1);
 /// Redirects within the host that are followed.
 const REDIRECTS: usize = 5;
 
@@ -85,13 +85,11 @@ impl Client {
             };
             let location = answer.headers.iter().find(|(name, _)| name == "location").map(|(_, value)| value.clone());
             if let (300..=399, Some(location)) = (answer.status, location) {
-                match same_host(&url, &location) {
-                    Some(next) => url = next,
-                    None => {
-                        answer.elsewhere = Some(location);
-                        return Ok(answer);
-                    }
-                }
+                let Some(next) = same_host(&url, &location) else {
+                    answer.elsewhere = Some(location);
+                    return Ok(answer);
+                };
+                url = next;
                 continue;
             }
             let mut body = response.body_mut().as_reader().take(limit + 1);
