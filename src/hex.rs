@@ -7,6 +7,12 @@ pub(crate) fn write(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
+/// Two digits for each byte.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 /// The bytes of twice as many digits; `false` where the text is anything else.
 #[inline(never)]
 pub(crate) fn parse(text: &str, bytes: &mut [u8]) -> bool {

@@ -1,5 +1,6 @@
 //! Values in errors. What the standard library's `Debug` shows of a text takes tables of all characters, and a client downloads them.
 
+use crate::hex;
 use crate::json::write;
 
 /// A text in quotes.
@@ -14,10 +15,7 @@ pub(crate) fn list(texts: &[String]) -> String {
 
 /// Bytes as two hexadecimal digits each.
 pub(crate) fn bytes(bytes: &[u8]) -> String {
-    joined(bytes.iter().map(|byte| {
-        let digit = |digit: u8| char::from_digit(digit.into(), 16).unwrap_or_default();
-        [digit(byte >> 4), digit(byte & 15)].iter().collect()
-    }))
+    joined(bytes.iter().map(|byte| hex::text(&[*byte])))
 }
 
 /// What is shown already, in brackets.

@@ -101,14 +101,8 @@ impl Signature {
 
     /// Adds its entry in a file.
     fn write(&self, out: &mut String) {
-        struct Hex<'a>(&'a [u8]);
-        impl fmt::Display for Hex<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                hex::write(self.0, f)
-            }
-        }
-        let Self { key, bytes } = self;
-        out.push_str(&format!(r#"{{"key":"{key}","signature":"{}"}}"#, Hex(bytes)));
+        let parts = [r#"{"key":""#, &*hex::text(&self.key.0), r#"","signature":""#, &*hex::text(&self.bytes), r#""}"#];
+        parts.iter().for_each(|part| out.push_str(part));
     }
 }
 
