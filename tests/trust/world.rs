@@ -228,7 +228,7 @@ fn shards(seed: u64) -> Vec<Vec<u8>> {
 /// A shard of 20 to 39 items, with codes of any value.
 fn shard(seed: u64) -> Vec<u8> {
     let count = 20 + (seed as usize * 7) % 20;
-    let byte = |at: usize| ((seed as usize + 1) * (at + 3) * 2_654_435_761 >> 13) as u8;
+    let byte = |at: usize| (((seed as usize + 1) * (at + 3) * 2_654_435_761) >> 13) as u8;
     let bytes = |length: usize| (0..length).map(byte).collect::<Vec<u8>>();
     let bits = FineBits::Four;
     let codes = ResidualCodes::from_parts(
@@ -301,6 +301,7 @@ fn manifest_of(shards: &[Vec<u8>]) -> Vec<u8> {
         ranker: None,
         columns: Vec::new(),
         requires: Vec::new(),
+        recall: None,
     };
     manifest.to_bytes().unwrap()
 }

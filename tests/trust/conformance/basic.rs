@@ -19,7 +19,7 @@ fn rewritten(shop: &Shop, from: &str, to: &str) -> Vec<u8> {
     assert!(text.contains(from), "{text}");
     let text = text.replace(from, to);
     let (start, end) = (text.find("{\"expires").unwrap_or(10), text.find(",\"signatures\"").unwrap());
-    let Signature { key, bytes } = signature(2, text[start..end].as_bytes());
+    let Signature { key, bytes } = signature(2, &text.as_bytes()[start..end]);
     let bytes: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     text.replace("\"signatures\":[]", &format!(r#""signatures":[{{"key":"{key}","signature":"{bytes}"}}]"#))
         .into_bytes()

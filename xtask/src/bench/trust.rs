@@ -157,11 +157,9 @@ fn mutants(repository: &Repository, options: Options) -> Result<Row, XtaskError>
     // It ends with an error where mutants survive; what it found is in its files.
     let ended = cargo.status().map_err(XtaskError::io(&folder))?;
     let missed = folder.join("mutants.out/missed.txt");
-    match fs::read_to_string(&missed) {
-        Ok(text) => Ok(row(Some(text.lines().count() as f64))),
-        Err(_) => {
-            println!("mutants: cargo-mutants did not run ({ended}); install it with `cargo install cargo-mutants`");
-            Ok(row(None))
-        }
-    }
+    let Ok(text) = fs::read_to_string(&missed) else {
+        println!("mutants: cargo-mutants did not run ({ended}); install it with `cargo install cargo-mutants`");
+        return Ok(row(None));
+    };
+    Ok(row(Some(text.lines().count() as f64)))
 }
