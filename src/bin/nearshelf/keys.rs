@@ -149,11 +149,11 @@ pub(crate) fn run(options: &KeysOptions) -> Outcome {
 fn advice(next: &NextRoot) -> String {
     let is_root = |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("root-"));
     let offline: Vec<String> = next.made.iter().filter(is_root).map(|path| path.display().to_string()).collect();
-    let mut text = String::new();
-    if !offline.is_empty() {
-        text += &format!("offline      move {} to media that lie apart, and delete them here\n", offline.join(" and "));
+    let public = "public       the folder root/ holds no secret: keep it with the shop's code\n";
+    if offline.is_empty() {
+        return public.to_owned();
     }
-    text + "public       the folder root/ holds no secret: keep it with the shop's code\n"
+    format!("offline      move {} to media that lie apart, and delete them here\n{public}", offline.join(" and "))
 }
 
 fn show(folder: &KeyFolder, now: u64) -> Outcome {

@@ -71,7 +71,8 @@ impl Server {
             first.split(' ').nth(1).unwrap_or_default().trim_start_matches("/moved").trim_start_matches("/shop/");
         let (status, headers, body) = self.response(path, &headers, first.contains("/moved"));
         let mut text = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
-        headers.iter().for_each(|(name, value)| text += &format!("{name}: {value}\r\n"));
+        let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        text += &lines.concat();
         let _ = stream.write_all(&[text.as_bytes(), b"\r\n", &body].concat());
     }
 
