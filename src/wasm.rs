@@ -61,6 +61,12 @@ impl Engine {
         self.assembly.trust().root_before(head).map(Root::path)
     }
 
+    /// Where the root lies that may follow the newest one that is known, whatever a head says: an earlier visit may have kept it.
+    #[wasm_bindgen(js_name = nextRoot)]
+    pub fn next_root(&self) -> Option<String> {
+        self.assembly.trust().next_root().map(Root::path)
+    }
+
     /// Takes the bytes of a root.
     ///
     /// # Errors

@@ -12,6 +12,8 @@ declare module "nearshelf-engine" {
     setPin(pin: string, hardLimit?: number): void;
     /** The path of the root that `addRoot` needs before this head can be taken. */
     rootBefore(head: Uint8Array): string | undefined;
+    /** The path of the root that may follow the newest one that is known. */
+    nextRoot(): string | undefined;
     addRoot(bytes: Uint8Array): void;
     /** Takes up the head that an earlier visit took last: no lower one passes from now on. */
     restore(head: Uint8Array): void;

@@ -33,8 +33,7 @@ pub struct Assembly {
 /// A release that is not whole yet.
 #[derive(Debug, Clone)]
 struct Arriving {
-    version: u64,
-    object: ObjectRef,
+    head: Named,
     manifest: Option<Arc<Manifest>>,
 }
 
@@ -124,7 +123,13 @@ impl Assembly {
     /// # Errors
     /// As [`Trust::add_root`]. Then nothing has changed.
     pub fn add_root(&mut self, bytes: &[u8]) -> Result<(), SyncError> {
-        self.trust.add_root(bytes)
+        self.trust.add_root(bytes)?;
+        // What the new keys did not sign is not brought to its end.
+        if self.trust.trusted().is_none() {
+            self.next = None;
+            self.forget_others();
+        }
+        Ok(())
     }
 
     /// Takes up what an earlier visit had seen, before the first head: see [`Trust::restore`].
@@ -158,8 +163,9 @@ impl Assembly {
             }
             serving => {
                 self.serving = serving;
-                let known = self.next.take().filter(|next| next.object == manifest).and_then(|next| next.manifest);
-                self.next = Some(Arriving { version, object: manifest, manifest: known });
+                let known =
+                    self.next.take().filter(|next| next.head.manifest == manifest).and_then(|next| next.manifest);
+                self.next = Some(Arriving { head: checked.named(), manifest: known });
             }
         }
         self.apply_overlay();
@@ -203,7 +209,9 @@ impl Assembly {
             let object = open(&manifest, part, bytes, computed)?;
             self.held.insert(digest, Held { size, object });
             self.add_to_serving(digest);
-        } else if let Some(object) = self.next.as_ref().map(|next| next.object).filter(|next| next.digest == digest) {
+        } else if let Some(object) =
+            self.next.as_ref().map(|next| next.head.manifest).filter(|next| next.digest == digest)
+        {
             object.check_digested(ObjectKind::Manifest, &bytes, computed)?;
             let manifest = Arc::new(Manifest::parse(&bytes)?);
             manifest.check_segment(self.segment.as_deref())?;
@@ -232,7 +240,7 @@ impl Assembly {
             (Some(next), _, _) => {
                 let manifest = next.manifest.as_deref();
                 let is_shown = |at| manifest.is_some_and(|manifest| self.shows(manifest, at));
-                plan(&next.object, manifest, &self.wants(&is_shown), held)
+                plan(&next.head.manifest, manifest, &self.wants(&is_shown), held)
             }
             (None, Some(serving), Some(Named { manifest, .. })) => {
                 plan(manifest, Some(serving.manifest()), &self.wants(&|_| false), held)
@@ -268,7 +276,7 @@ impl Assembly {
         let next = self.next.as_ref().map(|next| {
             let missing = self.missing();
             let bytes = missing.iter().map(|fetch| fetch.size).sum();
-            Next { version: next.version, files: missing.len(), bytes }
+            Next { version: next.head.version, files: missing.len(), bytes }
         });
         Status { serving, next }
     }
@@ -386,7 +394,7 @@ impl Assembly {
 
     fn holds(&self, digest: Digest) -> bool {
         let manifest_held =
-            self.next.as_ref().is_some_and(|next| next.object.digest == digest && next.manifest.is_some());
+            self.next.as_ref().is_some_and(|next| next.head.manifest.digest == digest && next.manifest.is_some());
         let manifest_served = self.serving.as_ref().is_some_and(|release| release.digest() == digest);
         self.held.contains(digest) || manifest_held || manifest_served || self.holds_overlay(digest)
     }
@@ -411,7 +419,8 @@ impl Assembly {
         if self.missing().iter().any(|fetch| !is_for_page(fetch.kind) && fetch.kind != ObjectKind::Overlay) {
             return;
         }
-        let Some(Arriving { version, object, manifest: Some(manifest) }) = &self.next else { return };
+        let Some(Arriving { head, manifest: Some(manifest) }) = &self.next else { return };
+        let head = *head;
         let held = |object: &ObjectRef| self.held.get(object.digest).map(|held| &held.object);
         let Some(Object::Tower(tower)) = held(&manifest.query_tower) else { return };
         let routing = manifest.routing.as_ref().and_then(|routing| match held(&routing.object) {
@@ -427,7 +436,8 @@ impl Assembly {
             _ => None,
         });
         let shards = (0..manifest.shards.len()).map(|at| self.chain(manifest, at)).collect();
-        let (version, segment, manifest) = ((*version, object.digest), self.segment.clone(), Arc::clone(manifest));
+        let version = (head.version, head.manifest.digest);
+        let (segment, manifest) = (self.segment.clone(), Arc::clone(manifest));
         let Some(release) = Release::new(version, Arc::clone(&manifest), Arc::clone(tower), segment, routing, shards)
         else {
             return;
@@ -439,7 +449,7 @@ impl Assembly {
             }
         }
         self.serving = Some(release);
-        self.serving_head = self.trust.trusted();
+        self.serving_head = Some(head);
         self.next = None;
         self.apply_overlay();
         self.forget_others();

@@ -30,9 +30,19 @@ pub struct Trust {
     pin: Option<RootPin>,
     /// The newest root that is known; none before the pinned one came.
     root: Option<Root>,
-    /// The highest head that was taken, and its bytes where signatures count.
-    head: Option<(Named, Vec<u8>)>,
+    /// The highest head that was taken.
+    head: Option<Highest>,
     hard_limit: u64,
+}
+
+/// The highest head that was taken.
+#[derive(Debug, Clone)]
+struct Highest {
+    named: Named,
+    /// Where signatures count.
+    bytes: Vec<u8>,
+    /// Whether that was here, and not on an earlier visit: what has ended since is not taken anew.
+    is_of_this_visit: bool,
 }
 
 /// How old what a client serves is.
@@ -97,6 +107,12 @@ impl Trust {
         }
     }
 
+    /// The version of the root that may follow the newest one that is known: what an earlier visit kept of it counts before anything that a host says.
+    pub fn next_root(&self) -> Option<u64> {
+        let pin = self.pin?;
+        Some(self.root.as_ref().map_or(pin.version, |root| root.version + 1))
+    }
+
     /// Takes the root that [`Trust::root_before`] asked for.
     ///
     /// # Errors
@@ -122,7 +138,7 @@ impl Trust {
             }
             (None, None) => return Err(SyncError::NoPin),
         }
-        self.head = self.head.take().filter(|(_, head)| Head::parse_signed(head, &root).is_ok());
+        self.head = self.head.take().filter(|highest| Head::parse_signed(&highest.bytes, &root).is_ok());
         self.root = Some(root);
         Ok(())
     }
@@ -130,8 +146,8 @@ impl Trust {
     /// Takes up the highest head that was taken on an earlier visit: no lower one passes from now on. One that the root's keys did not sign is skipped.
     pub fn restore(&mut self, head: &[u8]) {
         let Ok(named) = self.read(head) else { return };
-        if self.head.as_ref().is_none_or(|(highest, _)| highest.version < named.version) {
-            self.head = Some((named, self.kept(head)));
+        if self.head.as_ref().is_none_or(|highest| highest.named.version < named.version) {
+            self.head = Some(Highest { named, bytes: self.kept(head), is_of_this_visit: false });
         }
     }
 
@@ -142,15 +158,15 @@ impl Trust {
     /// the root has ended longer ago than is allowed.
     pub fn check(&self, head: &[u8], now: u64) -> Result<Checked, SyncError> {
         let named @ Named { version, .. } = self.read(head)?;
-        if let Some((highest, _)) = self.head {
+        if let Some(Highest { named: highest, is_of_this_visit, .. }) = &self.head {
             if version < highest.version {
                 return Err(SyncError::Rollback { found: version, trusted: highest.version });
             }
-            if named == highest {
-                return Ok(Checked(named));
+            if version == highest.version && named != *highest {
+                return Err(conflict(&named, highest));
             }
-            if version == highest.version {
-                return Err(conflict(&named, &highest));
+            if version == highest.version && *is_of_this_visit {
+                return Ok(Checked(named));
             }
         }
         let ends = self.ends(&named);
@@ -162,12 +178,12 @@ impl Trust {
 
     /// Takes a head that was checked.
     pub(super) fn take(&mut self, Checked(named): Checked, head: &[u8]) {
-        self.head = Some((named, self.kept(head)));
+        self.head = Some(Highest { named, bytes: self.kept(head), is_of_this_visit: true });
     }
 
     /// What the highest head that was taken names.
     pub(super) fn trusted(&self) -> Option<Named> {
-        self.head.as_ref().map(|(named, _)| *named)
+        self.head.as_ref().map(|highest| highest.named)
     }
 
     /// How old a head that was taken is.

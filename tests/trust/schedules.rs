@@ -210,6 +210,12 @@ impl World {
 
     /// As the package does it: roots, the highest head of earlier visits, the head, and what it names, each from the device first.
     fn bring(&mut self, head: &[u8], is_kept: bool) -> Result<(), &'static str> {
+        while let Some(version) = self.client.assembly.trust().next_root() {
+            let kept = self.storage.get(&Root::path(version), &mut self.random);
+            if !kept.is_some_and(|bytes| self.client.assembly.add_root(&bytes).is_ok()) {
+                break;
+            }
+        }
         while let Some(version) = self.client.assembly.trust().root_before(head) {
             let path = Root::path(version);
             let kept = self.storage.get(&path, &mut self.random);
@@ -220,13 +226,14 @@ impl World {
             self.client.assembly.add_root(&bytes).map_err(|error| error.code())?;
             self.storage.put(&path, &bytes, &mut self.random);
         }
-        if is_kept {
-            self.client.assembly.restore(head);
-        } else if let Some(highest) = self.storage.get(TRUSTED, &mut self.random) {
-            self.client.assembly.restore(&highest);
+        let highest = if is_kept { Some(head.to_vec()) } else { self.storage.get(TRUSTED, &mut self.random) };
+        highest.iter().for_each(|highest| self.client.assembly.restore(highest));
+        // What the device has, has no end.
+        let now = if is_kept { 0 } else { self.now };
+        let mut missing = self.client.assembly.set_head_at(head, now).map_err(|error| error.code())?;
+        if !is_kept {
+            self.storage.put(TRUSTED, head, &mut self.random);
         }
-        let mut missing = self.client.assembly.set_head_at(head, self.now).map_err(|error| error.code())?;
-        self.storage.put(TRUSTED, head, &mut self.random);
         while let Some(next) = missing.first().cloned() {
             let kept = self.storage.get(&next.path, &mut self.random);
             let whole = kept.and_then(|bytes| self.client.assembly.accept(next.digest, bytes).ok());

@@ -42,6 +42,7 @@ export class Engine {
   setPin() {}
   setBudget() {}
   rootBefore() {}
+  nextRoot() {}
   restore() {}
 
   setHead(bytes) {

@@ -95,6 +95,22 @@ fn snapshot_expired() {
 }
 
 #[test]
+fn what_an_earlier_visit_took_is_not_taken_anew_when_it_has_ended() {
+    let mut shop = shop();
+    let head = shop.files["head.json"].clone();
+    let mut next = Client::pinned(shop.pin(), ALLOWED);
+    next.assembly.add_root(&shop.files["root/1.json"]).unwrap();
+    next.assembly.restore(&head);
+    let late = NOW + LIFE + SKEW + ALLOWED + 1;
+    assert_eq!(next.refresh_at(&mut shop, late), Err("sync/expired"));
+    assert_eq!(next.version(), 0);
+    // From the device it serves, where the network gives nothing: at the moment that the head was made.
+    next.refresh_at(&mut shop, 0).unwrap();
+    assert_eq!((next.version(), next.assembly.freshness(late)), (1, Some((Freshness::Expired, NOW + LIFE))));
+    next.refresh_at(&mut shop, late).unwrap();
+}
+
+#[test]
 fn targets_expired() {
     // The root ends before the head: that is what counts.
     let mut shop = shop();

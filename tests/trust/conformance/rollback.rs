@@ -72,6 +72,41 @@ fn rollback_across_visits() {
     assert_eq!(next.version(), 3);
 }
 
+#[test]
+fn roots_that_were_seen_count_before_what_a_host_says() {
+    // The head of a key that was taken away hints at the first root only.
+    let (mut shop, _) = at_version_2();
+    let mut thief = shop.clone();
+    thief.version = 500;
+    thief.publish(6);
+    shop.rotate_head(3);
+    let mut next = Client::of(&shop);
+    let kept = |version| shop.files.get(&format!("root/{version}.json")).cloned();
+    while let Some(root) = next.assembly.trust().next_root().and_then(kept) {
+        next.assembly.add_root(&root).unwrap();
+    }
+    assert_eq!(next.assembly.trust().next_root(), Some(3));
+    assert_eq!(next.refresh(&mut thief), Err("release/signatures"));
+}
+
+#[test]
+fn a_release_that_a_revoked_key_began_is_not_brought_to_its_end() {
+    let (mut shop, mut client) = at_version_2();
+    let mut thief = shop.clone();
+    thief.publish(5);
+    let head = thief.files["head.json"].clone();
+    let mut missing = client.assembly.set_head_at(&head, crate::world::NOW).unwrap();
+    let fetch = missing.remove(0);
+    client.assembly.accept(fetch.digest, thief.files[&fetch.path].clone()).unwrap();
+    shop.rotate_head(3);
+    client.assembly.add_root(&shop.files["root/2.json"]).unwrap();
+    assert_eq!((client.assembly.missing(), client.assembly.status().next), (vec![], None));
+    assert_eq!((client.version(), client.answer()), (2, Some(crate::world::expected(2))));
+    shop.publish(4);
+    client.refresh(&mut shop).unwrap();
+    assert_eq!(client.version(), 3);
+}
+
 /// A stolen key signed the highest version there is; the shop takes it away, and goes on where it was.
 fn fast_forward(across_visits: bool) {
     let (mut shop, mut client) = at_version_2();
