@@ -49,7 +49,8 @@ const code = async (work) => {
 
 /** Deletes so many of the objects on the device, as a browser may. */
 async function evict(share) {
-  if (typeof indexedDB !== "object") return;
+  // Opening one that is not there would make an empty one.
+  if (typeof indexedDB !== "object" || !(await indexedDB.databases()).some(({ name }) => name === "nearshelf")) return;
   const database = await new Promise((resolve, reject) => {
     const request = indexedDB.open("nearshelf");
     request.onsuccess = () => resolve(request.result);
@@ -91,8 +92,8 @@ export const calls = {
   /** What serves, and what it recommends to whoever saw the item of its version. */
   async served(items) {
     if (recommender === undefined) return { version: 0 };
-    const { version, trust } = recommender.status().release;
+    const { release: { version, trust }, freshness: state } = recommender.status();
     const row = await recommender.relatedProducts(items[version] ?? "", { limit: 12 });
-    return { version, freshness: trust.freshness, ids: row.items.map(({ id }) => id) };
+    return { version, freshness: trust.freshness, state, ids: row.items.map(({ id }) => id) };
   },
 };

@@ -42,10 +42,12 @@ const FAULTS = {
   moved: (response, bytes, headers, chance, elsewhere) => response.writeHead(302, { ...headers, "Location": elsewhere }).end(),
 };
 
-/** Serves `host.files` below `/…/release/`; `host.faults` of 16 answers fail, drawn by `host.random`. */
+/** Serves `host.files` below `/…/release/`, none of those in `host.gone`; and `host.pages`, always; `host.faults` of 16 answers fail, drawn by `host.random`. */
 export async function serveFaults() {
-  const host = { files: new Map(), faults: 0, random: Math.random, counts: {}, open: 0, most: 0 };
+  const host = { files: new Map(), gone: new Set(), pages: new Map(), faults: 0, random: Math.random, counts: {}, open: 0, most: 0 };
   const answer = (request, response) => {
+    const page = host.pages.get(request.url);
+    if (page !== undefined) return response.writeHead(200, { "Content-Type": page.type }).end(page.body);
     const path = decodeURIComponent(new URL(request.url, "http://host").pathname).replace(/^.*?\/release\//, "");
     const isHead = path === "head.json";
     const headers = {
@@ -56,6 +58,8 @@ export async function serveFaults() {
     host.open += 1;
     host.most = Math.max(host.most, host.open);
     response.on("close", () => { host.open -= 1; });
+    // A wrong answer that caches keep for a year.
+    if (host.gone.has(path)) return response.writeHead(404, { ...headers, "Cache-Control": "public, max-age=31536000, immutable" }).end();
     const bytes = host.files.get(path);
     if (host.random() * 16 < host.faults) {
       const names = Object.keys(FAULTS);

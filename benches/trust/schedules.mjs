@@ -55,9 +55,10 @@ async function clientIn(where, host, folder) {
   const browser = await openBrowser();
   const page = await browser.newPage();
   const html = `<!doctype html><meta charset="utf-8"><title>shop</title><link rel="icon" href="data:,"><body></body><script type="module" src="/client.js"></script>`;
-  await page.route(`${host.address}page`, (route) => route.fulfill({ contentType: "text/html", body: html }));
-  await page.route(`${host.address}client.js`, (route) => route.fulfill({ contentType: "text/javascript", body: text }));
-  await page.route(`${host.address}engine.wasm`, (route) => route.fulfill({ contentType: "application/wasm", body: readFileSync(wasm) }));
+  // From the host itself: routes of the browser would go without its cache.
+  for (const [path, type, body] of [["/page", "text/html", html], ["/client.js", "text/javascript", text], ["/engine.wasm", "application/wasm", readFileSync(wasm)]]) {
+    host.pages.set(path, { type, body });
+  }
   await page.goto(`${host.address}page`);
   await page.locator("body[data-ready]").waitFor({ state: "attached" });
   const ask = (name, argument) => page.evaluate(([name, argument]) => globalThis.calls[name](argument), [name, argument]);
@@ -117,12 +118,13 @@ async function run(seed, { client, host, contents, objects }, counts) {
   ];
   const wrong = async () => {
     const items = Object.fromEntries([...shop.versions].map(([version, content]) => [version, contents[content].item]));
-    const { version, ids, freshness, error } = await client.ask("served", items);
+    const { version, ids, freshness, state, error } = await client.ask("served", items);
     if (error !== undefined) return error;
     if (version < held) return `version ${version} serves after ${held}`;
     held = version;
     if (version === 0) return undefined;
     counts.served += 1;
+    counts.kept += state === "stale" ? 1 : 0;
     if (!shop.versions.has(version)) return `version ${version} was never signed`;
     if (freshness !== "fresh") return `it is ${freshness}`;
     return JSON.stringify(ids) === JSON.stringify(contents[shop.versions.get(version)].answer) ? undefined : `version ${version} answers ${ids}`;
@@ -148,24 +150,34 @@ async function run(seed, { client, host, contents, objects }, counts) {
   return held === shop.version ? undefined : { seed, found: `healed, but version ${held} serves and not ${shop.version}: ${error}`, log };
 }
 
-/** Runs schedules and says what became of them. */
-export async function schedules(fixtures, where, count, from = 0) {
+/** Releases, a host and a client; `close` ends them. */
+export async function openWorld(fixtures, where) {
   const contents = JSON.parse(readFileSync(join(fixtures, "contents.json"), "utf8"));
   const objects = readdirSync(join(fixtures, "objects")).map((name) => [`objects/${name}`, readFileSync(join(fixtures, "objects", name))]);
   const folder = mkdtempSync(join(tmpdir(), "nearshelf-schedules-"));
   const host = await serveFaults();
   const client = await clientIn(where, host, folder);
-  const counts = { steps: 0, served: 0 };
-  const wrong = [];
-  try {
-    for (let seed = from; seed < from + count; seed += 1) {
-      const found = await run(seed, { client, host, contents, objects }, counts);
-      if (found !== undefined) wrong.push(found);
-    }
-  } finally {
+  const close = async () => {
     await client.close();
     await host.close();
     rmSync(folder, { recursive: true, force: true });
+  };
+  return { client, host, contents, objects, close };
+}
+
+/** Runs schedules and says what became of them. */
+export async function schedules(fixtures, where, count, from = 0) {
+  const world = await openWorld(fixtures, where);
+  const { host } = world;
+  const counts = { steps: 0, served: 0, kept: 0 };
+  const wrong = [];
+  try {
+    for (let seed = from; seed < from + count; seed += 1) {
+      const found = await run(seed, world, counts);
+      if (found !== undefined) wrong.push(found);
+    }
+  } finally {
+    await world.close();
   }
   return { where, schedules: count, ...counts, failed: wrong.length, wrong, faults: host.counts, connections: host.most };
 }

@@ -60,9 +60,13 @@ export class Shop {
   publish(content) {
     this.version += 1;
     this.versions.set(this.version, content);
+    this.files.set("head.json", this.head(content));
+  }
+
+  /** A head of this content, as the shop signs it now unless told otherwise. */
+  head(content, { version = this.version, root = this.#root, key = this.#headKey } = {}) {
     const made = Math.floor(Date.now() / 1000);
     const { manifest } = this.#contents[content];
-    const head = { type: "head", format: 1, name: "shop", root: this.#root, version: this.version, made, expires: made + LIFE, manifest };
-    this.files.set("head.json", signed(head, [this.#headKey]));
+    return signed({ type: "head", format: 1, name: "shop", root, version, made, expires: made + LIFE, manifest }, [key]);
   }
 }

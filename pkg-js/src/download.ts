@@ -13,9 +13,9 @@ export interface Request {
 }
 
 /** Milliseconds without a byte after which a download has failed. */
-const STALLED = 20_000;
-/** Milliseconds that a byte may take on the whole, beside that: a host that drips holds no page for hours. */
-const PER_BYTE = 1;
+const STALLED = 10_000;
+/** Milliseconds that a byte may take on the whole, beside that, 10 KB in a second: a host that drips holds no page for long. */
+const PER_BYTE = 0.1;
 
 /** Reads a whole file of at most `limit` bytes. A shorter one passes: the engine knows the sizes and digests, not this function. */
 export async function download(request: Request): Promise<Uint8Array<ArrayBuffer>> {
@@ -67,6 +67,9 @@ export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array
   const digest = await subtle?.digest("SHA-256", bytes).catch(() => undefined);
   return digest && new Uint8Array(digest);
 }
+
+/** Bytes as hexadecimal digits. */
+export const hexadecimal = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 async function readCapped(body: ReadableStream<Uint8Array>, url: URL, limit: number, moved: () => void): Promise<Uint8Array<ArrayBuffer>> {
   const reader = body.getReader();

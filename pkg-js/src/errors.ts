@@ -30,6 +30,15 @@ export function engineError(cause: unknown): NearshelfError {
   return new NearshelfError("engine/failed", `the engine stopped: ${text(cause)}; create a new recommender`, { cause });
 }
 
+/** What the engine answers, or its error with a code. */
+export function asked<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    throw engineError(cause);
+  }
+}
+
 /** The message of anything that was thrown. */
 export function text(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);

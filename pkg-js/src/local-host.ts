@@ -17,27 +17,28 @@ interface Serving {
 const OTHER_ENGINE = "towers/engine";
 
 /** Starts an engine and brings it the release; where that fails, the last one that was whole on the device. */
-async function serve(options: HostOptions, { init, Engine }: Loader, wasm: WasmSource | undefined): Promise<Serving> {
+async function serve(options: HostOptions, { init, Engine }: Loader, wasm: WasmSource | undefined, before?: ReleaseSync): Promise<Serving> {
   await init(wasm);
   try {
-    return await begin(options, new Engine());
+    return await begin(options, new Engine(), undefined, before);
   } catch (thrown) {
     const cause = engineError(thrown);
     if (!options.keep || options.budget === 0 || cause.code === OTHER_ENGINE || cause.code.startsWith("request/")) throw cause;
     // The engine that has seen a newer head takes no older one.
-    return begin(options, new Engine(), cause).catch((failed: unknown) => {
+    return begin(options, new Engine(), cause, before).catch((failed: unknown) => {
       throw engineError(failed).code === OTHER_ENGINE ? failed : cause;
     });
   }
 }
 
-/** Brings an engine the release; where that failed by `cause`, what the device has. */
-async function begin(options: HostOptions, engine: Engine, cause?: NearshelfError): Promise<Serving> {
+/** Brings an engine the release, after what the one `before` it had seen; where that failed by `cause`, what the device has. */
+async function begin(options: HostOptions, engine: Engine, cause: NearshelfError | undefined, before: ReleaseSync | undefined): Promise<Serving> {
   engine.setBudget(options.memory);
   if (options.segment !== undefined) engine.setSegment(options.segment);
   const fetchFrom: typeof fetch = options.fetch ?? ((input, request) => fetch(input, request));
   const sync = new ReleaseSync(engine, new URL(options.base), fetchFrom, options.cards, options.pinned);
   try {
+    if (before !== undefined) sync.adopt(before);
     if (options.keep && options.budget > 0) await sync.keep(options.budget);
     await (cause === undefined ? sync.run() : sync.runKept(cause));
     if (!engine.isReady()) throw new NearshelfError("sync/incomplete", `${options.base}: nothing to serve; publish the release again`);
@@ -54,14 +55,14 @@ export class LocalHost implements Host {
   readonly #options: HostOptions;
   #serving: Serving;
   /** Brings the release into the larger engine, where there is one that is not used yet. */
-  #serveLarger: (() => Promise<Serving>) | undefined;
+  #serveLarger: ((before?: ReleaseSync) => Promise<Serving>) | undefined;
   #changing: Promise<void> | undefined;
   #lastError: NearshelfError | undefined;
   /** What failed when the last row was brought together. */
   #rowError: NearshelfError | undefined;
   #closed = false;
 
-  private constructor(options: HostOptions, serving: Serving, serveLarger: (() => Promise<Serving>) | undefined) {
+  private constructor(options: HostOptions, serving: Serving, serveLarger: ((before?: ReleaseSync) => Promise<Serving>) | undefined) {
     this.#options = options;
     this.#serving = serving;
     this.#serveLarger = serveLarger;
@@ -69,7 +70,7 @@ export class LocalHost implements Host {
 
   /** Begins with the engine of `loader`, or, where the release asks for it, that of `larger`. */
   static async open(options: HostOptions, loader: Loader, larger?: () => Promise<Loader>): Promise<LocalHost> {
-    const serveLarger = larger && (async () => serve(options, await larger(), options.wasmOnnx));
+    const serveLarger = larger && (async (before?: ReleaseSync) => serve(options, await larger(), options.wasmOnnx, before));
     const serving = await serve(options, loader, options.wasm).catch((cause: unknown) => {
       if (serveLarger === undefined || engineError(cause).code !== OTHER_ENGINE) throw cause;
       return serveLarger();
@@ -171,10 +172,10 @@ export class LocalHost implements Host {
   }
 
   /** Goes on with the larger engine. Rows that are on their way end with the one before, which goes with the last of them. */
-  async #change(serveLarger: () => Promise<Serving>): Promise<void> {
+  async #change(serveLarger: (before?: ReleaseSync) => Promise<Serving>): Promise<void> {
     const wasKept = this.#options.keep;
     try {
-      this.#take(await serveLarger());
+      this.#take(await serveLarger(this.#serving.sync));
     } finally {
       // The consent of that moment counts, not the one that this began with.
       if (!this.#closed && (wasKept || this.#options.keep)) await this.keep(this.#options.keep);

@@ -34,7 +34,7 @@ export class ObjectStore {
   /** The bytes that were put, as fresh as the device has them: whoever reads them checks their digest. */
   async get(digest: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const transaction = await this.#transaction([STORES.objects, STORES.uses], "readwrite");
-    const bytes = await resultOf<Uint8Array<ArrayBuffer> | undefined>(transaction.objectStore(STORES.objects).get(digest));
+    const bytes = plain(await resultOf<unknown>(transaction.objectStore(STORES.objects).get(digest)));
     if (bytes !== undefined) transaction.objectStore(STORES.uses).put({ digest, size: bytes.length, used: Date.now() } satisfies Use);
     await ended(transaction);
     return bytes;
@@ -90,7 +90,7 @@ export class ObjectStore {
 
   /** The last head whose release was whole. */
   async head(base: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    return resultOf<Uint8Array<ArrayBuffer> | undefined>((await this.#transaction(STORES.heads)).objectStore(STORES.heads).get(base));
+    return plain(await resultOf<unknown>((await this.#transaction(STORES.heads)).objectStore(STORES.heads).get(base)));
   }
 
   async putHead(base: string, bytes: Uint8Array): Promise<void> {
@@ -115,6 +115,9 @@ async function shrink(transaction: IDBTransaction, budget: number, kept?: string
     total -= size;
   }
 }
+
+/** Bytes as they were put; what else may lie there is as good as nothing. */
+const plain = (value: unknown): Uint8Array<ArrayBuffer> | undefined => (value instanceof Uint8Array ? (value as Uint8Array<ArrayBuffer>) : undefined);
 
 function remove(transaction: IDBTransaction, digest: string): void {
   transaction.objectStore(STORES.objects).delete(digest);

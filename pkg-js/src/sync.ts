@@ -2,21 +2,20 @@ import type { Engine } from "nearshelf-engine";
 import { type Cards, parseCards } from "./cards.js";
 import { CONNECTIONS, Connections } from "./connections.js";
 import { eraseAll } from "./database.js";
-import { sha256 } from "./download.js";
-import { engineError, NearshelfError, text } from "./errors.js";
+import { hexadecimal, sha256 } from "./download.js";
+import { asked, engineError, NearshelfError, text } from "./errors.js";
 import type { Downloaded, Pinned } from "./host.js";
 import { type Candidates, parseLists } from "./lists.js";
 import { ObjectStore } from "./object-store.js";
+import { Roots } from "./roots.js";
 
 /** The most that `head.json` may weigh. */
 const HEAD_LIMIT = 2048;
-/** The most that a root may weigh. */
-const ROOT_LIMIT = 16_384;
 /** Objects that no release names any more go from the device when nobody has used them for so long, in milliseconds. */
 const GRACE = 14 * 24 * 3_600_000;
 
-/** The codes of a copy that may be damaged on the way, unlike those of a lost connection. */
-const DAMAGED = /^(?:sync\/(?!unexpected$)|towers\/(?!engine$)|(?:shard|delta|release|directory|columns|overlay)\/)|^download\/too-large$/;
+/** The codes of a copy that may be damaged on the way, or of an answer that a cache may have kept, unlike those of a lost connection. */
+const DAMAGED = /^(?:sync\/(?!unexpected$)|towers\/(?!engine$)|(?:shard|delta|release|directory|columns|overlay)\/)|^download\/(?:too-large|http-status|redirected)$/;
 
 /** One object that the engine asks for. */
 interface Fetch {
@@ -62,6 +61,7 @@ export class ReleaseSync {
   /** Those of it without which the release does not serve. */
   #needed = new Set<string>();
   #head: Uint8Array<ArrayBuffer> | undefined;
+  readonly #roots: Roots;
   /** Why something could not be kept. */
   storeError: NearshelfError | undefined;
   /** Why the newest stock could not be had; the one before counts. */
@@ -75,6 +75,11 @@ export class ReleaseSync {
     this.#connections = new Connections(base, fetchFrom);
     this.#cardsAsked = cards;
     this.#isPinned = pinned !== undefined;
+    this.#roots = new Roots(engine, this.#connections, {
+      get: (path) => this.#store?.get(base.href + path).catch((cause: unknown) => this.#notKept(cause)),
+      put: (path, bytes) => this.#keep(base.href + path, bytes),
+      took: (path, bytes) => this.#tookRoot(path, bytes),
+    });
     if (pinned !== undefined) asked(() => engine.setPin(pinned.publicKey, pinned.hardLimit));
   }
 
@@ -101,10 +106,11 @@ export class ReleaseSync {
     this.#connections.checkOpen();
     if (head === undefined) throw cause;
     await this.#alone(async () => {
-      await this.#bringRoots(head);
-      // What was taken before has no end here: the page says how old it is.
+      await this.#roots.follow();
+      await this.#roots.bring(head);
       this.#engine.restore(head);
-      await this.#bringRelease(head);
+      // What was taken before has no end here: the page says how old it is.
+      await this.#bringRelease(head, undefined);
     });
     this.stale = cause;
   }
@@ -126,8 +132,12 @@ export class ReleaseSync {
       if (!this.#isKept || this.#connections.isClosed || (this.#store !== undefined && this.#store !== store)) return store.close();
       this.#store = store;
       this.storeError = undefined;
-      const keepHeld = async ({ path, digest, size }: Fetch) => {
-        if ((await store.get(digest)) === undefined) await this.#keep(digest, await this.#connections.get(path, size, "force-cache"));
+      const keepHeld = async ({ path, digest, size, kind }: Fetch) => {
+        if ((await store.get(digest)) !== undefined) return;
+        const bytes = await this.#connections.get(path, size, "force-cache");
+        const computed = kind === "root" ? undefined : await sha256(bytes);
+        if (computed !== undefined && hexadecimal(computed) !== digest) throw new Error(`${path} is another file now`);
+        await this.#keep(digest, bytes);
       };
       // One that is gone from the address costs no other.
       for (const held of [...this.#held.values()]) {
@@ -272,52 +282,47 @@ export class ReleaseSync {
   }
 
   async #run(): Promise<void> {
-    const head = await this.#connections.get("head.json", HEAD_LIMIT, "no-store");
+    const marks = this.#isPinned && (await this.#restore());
+    const head = await this.#connections.get("head.json", HEAD_LIMIT, "no-store", true);
     this.storeError = undefined;
-    await this.#bringRoots(head);
-    if (this.#isPinned) await this.#restore();
-    await this.#bringRelease(head);
+    await this.#roots.bring(head);
+    await this.#bringRelease(head, Date.now() / 1000, marks);
     this.stale = undefined;
     this.#head = head;
     await this.#keepHead().catch((cause: unknown) => this.#notKept(cause));
   }
 
-  /** Brings the roots that this head needs, one after the other, each of which the one before it vouches for. */
-  async #bringRoots(head: Uint8Array): Promise<void> {
-    const next = () => asked(() => this.#engine.rootBefore(head));
-    for (let path = next(); path !== undefined; path = next()) {
-      const digest = this.#base.href + path;
-      const add = (bytes: Uint8Array<ArrayBuffer>) => {
-        this.#connections.checkOpen();
-        asked(() => this.#engine.addRoot(bytes));
-        this.#held.set(digest, { path: path as string, digest, size: bytes.length, kind: "root" });
-        this.#needed.add(digest);
-        return bytes;
-      };
-      const get = async (cache: RequestCache) => {
-        await this.#keep(digest, add(await this.#connections.get(path as string, ROOT_LIMIT, cache)));
-      };
-      const kept = await this.#store?.get(digest).catch((cause: unknown) => this.#notKept(cause));
-      try {
-        if (kept) {
-          add(kept);
-          continue;
-        }
-      } catch {
-        // A damaged copy is as good as none.
-      }
-      await get("default").catch((cause: unknown) => {
-        if (!/^(?:sync|release)\//.test(engineError(cause).code)) throw cause;
-        return get("reload");
-      });
-    }
+  #tookRoot(path: string, bytes: Uint8Array): void {
+    const digest = this.#base.href + path;
+    this.#held.set(digest, { path, digest, size: bytes.length, kind: "root" });
+    this.#needed.add(digest);
   }
 
-  /** No head passes that is lower than one that an earlier visit took, whether its release was whole then or not. */
-  async #restore(): Promise<void> {
-    const highest = await this.#store?.head(this.#trusted).catch((cause: unknown) => this.#notKept(cause));
+  /**
+   * No head passes that is lower than one that an earlier visit took, whether its release was whole then or not. Whether that could be read, so that a higher one may
+   * take its place.
+   */
+  async #restore(): Promise<boolean> {
+    await this.#roots.follow();
+    let canRead = true;
+    const highest = await this.#store?.head(this.#trusted).catch((cause: unknown) => {
+      canRead = false;
+      this.#notKept(cause);
+    });
     this.#connections.checkOpen();
-    if (highest) this.#engine.restore(highest);
+    if (highest) {
+      // Its roots may have been dropped from the device; without them the head is not believed.
+      await this.#roots.bring(highest).catch(() => this.#connections.checkOpen());
+      this.#engine.restore(highest);
+    }
+    return canRead;
+  }
+
+  /** Takes over what another engine of this page had seen. */
+  adopt(other: ReleaseSync): void {
+    if (!this.#isPinned) return;
+    this.#roots.adopt(other.#roots);
+    if (other.#head !== undefined) this.#engine.restore(other.#head);
   }
 
   /** Where the highest head is kept that was taken. */
@@ -325,11 +330,11 @@ export class ReleaseSync {
     return `${this.#base.href}#trusted`;
   }
 
-  async #bringRelease(head: Uint8Array<ArrayBuffer>): Promise<void> {
+  async #bringRelease(head: Uint8Array<ArrayBuffer>, now: number | undefined, marks = false): Promise<void> {
     const isFirst = !this.#engine.isReady();
     this.stockError = undefined;
-    this.#ask(() => this.#engine.setHead(head, Date.now() / 1000));
-    if (this.#isPinned) await this.#store?.putHead(this.#trusted, head).catch((cause: unknown) => this.#notKept(cause));
+    this.#ask(() => this.#engine.setHead(head, now));
+    if (marks) await this.#store?.putHead(this.#trusted, head).catch((cause: unknown) => this.#notKept(cause));
     const done = new Set<string>();
     const stock = new Map<string, Promise<void>>();
     for (;;) {
@@ -458,14 +463,5 @@ export class ReleaseSync {
 
   #read(call: () => string): Fetch[] {
     return JSON.parse(asked(call)) as Fetch[];
-  }
-}
-
-/** What the engine answers, or its error with a code. */
-function asked<T>(call: () => T): T {
-  try {
-    return call();
-  } catch (cause) {
-    throw engineError(cause);
   }
 }
