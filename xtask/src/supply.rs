@@ -28,7 +28,8 @@ pub(crate) fn crates(repository: &Repository) -> Result<(), XtaskError> {
     };
     let everything = ["--workspace", "--all-features", "check", "bans", "licenses", "sources"];
     run(repository.command(&deny).args(everything))?;
-    let others = ["nearshelf-worker", "nearshelf-bench-wasm", "xtask"].map(|member| ["--exclude", member]);
+    let others = ["nearshelf-worker", "nearshelf-bench-trust", "nearshelf-bench-wasm", "xtask"]
+        .map(|member| ["--exclude", member]);
     let client = ["--no-default-features", "--features", "wasm", "check", "bans", "--deny", "duplicate"];
     run(repository.command(&deny).args(others.as_flattened()).args(client))
 }
@@ -89,7 +90,7 @@ pub(crate) fn sbom(repository: &Repository, out: &Path) -> Result<(), XtaskError
 /// the others go.
 fn crate_sbom(repository: &Repository, out: &Path) -> Result<(), XtaskError> {
     list(repository, "nearshelf-crate.cdx", &repository.root, out)?;
-    for member in ["benches/wasm", "worker", "xtask"] {
+    for member in ["benches/trust", "benches/wasm", "worker", "xtask"] {
         let written = repository.root.join(member).join("nearshelf-crate.cdx.json");
         fs::remove_file(&written).map_err(XtaskError::io(&written))?;
     }
