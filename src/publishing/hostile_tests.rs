@@ -57,10 +57,9 @@ fn a_rollback_signs_only_what_was_signed_before() {
         assert!(matches!(error, PublishingError::UnsignedCopy { .. }), "{version}: {error}");
     }
     // Nor is the overlay of an unsigned head taken.
-    let overlay = Some(ObjectRef::of(b"anything"));
-    write(&store, "objects/x", b"anything".to_vec());
-    let head = Head { overlay, version: 2, ..files(1, 30).head_of() };
-    write(&store, &overlay.unwrap().path(), b"anything".to_vec());
+    let overlay = ObjectRef::of(b"anything");
+    let head = Head { overlay: Some(overlay), version: 2, ..files(1, 30).head_of() };
+    write(&store, &overlay.path(), b"anything".to_vec());
     write(&store, HEAD_FILE, head.to_bytes().unwrap());
     let error = rollback(&store, 1, Some(&keys), 7, NOW).unwrap_err();
     assert!(matches!(error, PublishingError::Unverified { version: 2 }), "{error}");
