@@ -106,7 +106,7 @@ pub enum PublishingError {
     },
     /// Somebody published with newer keys.
     #[error(
-        "the published head is signed under root {found}, expected at most {newest}, the newest here; get the newer files of root/ and try again"
+        "the published head is signed under root {found}, expected at most {newest}, the newest here; get the newer files of root/ and try again, or, where nobody has made any, publish with --replace-head"
     )]
     OldKeys {
         /// The root of the published head.
@@ -134,6 +134,32 @@ pub enum PublishingError {
         place: String,
         /// What is wrong with it.
         source: Box<ReleaseError>,
+    },
+    /// Somebody without these keys wrote the published head.
+    #[error(
+        "the published head, version {version}, is not signed by head keys of any root here, expected it to be; see who can write there, and publish with --replace-head, which counts on from the signed copies in heads/ and compares nothing"
+    )]
+    Unverified {
+        /// The version that it says.
+        version: u64,
+    },
+    /// A copy of a head that nobody vouches for.
+    #[error(
+        "{path}: is not signed for this version by head keys of any root here, expected a copy of a head that they signed; publish its build folder again"
+    )]
+    UnsignedCopy {
+        /// The file.
+        path: String,
+    },
+    /// An unsigned head has a version that leaves few.
+    #[error(
+        "the published head is unsigned and has the version {found}, expected at most {most}, for the signed one has to count on from it; see who can write there, and publish with --replace-head"
+    )]
+    HighVersion {
+        /// The version.
+        found: u64,
+        /// The most.
+        most: u64,
     },
     /// There is no greater version.
     #[error(
@@ -232,6 +258,16 @@ pub enum PublishingError {
     NoRoot {
         /// The file.
         path: String,
+    },
+    /// A newer root has other head keys.
+    #[error(
+        "the head is signed by keys of root {found}, which root {newest} has replaced, expected keys of that; publish again with them, and see who published the head if it was not you"
+    )]
+    Superseded {
+        /// The root that the head names.
+        found: u64,
+        /// The newest root that is published.
+        newest: u64,
     },
     /// A root does not follow from the pin.
     #[error("{path}: {source}")]

@@ -1,13 +1,15 @@
 //! The head that takes the place of another one.
 
-use super::{Cached, HEADS, OBJECTS, PublishingError, Revision, Store};
+use super::{Cached, HEADS, OBJECTS, PublishingError, Revision, Store, StoreError};
 use crate::keys::{KeyError, KeyFolder, KeySource, Passphrase, RoleName, Signer};
 use crate::release::{
-    HEAD_FILE, HEAD_LIMIT, Head, MAX_VERSION, ObjectRef, PublicKey, ROOT_LIMIT, Root, RootPin, Terms,
+    HEAD_FILE, HEAD_LIMIT, Head, MAX_VERSION, Named, ObjectRef, PublicKey, ROOT_LIMIT, Root, RootPin, Terms,
 };
 
 /// Seconds of a day.
 pub(super) const DAY: u64 = 24 * 60 * 60;
+/// The most that a version may be which the newest root does not vouch for: who could write to the host, or had a key that is revoked, may have chosen it, and versions only go up.
+const MOST_UNVOUCHED: u64 = 1 << 40;
 /// How often a head is tried to replace that others replace at the same time.
 const TRIES: usize = 20;
 
@@ -60,6 +62,37 @@ impl Keyring {
     fn newest(&self) -> Option<&Root> {
         self.roots.last()
     }
+
+    /// What a head says that enough head keys of one of the roots have signed.
+    pub(super) fn verified(&self, bytes: &[u8]) -> Option<Named> {
+        let newest = self.newest()?;
+        let by_earlier = || self.roots.iter().rev().skip(1).find_map(|root| Head::parse_signed(bytes, root).ok());
+        let is_likely = |named: &Named| named.version <= MOST_UNVOUCHED;
+        Head::parse_signed(bytes, newest).ok().or_else(|| by_earlier().filter(is_likely))
+    }
+
+    /// What the copy of a head of this version says, if it is there and signed.
+    fn copy(&self, store: &dyn Store, version: u64) -> Result<Option<Named>, PublishingError> {
+        match store.get(&copy_path(version), HEAD_LIMIT as u64) {
+            Ok(copy) => {
+                let named = copy.and_then(|(bytes, _)| self.verified(&bytes));
+                // A signed head of another version may have been copied there.
+                Ok(named.filter(|named| named.version == version))
+            }
+            Err(StoreError::TooLarge { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The signed copy of the highest version.
+    fn highest_copy(&self, store: &dyn Store) -> Result<Option<Named>, PublishingError> {
+        for version in versions(store)?.into_iter().rev() {
+            if let Some(named) = self.copy(store, version)? {
+                return Ok(Some(named));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// A head that is published.
@@ -94,6 +127,19 @@ pub(super) struct Signing<'a> {
     pub(super) now: u64,
     /// Days that a head counts.
     pub(super) days: u64,
+    /// Replaces a published head that is not signed as it should be.
+    pub(super) replaces: bool,
+}
+
+/// What a new head follows.
+#[derive(Debug, Clone, Copy, Default)]
+struct Base {
+    /// The highest version that counts.
+    version: u64,
+    /// When it was signed, 0 where it was not.
+    made: u64,
+    /// Whether what the published head says may be believed.
+    is_believed: bool,
 }
 
 /// What a head is to name.
@@ -113,7 +159,7 @@ pub(super) struct Replaced {
     pub(super) changed: bool,
 }
 
-/// Replaces the head of a store by one of the content that `decide` chooses, and has put, each time that another one is published.
+/// Replaces the head of a store by one of the content that `decide` chooses, and has put, each time that another one is published. It is told only of a published head that may be believed.
 pub(super) fn replace(
     store: &dyn Store,
     signing: &Signing<'_>,
@@ -122,21 +168,24 @@ pub(super) fn replace(
     for _ in 0..TRIES {
         let before = Published::read(store)?;
         signing.check(before.as_ref())?;
-        let content = decide(before.as_ref())?;
-        if let Some(before) = &before {
+        let base = signing.base(store, before.as_ref())?;
+        let believed = before.as_ref().filter(|_| base.is_believed);
+        let content = decide(believed)?;
+        if let Some(before) = believed {
             keep(store, before.head.version, &before.bytes)?;
             if signing.is_fresh(before, &content) {
                 return Ok(Replaced { head: before.head.clone(), before: Some(before.clone()), changed: false });
             }
         }
         put_roots(store, signing)?;
-        let head = signing.next(store, before.as_ref(), &content)?;
+        let head = signing.next(&base, &content)?;
         let bytes = head.to_bytes()?;
         let revision = before.as_ref().map(|before| &before.revision);
         let is_done = store.replace(HEAD_FILE, bytes.clone(), revision)?;
         // A store may have done it and the answer was lost: then it was tried again, and found itself.
         if is_done || Published::read(store)?.is_some_and(|now| now.bytes == bytes) {
             keep(store, head.version, &bytes)?;
+            let before = before.filter(|_| base.is_believed);
             return Ok(Replaced { head, before, changed: true });
         }
     }
@@ -155,7 +204,7 @@ impl Signing<'_> {
             return Err(PublishingError::RootEnded { version, days });
         }
         match terms {
-            Some(terms) if terms.root > newest.version => {
+            Some(terms) if terms.root > newest.version && !self.replaces => {
                 Err(PublishingError::OldKeys { found: terms.root, newest: newest.version })
             }
             _ => Ok(()),
@@ -177,20 +226,46 @@ impl Signing<'_> {
         is_signed && left > expires.saturating_sub(*made) / 2
     }
 
-    /// The head after another one.
-    fn next(&self, store: &dyn Store, before: Option<&Published>, content: &Content) -> Result<Head, PublishingError> {
-        let published = match before {
-            Some(before) => before.head.version,
-            // Somebody deleted the head: clients still know the highest version.
-            None => versions(store)?.last().copied().unwrap_or_default(),
+    /// What the new head follows. With keys only what they, or those before them, have signed counts: anything else may be from whoever can write to the host.
+    fn base(&self, store: &dyn Store, before: Option<&Published>) -> Result<Base, PublishingError> {
+        let Some(keys) = self.keys else {
+            let version = match before {
+                Some(before) => before.head.version,
+                // Somebody deleted the head: clients still know the highest version.
+                None => versions(store)?.last().copied().unwrap_or_default(),
+            };
+            return Ok(Base { version, made: 0, is_believed: true });
         };
-        if published >= MAX_VERSION {
-            return Err(PublishingError::LastVersion { found: published });
+        if let Some(Named { version, made, .. }) = before.and_then(|before| keys.verified(&before.bytes)) {
+            return Ok(Base { version, made, is_believed: true });
         }
-        let version = (published + 1).max(content.least);
+        let copy = keys.highest_copy(store)?;
+        let of_copy =
+            copy.map_or_else(Base::default, |Named { version, made, .. }| Base { version, made, is_believed: false });
+        let Some(Published { head, .. }) = before.filter(|_| !self.replaces) else { return Ok(of_copy) };
+        // Says more of what is wrong, where the keys are those of another shop.
+        keys.roots.iter().try_for_each(|root| is_put(store, root).map(drop))?;
+        let version = head.version;
+        if head.terms.is_some() || copy.is_some() {
+            return Err(PublishingError::Unverified { version });
+        }
+        // Nothing was ever signed here.
+        if version > MOST_UNVOUCHED {
+            return Err(PublishingError::HighVersion { found: version, most: MOST_UNVOUCHED });
+        }
+        Ok(Base { version, made: 0, is_believed: true })
+    }
+
+    /// The head after another one.
+    fn next(&self, base: &Base, content: &Content) -> Result<Head, PublishingError> {
+        if base.version >= MAX_VERSION {
+            return Err(PublishingError::LastVersion { found: base.version });
+        }
+        let version = (base.version + 1).max(content.least);
         let head = Head::unsigned(version, content.manifest, content.overlay);
         let Some((keys, newest)) = self.keys.and_then(|keys| Some((keys, keys.newest()?))) else { return Ok(head) };
-        let made = self.now;
+        // Clients take none that was made before the one they know, whose publisher's clock may have run ahead.
+        let made = self.now.max(base.made);
         let terms = Terms { name: newest.name.clone(), root: newest.version, made, expires: made + self.days * DAY };
         let mut head = Head { terms: Some(terms), ..head };
         let message = head.message()?;
@@ -203,18 +278,25 @@ impl Signing<'_> {
     }
 }
 
-/// Puts the roots that are not there; one that says something else is of another shop.
+/// Puts the roots that are not there.
 fn put_roots(store: &dyn Store, signing: &Signing<'_>) -> Result<(), PublishingError> {
     for root in signing.keys.iter().flat_map(|keys| &keys.roots) {
-        let path = Root::path(root.version);
-        let there = store.get(&path, ROOT_LIMIT as u64)?.map(|(bytes, _)| bytes);
-        match there.map(|bytes| Root::parse(&bytes)) {
-            Some(Ok(there)) if RootPin::of(&there) == RootPin::of(root) => {}
-            Some(Ok(_)) => return Err(PublishingError::OtherRoot { path }),
-            Some(Err(_)) | None => store.put(&path, root.to_bytes(), Cached::Json)?,
+        if !is_put(store, root)? {
+            store.put(&Root::path(root.version), root.to_bytes(), Cached::Json)?;
         }
     }
     Ok(())
+}
+
+/// Whether a root is there, and whole; one that says something else is of another shop.
+fn is_put(store: &dyn Store, root: &Root) -> Result<bool, PublishingError> {
+    let path = Root::path(root.version);
+    let there = store.get(&path, ROOT_LIMIT as u64)?.map(|(bytes, _)| bytes);
+    match there.map(|bytes| Root::parse(&bytes)) {
+        Some(Ok(there)) if RootPin::of(&there) == RootPin::of(root) => Ok(true),
+        Some(Ok(_)) => Err(PublishingError::OtherRoot { path }),
+        Some(Err(_)) | None => Ok(false),
+    }
 }
 
 pub(super) fn copy_path(version: u64) -> String {
@@ -224,7 +306,8 @@ pub(super) fn copy_path(version: u64) -> String {
 /// Keeps a copy of a head. Only one that was published has its version.
 fn keep(store: &dyn Store, version: u64, bytes: &[u8]) -> Result<(), PublishingError> {
     let path = copy_path(version);
-    if store.entry(&path)?.is_none_or(|entry| entry.size != bytes.len() as u64) {
+    let has_size = store.entry(&path)?.is_some_and(|entry| entry.size == bytes.len() as u64);
+    if !has_size || store.get(&path, HEAD_LIMIT as u64)?.is_none_or(|(there, _)| there != bytes) {
         store.put(&path, bytes.to_vec(), Cached::Json)?;
     }
     Ok(())

@@ -46,6 +46,8 @@ pub const HEADS: &str = "heads";
 const OBJECTS: &str = "objects";
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod s3_tests;
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,8 @@ pub struct Publication<'a> {
     pub now: u64,
     /// Publishes only another overlay of the release that is published, never another release.
     pub only_overlay: bool,
+    /// Replaces a published head that the keys have not signed, without a comparison: its version is one more than that of the copies of heads that they have.
+    pub replace_head: bool,
 }
 
 /// What was published.
@@ -69,6 +71,12 @@ impl fmt::Display for Done {
                 if let Some(days) = days.filter(|days| *days < SOON) {
                     writeln!(f, "root         ends in {days} days, and all heads with it: run nearshelf keys renew")?;
                 }
+                if let Some(ahead) = terms.made.checked_sub(self.now).filter(|ahead| *ahead > 0) {
+                    writeln!(
+                        f,
+                        "clock        the published head was made {ahead} seconds from now, so this one says so, too: look at the clocks of those who publish"
+                    )?;
+                }
                 let hours = terms.expires.saturating_sub(self.now) / 3600;
                 writeln!(f, "signed       for {:?} under root {}, counts for {hours} hours", terms.name, terms.root)
             }
@@ -94,7 +102,7 @@ pub fn publish(store: &dyn Store, what: &Publication<'_>) -> Result<Done, Publis
     let manifest = Manifest::parse(&bytes)?;
     let mut is_verified = false;
     let mut put = (0, 0);
-    let replaced = replace(store, &Signing { keys, now, days }, |before| {
+    let replaced = replace(store, &Signing { keys, now, days, replaces: what.replace_head }, |before| {
         let is_other = before.is_none_or(|before| before.head.manifest != head.manifest);
         if is_other {
             if what.only_overlay {
@@ -143,18 +151,18 @@ fn lacking(
     (head, manifest): (&Head, &Manifest),
 ) -> Result<Vec<(ObjectKind, ObjectRef)>, PublishingError> {
     let overlay = head.overlay.map(|object| (ObjectKind::Overlay, object));
-    // What a published head names is there.
-    if let Some(before) = before
-        && before.head.manifest == head.manifest
-    {
-        let overlay = overlay.filter(|(_, object)| before.head.overlay != Some(*object));
-        return Ok(overlay.into_iter().collect());
-    }
-    // Nor is what it names deleted, however old it is. Where its manifest cannot be read, more is put than has to be.
-    let named: HashSet<Digest> = before
-        .and_then(|before| manifest_of(store, before).ok())
-        .iter()
+    // What the published head names is not deleted, however old it is. Where its manifest cannot be read, more is put than has to be.
+    let is_same = before.is_some_and(|before| before.head.manifest == head.manifest);
+    let of_before = match before {
+        Some(before) if !is_same => manifest_of(store, before).ok(),
+        _ => None,
+    };
+    let parts_named = of_before.as_ref().or_else(|| is_same.then_some(manifest));
+    let named: HashSet<Digest> = parts_named
+        .into_iter()
         .flat_map(|manifest| manifest.parts().map(|(_, object)| object.digest))
+        .chain(before.filter(|_| is_same).map(|before| before.head.manifest.digest))
+        .chain(before.and_then(|before| before.head.overlay).map(|overlay| overlay.digest))
         .collect();
     let there: HashMap<String, Entry> =
         store.list(OBJECTS)?.into_iter().map(|entry| (entry.name.clone(), entry)).collect();

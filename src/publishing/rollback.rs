@@ -10,7 +10,7 @@ use crate::release::{HEAD_FILE, HEAD_LIMIT, Head, Manifest, ObjectKind, ObjectRe
 /// Publishes what the head of an earlier version named, as a new version. Its overlay is the published one where that is of the same release, else the one that it had.
 ///
 /// # Errors
-/// If the version, or an object that it names, is not there any more; what was published is as it was.
+/// If the version, or an object that it names, is not there any more, or nobody of the keys has signed it; what was published is as it was.
 pub fn rollback(
     store: &dyn Store,
     version: u64,
@@ -21,8 +21,12 @@ pub fn rollback(
     let missing = |path: &str| PublishingError::NoVersion { place: store.name(), path: path.to_owned() };
     let path = copy_path(version);
     let Some((bytes, _)) = store.get(&path, HEAD_LIMIT as u64)? else { return Err(missing(&path)) };
+    let is_signed = |keys: &Keyring| keys.verified(&bytes).is_some_and(|named| named.version == version);
+    if keys.is_some_and(|keys| !is_signed(keys)) {
+        return Err(PublishingError::UnsignedCopy { path });
+    }
     let old = Head::parse(&bytes)?;
-    let replaced = replace(store, &Signing { keys, now, days }, |before| {
+    let replaced = replace(store, &Signing { keys, now, days, replaces: false }, |before| {
         let Some(Published { head, .. }) = before else { return Err(missing(HEAD_FILE)) };
         let overlay = if head.manifest == old.manifest { head.overlay } else { old.overlay };
         check(store, version, &old.manifest, overlay)?;

@@ -28,7 +28,7 @@ impl fmt::Display for Trusted {
     }
 }
 
-/// Checks a head as clients do: the roots from the pinned one to the newest, which `get` reads, and the signatures of the head, at the moment `now`.
+/// Checks a head as clients do: the roots from the pinned one to the newest that is there, which `get` reads, and the signatures of the head, at the moment `now`.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -46,8 +46,19 @@ pub fn trusted(
         trust.add_root(&bytes).map_err(|source| PublishingError::Untrusted { path, source: Box::new(source) })?;
         newest = Some(Root::parse(&bytes)?);
     }
-    let Some(root) = newest else { return Err(PublishingError::NoRoot { path: Root::path(pin.version) }) };
-    let named = Head::parse_signed(head, &root)?;
+    let Some(asked) = newest else { return Err(PublishingError::NoRoot { path: Root::path(pin.version) }) };
+    // Who holds a key that was revoked names no root that lacks it. What does not follow is no root: anybody may have put it there.
+    let mut root = asked.clone();
+    while let Some(bytes) = get(&Root::path(root.version + 1))? {
+        if trust.add_root(&bytes).is_err() {
+            break;
+        }
+        root = Root::parse(&bytes)?;
+    }
+    let named = Head::parse_signed(head, &root).map_err(|error| match Head::parse_signed(head, &asked) {
+        Ok(_) => PublishingError::Superseded { found: asked.version, newest: root.version },
+        Err(_) => error.into(),
+    })?;
     let left = |what, end: u64| match now.checked_sub(end) {
         Some(seconds) => Err(PublishingError::Ended { what, seconds }),
         None => Ok(()),

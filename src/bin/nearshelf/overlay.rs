@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use nearshelf::publishing::{self, Limits};
+use nearshelf::publishing::{self, Limits, Publication};
 use nearshelf::release::OverlayPublisher;
 use nearshelf::stock::Source;
 
@@ -56,7 +56,9 @@ pub(crate) fn run(place: &Place, options: &OverlayOptions) -> Outcome {
         match &store {
             Some(store) => {
                 let days = options.signing.days();
-                publish(&**store, &folder, keys.as_ref(), Limits::default(), days, true)
+                let (release, keys, limits) = (&*folder, keys.as_ref(), Limits::default());
+                let (only_overlay, replace_head, now) = (true, false, crate::keys::now()?);
+                publish(&**store, &Publication { release, keys, limits, days, now, only_overlay, replace_head })
             }
             None => Ok(()),
         }

@@ -1,7 +1,7 @@
 //! `nearshelf publish` and `rollback`: from a build folder to where clients fetch from, and back.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::{Args, ValueEnum};
@@ -69,6 +69,9 @@ pub(crate) struct PublishOptions {
     /// Publish all the same, whatever of this is lost; may be given twice
     #[arg(long, value_name = "WHAT")]
     force_loss: Vec<Loss>,
+    /// Replace a published head that these keys have not signed, without a comparison
+    #[arg(long, conflicts_with = "unsigned")]
+    replace_head: bool,
     /// Then delete objects that no head of the last so many days names
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u64).range(LEAST_DAYS..))]
     collect: Option<u64>,
@@ -82,24 +85,18 @@ pub(crate) fn run(place: &Place, options: &PublishOptions) -> Outcome {
         items: limit(Loss::Items, options.max_loss_items),
         recall: limit(Loss::Recall, options.max_loss_recall),
     };
-    publish(&*store, &folder, keys.as_ref(), limits, options.signing.days, false)?;
+    let (release, keys, days) = (&*folder, keys.as_ref(), options.signing.days);
+    let replace_head = options.replace_head;
+    publish(&*store, &Publication { release, keys, limits, days, now: now()?, only_overlay: false, replace_head })?;
     if let Some(days) = options.collect {
         say_on!("{}", publishing::collect(&*store, days, SystemTime::now())?);
     }
     Ok(())
 }
 
-/// Publishes a build folder, or its overlay alone.
-pub(crate) fn publish(
-    store: &dyn Store,
-    release: &Path,
-    keys: Option<&Keyring>,
-    limits: Limits,
-    days: u64,
-    only_overlay: bool,
-) -> Outcome {
-    let what = Publication { release, keys, limits, days, now: now()?, only_overlay };
-    say_on!("{}", publishing::publish(store, &what)?);
+/// Publishes, and says what was done.
+pub(crate) fn publish(store: &dyn Store, what: &Publication<'_>) -> Outcome {
+    say_on!("{}", publishing::publish(store, what)?);
     Ok(())
 }
 
