@@ -212,7 +212,7 @@ impl World {
     fn bring(&mut self, head: &[u8], is_kept: bool) -> Result<(), &'static str> {
         while let Some(version) = self.client.assembly.trust().next_root() {
             let kept = self.storage.get(&Root::path(version), &mut self.random);
-            if !kept.is_some_and(|bytes| self.client.assembly.add_root(&bytes).is_ok()) {
+            if kept.is_none_or(|bytes| self.client.assembly.add_root(&bytes).is_err()) {
                 break;
             }
         }
