@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::head::versions;
-use super::tests::{NOW, Shop, files, of};
+use super::tests::{NOW, Shop, files, of, published_at_once};
 use super::*;
 use crate::platform::files::write_atomically;
 use crate::release::{self, HEAD_FILE, ObjectKind};
@@ -125,23 +125,7 @@ fn publishers_to_a_bucket_take_turns() {
     let shop = Shop::new();
     let store = s3.store("s3://bucket");
     let releases: Vec<_> = (0..3).map(|nth| shop.built(&format!("release {nth}"), &files(10 * nth, 30))).collect();
-    let seen = std::sync::Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for release in &releases {
-            scope.spawn(|| {
-                let keys = shop.keyring();
-                for _ in 0..3 {
-                    let done = publish(&store, &of(release, &keys)).unwrap();
-                    if done.changed {
-                        seen.lock().unwrap().push(done.head.version);
-                    }
-                }
-            });
-        }
-    });
-    let mut seen = seen.into_inner().unwrap();
-    seen.sort_unstable();
-    assert_eq!(seen, (1..=seen.len() as u64).collect::<Vec<_>>(), "every version once");
+    let seen = published_at_once(&shop, &store, &releases);
     assert_eq!((check(&shop, &store), versions(&store).unwrap()), (seen.len() as u64, seen));
 }
 

@@ -346,19 +346,15 @@ fn a_publisher_that_is_killed_at_any_step_leaves_a_whole_release() {
     assert!(steps > 7, "{steps} steps: four or more objects, a root, a head and its copy");
 }
 
-#[test]
-fn publishers_at_work_at_the_same_time_take_turns() {
-    let shop = Shop::new();
-    let store = shop.store();
-    let releases: Vec<PathBuf> =
-        (0..4).map(|nth| shop.built(&format!("release {nth}"), &files(10 * nth, 30))).collect();
+/// Has so many publishers publish these three times each, at once; the versions that they made, each once.
+pub(super) fn published_at_once(shop: &Shop, store: &dyn Store, releases: &[PathBuf]) -> Vec<u64> {
     let seen = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for release in &releases {
+        for release in releases {
             scope.spawn(|| {
                 let keys = shop.keyring();
                 for _ in 0..3 {
-                    let done = publish(&store, &of(release, &keys)).unwrap();
+                    let done = publish(store, &of(release, &keys)).unwrap();
                     if done.changed {
                         seen.lock().unwrap().push(done.head.version);
                     }
@@ -369,6 +365,16 @@ fn publishers_at_work_at_the_same_time_take_turns() {
     let mut seen = seen.into_inner().unwrap();
     seen.sort_unstable();
     assert_eq!(seen, (1..=seen.len() as u64).collect::<Vec<_>>(), "every version once");
+    seen
+}
+
+#[test]
+fn publishers_at_work_at_the_same_time_take_turns() {
+    let shop = Shop::new();
+    let store = shop.store();
+    let releases: Vec<PathBuf> =
+        (0..4).map(|nth| shop.built(&format!("release {nth}"), &files(10 * nth, 30))).collect();
+    let seen = published_at_once(&shop, &store, &releases);
     assert!(seen.len() >= releases.len() && shop.check(NOW) == seen.len() as u64);
     assert_eq!(versions(&store).unwrap(), seen);
     for version in seen {
